@@ -1,0 +1,4 @@
+//! kvmscope
+pub mod config;
+pub mod influx;
+pub mod model;

@@ -1,0 +1,25 @@
+//! Pure values: what was read, what follows from it, and what is missing.
+//!
+//! Owns the vocabulary every other room speaks: a domain's identity, one
+//! reading of its counters, the rates between two readings, a whole cycle as a
+//! [`Frame`], and the status figures of collector and delivery. It knows `std`
+//! and `serde`; it never does I/O, never spawns and never reads a clock.
+
+pub mod clock;
+pub mod domain;
+pub mod frame;
+pub mod history;
+pub mod missing;
+pub mod name;
+pub mod rates;
+pub mod reading;
+pub mod status;
+pub mod units;
+
+pub use clock::{MonoTime, WallTime};
+pub use domain::{DomainDevices, DomainState, Identity};
+pub use frame::{DomainFrame, Frame};
+pub use missing::{Measured, Missing, Why};
+pub use rates::{AngleMode, AngleScale, DomainRates};
+pub use reading::DomainReading;
+pub use units::{Degrees, Kib, Nanos};

@@ -1,0 +1,45 @@
+//! The one rule by which a name from libvirt becomes fit to store and to show.
+
+use std::borrow::Cow;
+
+/// Rewrites `raw` so that it is harmless as a line-protocol tag and on a
+/// terminal: control characters (newline, tab, ESC, C1, line separators) and
+/// the invisible marks that reorder text become `_`, so does every backslash
+/// of a trailing run; an empty name becomes `_`. Everything else is kept.
+#[must_use]
+pub fn storable(raw: &str) -> Cow<'_, str> {
+    if raw.is_empty() {
+        return Cow::Borrowed("_");
+    }
+    let kept = raw.trim_end_matches('\\').len();
+    if kept == raw.len() && !raw.chars().any(is_unfit) {
+        return Cow::Borrowed(raw);
+    }
+    let head = raw[..kept].chars().map(|c| if is_unfit(c) { '_' } else { c });
+    let tail = std::iter::repeat_n('_', raw.len() - kept);
+    Cow::Owned(head.chain(tail).collect())
+}
+
+fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{061C}' | '\u{200E}' | '\u{200F}'
+            | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::storable;
+
+    #[test]
+    fn harmless_names_are_kept_and_hostile_ones_rewritten() {
+        for kept in ["web-1", "a b,c=d\"'", "C:\\w", "Ünïcode-虚拟机", "x[31m"] {
+            assert_eq!(storable(kept), kept);
+        }
+        assert_eq!(storable(""), "_");
+        assert_eq!(storable("a\nb\tc\u{1b}[31m"), "a_b_c_[31m");
+        assert_eq!(storable("end\\"), "end_");
+        assert_eq!(storable("end\\\\"), "end__");
+        assert_eq!(storable("\\"), "_");
+        assert_eq!(storable("abc\u{202e}fed"), "abc_fed");
+    }
+}

@@ -1,0 +1,374 @@
+//! The last answered counters of one domain, and the step to the next rates.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    AngleScale, Angles, DiskRates, DomainRates, FIRST, GAP, NOT_OFFERED, NetRates, RESTARTED, VcpuRates,
+    counters::{grown, latency_ms, per_second, sum},
+};
+use crate::model::{
+    DomainReading, Kib, Measured, Missing, MonoTime, Nanos, Why,
+    reading::{CpuCounters, DiskCounters, MemorySource, NicCounters, VcpuCounters},
+};
+
+/// How often each group is meant to be read. A gap longer than three of a
+/// group's own periods gives no rate.
+#[derive(Clone, Copy, Debug)]
+pub struct Periods {
+    /// CPU, vCPUs and NICs.
+    pub cheap: Duration,
+    /// Guest memory report.
+    pub memory: Duration,
+    /// Disks.
+    pub disk: Duration,
+}
+
+impl Periods {
+    /// Every group in every cycle.
+    #[must_use]
+    pub fn every(interval: Duration) -> Self {
+        Self { cheap: interval, memory: interval, disk: interval }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stamped<T> {
+    at: MonoTime,
+    value: T,
+}
+
+/// What one domain's next rates are computed against.
+#[derive(Clone, Debug, Default)]
+pub struct Baseline {
+    /// libvirt id of the incarnation the counters belong to; `None` before
+    /// the first reading and while the domain is off.
+    incarnation: Option<u32>,
+    cpu: Option<Stamped<CpuCounters>>,
+    vcpus: Option<Stamped<Vec<VcpuCounters>>>,
+    memory: Option<Stamped<(Kib, MemorySource)>>,
+    nics: Vec<(Arc<str>, Stamped<NicCounters>)>,
+    disks: Vec<(Arc<str>, Stamped<DiskCounters>)>,
+}
+
+impl Baseline {
+    /// Computes the rates from the last answered counters to `reading`, and
+    /// takes the reading's answered groups as the new base. Groups that did
+    /// not answer keep their old base, so that the next rate spans the gap.
+    pub fn advance(&mut self, reading: &DomainReading, periods: &Periods, scale: &AngleScale) -> DomainRates {
+        if self.incarnation != reading.identity.id {
+            *self = Self { incarnation: reading.identity.id, ..Self::default() };
+        }
+        let (vcpu_sum, vcpus) = self.vcpu_rates(reading, periods.cheap);
+        let process = self.cpu_cores(reading, periods.cheap);
+        let count = reading.vcpu_count.map(f64::from);
+        // The guest's own work; the whole process stands in where the driver
+        // has no vCPU times at all, never where they merely failed this time.
+        let guest_cores = match vcpu_sum.busy {
+            Err(m) if m.why == Why::NotOffered => process,
+            busy => busy,
+        };
+        let both = |cores: Measured<f64>| match (cores, count) {
+            (Ok(cores), Ok(count)) if count > 0.0 => Ok((cores, count)),
+            (Err(m), _) | (_, Err(m)) => Err(m),
+            _ => Err(NOT_OFFERED),
+        };
+        let memory_kib_per_s = self.memory_rate(reading, periods.memory);
+        let (disk, disks) = self.disk_rates(reading, periods.disk);
+        let (net, nics) = self.net_rates(reading, periods.cheap);
+        DomainRates {
+            cpu_percent: both(guest_cores).map(|(cores, count)| cores / count * 100.0),
+            cpu_cores: process,
+            steal_percent: vcpu_sum.steal_percent,
+            vcpus,
+            memory_percent: memory_percent(reading),
+            memory_kib_per_s,
+            angles: Angles {
+                cpu: both(guest_cores).map(|(cores, count)| scale.cpu_angle(cores, count)),
+                memory: memory_kib_per_s.map(|rate| scale.memory_angle(rate)),
+                disk_read: disk.read_bytes_per_s.map(|rate| scale.disk_angle(rate)),
+                disk_write: disk.write_bytes_per_s.map(|rate| scale.disk_angle(rate)),
+                net_rx: net.rx_bytes_per_s.map(|rate| scale.network_angle(rate)),
+                net_tx: net.tx_bytes_per_s.map(|rate| scale.network_angle(rate)),
+            },
+            disk,
+            net,
+            disks,
+            nics,
+        }
+    }
+
+    fn cpu_cores(&mut self, reading: &DomainReading, period: Duration) -> Measured<f64> {
+        let now = reading.cpu?;
+        let before = self.cpu.replace(Stamped { at: reading.mono, value: now }).ok_or(FIRST)?;
+        let span = span(before.at, reading.mono, period)?;
+        let difference = now.time.0.checked_sub(before.value.time.0).ok_or(RESTARTED)?;
+        Ok(per_second(difference, span) / 1e9)
+    }
+
+    fn vcpu_rates(&mut self, reading: &DomainReading, period: Duration) -> (VcpuSum, Vec<VcpuRates>) {
+        let now = match &reading.vcpus {
+            Ok(now) => now,
+            Err(missing) => return (VcpuSum::missing(*missing), Vec::new()),
+        };
+        let before = self.vcpus.replace(Stamped { at: reading.mono, value: now.clone() });
+        let span = before.as_ref().map_or(Err(FIRST), |before| span(before.at, reading.mono, period));
+        let rates: Vec<VcpuRates> = now
+            .iter()
+            .map(|vcpu| {
+                let old = before.as_ref().and_then(|b| b.value.iter().find(|old| old.index == vcpu.index));
+                let share = |pick: fn(&VcpuCounters) -> Option<Nanos>| -> Measured<f64> {
+                    let span = span?;
+                    let old = old.ok_or(FIRST)?;
+                    let difference = grown(pick(old).map(|n| n.0), pick(vcpu).map(|n| n.0))?;
+                    Ok(per_second(difference, span) / 1e9 * 100.0)
+                };
+                VcpuRates { index: vcpu.index, percent: share(|v| v.time), steal_percent: share(|v| v.delay) }
+            })
+            .collect();
+        (VcpuSum::of(&rates), rates)
+    }
+
+    fn memory_rate(&mut self, reading: &DomainReading, period: Duration) -> Measured<f64> {
+        let now = reading.memory_used()?;
+        let before = self.memory.replace(Stamped { at: reading.mono, value: now }).ok_or(FIRST)?;
+        if before.value.1 != now.1 {
+            return Err(FIRST);
+        }
+        let span = span(before.at, reading.mono, period)?;
+        #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^53")]
+        let difference = now.0.0 as f64 - before.value.0.0 as f64;
+        Ok(difference / span.as_secs_f64())
+    }
+
+    fn disk_rates(
+        &mut self,
+        reading: &DomainReading,
+        period: Duration,
+    ) -> (DiskRates, Vec<(Arc<str>, DiskRates)>) {
+        let disks = match &reading.disks {
+            Ok(disks) => disks,
+            Err(missing) => return (DiskRates::missing(*missing), Vec::new()),
+        };
+        self.disks.retain(|(name, _)| disks.iter().any(|disk| disk.name == *name));
+        let each: Vec<_> = disks
+            .iter()
+            .map(|disk| {
+                let rates = match disk.counters {
+                    Err(missing) => DiskRates::missing(missing),
+                    Ok(now) => match step(&mut self.disks, &disk.name, reading.mono, now, period) {
+                        Err(missing) => DiskRates::missing(missing),
+                        Ok((before, span)) => disk_between(&before, &now, span),
+                    },
+                };
+                (Arc::clone(&disk.name), rates)
+            })
+            .collect();
+        let none = Missing::new(Why::NoDisks);
+        let total = |pick: fn(&DiskRates) -> &Measured<f64>| sum(each.iter().map(|(_, r)| pick(r)), none);
+        let all = DiskRates {
+            read_bytes_per_s: total(|r| &r.read_bytes_per_s),
+            write_bytes_per_s: total(|r| &r.write_bytes_per_s),
+            reads_per_s: total(|r| &r.reads_per_s),
+            writes_per_s: total(|r| &r.writes_per_s),
+            flushes_per_s: total(|r| &r.flushes_per_s),
+            ms_per_read: mean_latency(&each, |r| (r.ms_per_read, r.reads_per_s), none),
+            ms_per_write: mean_latency(&each, |r| (r.ms_per_write, r.writes_per_s), none),
+        };
+        (all, each)
+    }
+
+    fn net_rates(
+        &mut self,
+        reading: &DomainReading,
+        period: Duration,
+    ) -> (NetRates, Vec<(Arc<str>, NetRates)>) {
+        let nics = match &reading.nics {
+            Ok(nics) => nics,
+            Err(missing) => return (NetRates::missing(*missing), Vec::new()),
+        };
+        self.nics.retain(|(name, _)| nics.iter().any(|nic| nic.name == *name));
+        let each: Vec<_> = nics
+            .iter()
+            .map(|nic| {
+                let rates = match nic.counters {
+                    Err(missing) => NetRates::missing(missing),
+                    Ok(now) => match step(&mut self.nics, &nic.name, reading.mono, now, period) {
+                        Err(missing) => NetRates::missing(missing),
+                        Ok((before, span)) => net_between(&before, &now, span),
+                    },
+                };
+                (Arc::clone(&nic.name), rates)
+            })
+            .collect();
+        let none = Missing::new(Why::NoNics);
+        let total = |pick: fn(&NetRates) -> &Measured<f64>| sum(each.iter().map(|(_, r)| pick(r)), none);
+        let all = NetRates {
+            rx_bytes_per_s: total(|r| &r.rx_bytes_per_s),
+            tx_bytes_per_s: total(|r| &r.tx_bytes_per_s),
+            rx_packets_per_s: total(|r| &r.rx_packets_per_s),
+            tx_packets_per_s: total(|r| &r.tx_packets_per_s),
+            errors_per_s: total(|r| &r.errors_per_s),
+            drops_per_s: total(|r| &r.drops_per_s),
+        };
+        (all, each)
+    }
+}
+
+/// All vCPUs of one domain together.
+#[derive(Clone, Copy)]
+struct VcpuSum {
+    /// Cores busy with the guest's own work.
+    busy: Measured<f64>,
+    /// Mean run-queue wait per vCPU, percent of wall time.
+    steal_percent: Measured<f64>,
+}
+
+impl VcpuSum {
+    fn missing(why: Missing) -> Self {
+        Self { busy: Err(why), steal_percent: Err(why) }
+    }
+
+    /// Complete or not at all: a sum over some of the vCPUs would be a number
+    /// that is too small. A vCPU plugged in this interval counts from the next.
+    fn of(rates: &[VcpuRates]) -> Self {
+        let add = |pick: fn(&VcpuRates) -> Measured<f64>| -> Measured<f64> {
+            let known: Vec<f64> = rates
+                .iter()
+                .map(pick)
+                .filter(|r| *r != Err(FIRST) || rates.iter().all(|r| pick(r) == Err(FIRST)))
+                .collect::<Measured<_>>()?;
+            if known.is_empty() { Err(NOT_OFFERED) } else { Ok(known.iter().sum()) }
+        };
+        #[allow(clippy::cast_precision_loss, reason = "a handful of vCPUs")]
+        let count = rates.len() as f64;
+        Self {
+            busy: add(|r| r.percent).map(|p| p / 100.0),
+            steal_percent: add(|r| r.steal_percent).map(|p| p / count),
+        }
+    }
+}
+
+fn memory_percent(reading: &DomainReading) -> Measured<f64> {
+    let (used, _) = reading.memory_used()?;
+    let maximum = reading.memory?.maximum;
+    if maximum.0 == 0 {
+        return Err(NOT_OFFERED);
+    }
+    #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^53")]
+    Ok(used.0 as f64 / maximum.0 as f64 * 100.0)
+}
+
+/// Time between two readings, if a rate over it means anything.
+fn span(before: MonoTime, now: MonoTime, period: Duration) -> Measured<Duration> {
+    let span = now.since(before);
+    if span.is_zero() {
+        Err(FIRST)
+    } else if span > period * 3 {
+        Err(GAP)
+    } else {
+        Ok(span)
+    }
+}
+
+/// Replaces a device's base and returns the old one with the time since.
+fn step<T: Copy>(
+    bases: &mut Vec<(Arc<str>, Stamped<T>)>,
+    name: &Arc<str>,
+    at: MonoTime,
+    now: T,
+    period: Duration,
+) -> Measured<(T, Duration)> {
+    let stamped = Stamped { at, value: now };
+    match bases.iter_mut().find(|(known, _)| known == name) {
+        None => {
+            bases.push((Arc::clone(name), stamped));
+            Err(FIRST)
+        }
+        Some((_, base)) => {
+            let before = std::mem::replace(base, stamped);
+            Ok((before.value, span(before.at, at, period)?))
+        }
+    }
+}
+
+fn disk_between(before: &DiskCounters, now: &DiskCounters, span: Duration) -> DiskRates {
+    // A device whose bytes fell was replaced or reset: none of its
+    // differences mean anything, even those that happen to have grown.
+    if fell(before.rd_bytes, now.rd_bytes)
+        || fell(before.wr_bytes, now.wr_bytes)
+        || fell(before.rd_reqs, now.rd_reqs)
+        || fell(before.wr_reqs, now.wr_reqs)
+    {
+        return DiskRates::missing(RESTARTED);
+    }
+    let rate = |old, new| grown(old, new).map(|d| per_second(d, span));
+    let nanos = |n: Option<Nanos>| n.map(|n| n.0);
+    DiskRates {
+        read_bytes_per_s: rate(before.rd_bytes, now.rd_bytes),
+        write_bytes_per_s: rate(before.wr_bytes, now.wr_bytes),
+        reads_per_s: rate(before.rd_reqs, now.rd_reqs),
+        writes_per_s: rate(before.wr_reqs, now.wr_reqs),
+        flushes_per_s: rate(before.fl_reqs, now.fl_reqs),
+        ms_per_read: latency_ms(
+            grown(nanos(before.rd_times), nanos(now.rd_times)),
+            grown(before.rd_reqs, now.rd_reqs),
+        ),
+        ms_per_write: latency_ms(
+            grown(nanos(before.wr_times), nanos(now.wr_times)),
+            grown(before.wr_reqs, now.wr_reqs),
+        ),
+    }
+}
+
+fn net_between(before: &NicCounters, now: &NicCounters, span: Duration) -> NetRates {
+    if fell(before.rx_bytes, now.rx_bytes)
+        || fell(before.tx_bytes, now.tx_bytes)
+        || fell(before.rx_packets, now.rx_packets)
+        || fell(before.tx_packets, now.tx_packets)
+    {
+        return NetRates::missing(RESTARTED);
+    }
+    let rate = |old, new| grown(old, new).map(|d| per_second(d, span));
+    let both = |rx_old, rx_new, tx_old, tx_new| {
+        sum([rate(rx_old, rx_new), rate(tx_old, tx_new)].iter(), NOT_OFFERED)
+    };
+    NetRates {
+        rx_bytes_per_s: rate(before.rx_bytes, now.rx_bytes),
+        tx_bytes_per_s: rate(before.tx_bytes, now.tx_bytes),
+        rx_packets_per_s: rate(before.rx_packets, now.rx_packets),
+        tx_packets_per_s: rate(before.tx_packets, now.tx_packets),
+        errors_per_s: both(before.rx_errors, now.rx_errors, before.tx_errors, now.tx_errors),
+        drops_per_s: both(before.rx_drops, now.rx_drops, before.tx_drops, now.tx_drops),
+    }
+}
+
+fn fell(before: Option<u64>, now: Option<u64>) -> bool {
+    matches!((before, now), (Some(before), Some(now)) if now < before)
+}
+
+/// Latency over all disks: each weighted by its requests.
+fn mean_latency(
+    each: &[(Arc<str>, DiskRates)],
+    pick: fn(&DiskRates) -> (Measured<f64>, Measured<f64>),
+    none: Missing,
+) -> Measured<f64> {
+    let (mut time, mut requests) = (0.0, 0.0);
+    let mut why = none;
+    for (_, rates) in each {
+        match pick(rates) {
+            (Ok(ms), Ok(per_s)) => {
+                time += ms * per_s;
+                requests += per_s;
+            }
+            (Err(missing), _) | (_, Err(missing)) => {
+                if why == none {
+                    why = missing;
+                }
+            }
+        }
+    }
+    if requests > 0.0 { Ok(time / requests) } else { Err(why) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! The accounting that screen, log and API show: collector, delivery, store.
+//! Plain values, published by those who own the figures.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use super::WallTime;
+
+/// State of collection. Screen and API both read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CollectionState {
+    /// Stopped by the operator, or not started yet.
+    Stopped {
+        /// Since when.
+        since: WallTime,
+    },
+    /// Opening libvirt.
+    Connecting {
+        /// Since when.
+        since: WallTime,
+    },
+    /// Cycles run.
+    Running {
+        /// Since when.
+        since: WallTime,
+    },
+    /// libvirt could not be reached; another attempt follows.
+    Failed {
+        /// What failed, on what, and what to do next.
+        why: String,
+        /// Since when it fails.
+        since: WallTime,
+        /// When the next attempt is made.
+        retry_at: WallTime,
+    },
+}
+
+/// A call that has not returned from libvirtd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckCall {
+    /// The domain it most likely waits on, once known.
+    pub domain: Option<String>,
+    /// When the call was made.
+    pub since: WallTime,
+}
+
+/// A domain that did not answer in full in the last cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SilentDomain {
+    /// Its name.
+    pub name: String,
+    /// Why, in words, with the since.
+    pub why: String,
+}
+
+/// Figures of the collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectorStatus {
+    /// What it is doing.
+    pub state: CollectionState,
+    /// Whether a first reading has succeeded since the program started.
+    pub initialized: bool,
+    /// When collection was last started.
+    pub started_at: Option<WallTime>,
+    /// Cycles closed since the program started.
+    pub total_collections: u64,
+    /// Failed connections, list calls and single calls.
+    pub total_errors: u64,
+    /// When the last cycle closed.
+    pub last_collection_at: Option<WallTime>,
+    /// The last error in words, and when.
+    pub last_error: Option<(WallTime, String)>,
+    /// Live domains in the last cycle.
+    pub vms_monitored: usize,
+    /// Poll interval in force.
+    pub interval: Duration,
+    /// How long the last cycle took.
+    pub last_cycle_took: Option<Duration>,
+    /// Lists the live domains are read in.
+    pub lists: usize,
+    /// Ticks skipped because the cycle before was still running.
+    pub skipped_ticks: u64,
+    /// Calls that have not returned, oldest first.
+    pub stuck_calls: Vec<StuckCall>,
+    /// The bound on them (`libvirt.max_stuck_calls`).
+    pub max_stuck_calls: usize,
+    /// Domains that did not answer in full.
+    pub silent: Vec<SilentDomain>,
+    /// Connections opened after the first.
+    pub reconnects: u64,
+}
+
+/// Whether and how lines leave for the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// No `influx.url`: the record is local.
+    #[default]
+    Off,
+    /// Asking the server which API it speaks.
+    Probing,
+    /// Everything accepted so far is delivered, or on its way.
+    Delivering,
+    /// The last attempt failed; the batch is kept and tried again.
+    Retrying {
+        /// What failed.
+        why: String,
+        /// When the next attempt is made.
+        next_at: WallTime,
+    },
+    /// Needs the operator: credentials, path, database. Everything is kept.
+    Paused {
+        /// What the server said.
+        why: String,
+        /// What to do.
+        mend: String,
+        /// When it is probed next.
+        next_at: WallTime,
+    },
+}
+
+/// The last answer of the server, or what stood in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastAnswer {
+    /// When it came.
+    pub at: WallTime,
+    /// HTTP status; `None` when there was no answer.
+    pub status: Option<u16>,
+    /// From request to answer.
+    pub took: Duration,
+    /// One line for the screen, free of secrets and control characters.
+    pub text: String,
+}
+
+/// Figures of recording and delivery. Always
+/// `emitted = delivered + waiting + quarantined + dropped`, in lines, where
+/// delivery is on; with delivery off nothing waits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeliveryStatus {
+    /// What it is doing.
+    pub state: DeliveryState,
+    /// Host and path of the target without credentials; `None` when off.
+    pub target: Option<String>,
+    /// Database or bucket.
+    pub database: String,
+    /// `v1`, `v2` or `v3` once known.
+    pub api: Option<&'static str>,
+    /// Lines handed over by the collector since the record began.
+    pub emitted: u64,
+    /// Lines the server has confirmed.
+    pub delivered: u64,
+    /// Lines waiting in the journal.
+    pub waiting_on_disk: u64,
+    /// Lines waiting in memory because the journal cannot take them or is off.
+    pub waiting_in_memory: u64,
+    /// Lines the server refused, kept aside.
+    pub quarantined: u64,
+    /// Lines lost, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Timestamp of the oldest line that waits.
+    pub oldest_waiting: Option<WallTime>,
+    /// Requests that were answered with success.
+    pub batches: u64,
+    /// Requests repeated.
+    pub retries: u64,
+    /// Values cut to `i64::MAX` by the encoder.
+    pub saturated: u64,
+    /// The last answer.
+    pub last_answer: Option<LastAnswer>,
+    /// Current backoff, while retrying.
+    pub backoff: Option<Duration>,
+    /// Lines per second delivered lately.
+    pub lines_per_second: f64,
+}
+
+impl DeliveryStatus {
+    /// Lines accepted and not yet delivered, wherever they wait
+    /// (`influx_queue_size`).
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.waiting_on_disk + self.waiting_in_memory
+    }
+
+    /// Lines lost, all reasons together.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+}
+
+/// The local record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Whether it takes what it is given.
+    pub state: StoreState,
+    /// Directory of the record.
+    pub path: Option<String>,
+    /// Bytes it takes on disk.
+    pub bytes: u64,
+    /// `store.max_bytes`.
+    pub max_bytes: u64,
+    /// Timestamp of its oldest line.
+    pub covers_since: Option<WallTime>,
+    /// Cycles it holds.
+    pub cycles: u64,
+    /// Lines it holds.
+    pub lines: u64,
+}
+
+/// Whether the local record works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreState {
+    /// `store.path = "none"`.
+    #[default]
+    Off,
+    /// Writing.
+    Writable,
+    /// Cannot write; collection and delivery go on from memory.
+    Failing {
+        /// What failed and what to do.
+        why: String,
+        /// Since when.
+        since: WallTime,
+    },
+    /// Another process on this host records; this one only looks.
+    ReadOnly {
+        /// Who records: program and process id.
+        holder: String,
+    },
+}
+
+/// One line of the effective configuration, fit to show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfigEntry {
+    /// `section.key`.
+    pub key: String,
+    /// The value, secrets as `***`.
+    pub value: String,
+    /// Where it came from: `default`, `file PATH:LINE`, `environment NAME`,
+    /// `command line --FLAG`.
+    pub origin: String,
+}
