@@ -1,1 +1,229 @@
+use std::{sync::Arc, time::Duration};
 
+use super::*;
+use crate::model::{
+    Degrees, DomainState, Identity, WallTime,
+    reading::{DiskReading, DiskSize, GuestMemory, MemorySize, NicReading},
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn identity(id: u32) -> Arc<Identity> {
+    Arc::new(Identity { uuid: uuid::Uuid::from_u128(7), id: Some(id), name: "vm".into() })
+}
+
+/// A VM of two vCPUs, one disk and one NIC, `seconds` after the start, with
+/// counters that grow by `work` per second.
+fn reading(id: u32, seconds: u64, work: u64) -> DomainReading {
+    let nanos = |per_second: u64| Nanos(seconds * work * per_second);
+    DomainReading {
+        identity: identity(id),
+        state: DomainState::Running,
+        state_reason: 1,
+        at: WallTime(0),
+        mono: MonoTime(seconds * SECOND),
+        cpu: Ok(CpuCounters { time: nanos(700_000_000), user: None, system: None }),
+        vcpus: Ok((0..2)
+            .map(|index| VcpuCounters {
+                index,
+                time: Some(nanos(250_000_000)),
+                wait: None,
+                delay: Some(nanos(10_000_000)),
+                halted: None,
+            })
+            .collect()),
+        vcpu_count: Ok(2),
+        memory: Ok(MemorySize { current: Kib(1000), maximum: Kib(2000) }),
+        rss: Ok(Kib(900)),
+        guest_memory: Ok(GuestMemory {
+            available: Some(Kib(1000)),
+            usable: Some(Kib(1000 - seconds * 10)),
+            ..GuestMemory::default()
+        }),
+        nics: Ok(vec![nic("vnet0", seconds * work * 100)]),
+        disks: Ok(vec![disk("vda", seconds * work * 10)]),
+    }
+}
+
+fn nic(name: &str, n: u64) -> NicReading {
+    NicReading {
+        name: name.into(),
+        counters: Ok(NicCounters {
+            rx_bytes: Some(n),
+            rx_packets: Some(n),
+            tx_bytes: Some(2 * n),
+            ..NicCounters::default()
+        }),
+    }
+}
+
+fn disk(name: &str, n: u64) -> DiskReading {
+    DiskReading {
+        name: name.into(),
+        counters: Ok(DiskCounters {
+            rd_reqs: Some(n),
+            rd_bytes: Some(n * 512),
+            rd_times: Some(Nanos(n * 2_000_000)),
+            wr_reqs: Some(0),
+            wr_bytes: Some(0),
+            wr_times: Some(Nanos(0)),
+            ..DiskCounters::default()
+        }),
+        size: DiskSize::default(),
+    }
+}
+
+fn advance(baseline: &mut Baseline, reading: &DomainReading) -> DomainRates {
+    baseline.advance(reading, &Periods::every(Duration::from_secs(1)), &AngleScale::default())
+}
+
+#[track_caller]
+fn near(value: Measured<f64>, expected: f64) {
+    let value = value.expect("there is a rate");
+    assert!((value - expected).abs() < 1e-9, "{value} is not {expected}");
+}
+
+#[test]
+fn two_readings_give_every_rate() {
+    let mut baseline = Baseline::default();
+    let first = advance(&mut baseline, &reading(1, 1, 1));
+    assert_eq!(first.cpu_percent, Err(FIRST));
+    assert_eq!(first.disk.read_bytes_per_s, Err(FIRST));
+    near(first.memory_percent, 0.5);
+
+    let rates = advance(&mut baseline, &reading(1, 3, 1));
+    near(rates.cpu_percent, 25.0);
+    near(rates.cpu_cores, 0.7);
+    near(rates.steal_percent, 1.0);
+    near(rates.vcpus[1].percent, 25.0);
+    near(rates.memory_kib_per_s, 10.0);
+    near(rates.disk.read_bytes_per_s, 5120.0);
+    near(rates.disk.reads_per_s, 10.0);
+    near(rates.disk.ms_per_read, 2.0);
+    assert_eq!(rates.disk.ms_per_write, Err(Missing::new(Why::NoRequests)));
+    near(rates.net.rx_bytes_per_s, 100.0);
+    near(rates.net.tx_bytes_per_s, 200.0);
+    assert_eq!(rates.net.tx_packets_per_s, Err(NOT_OFFERED));
+    let Degrees(cpu) = rates.angles.cpu.expect("an angle");
+    assert!((cpu - 0.25_f64.atan().to_degrees()).abs() < 1e-9);
+}
+
+#[test]
+fn a_restarted_vm_has_no_rate_rather_than_a_negative_one() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 50, 3));
+    let restarted = advance(&mut baseline, &reading(2, 51, 1));
+    assert_eq!(restarted.cpu_percent, Err(FIRST));
+    assert_eq!(restarted.net.rx_bytes_per_s, Err(FIRST));
+    near(advance(&mut baseline, &reading(2, 52, 1)).cpu_percent, 25.0);
+}
+
+#[test]
+fn a_fallen_counter_of_the_same_incarnation_says_so() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 50, 3));
+    let rates = advance(&mut baseline, &reading(1, 51, 1));
+    assert_eq!(rates.cpu_cores, Err(RESTARTED));
+    assert_eq!(rates.disk.read_bytes_per_s, Err(RESTARTED));
+    assert_eq!(rates.net.rx_bytes_per_s, Err(RESTARTED));
+}
+
+#[test]
+fn a_group_that_did_not_answer_costs_only_itself_and_the_next_rate_spans_the_gap() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 1, 1));
+    let hung = Missing::since(Why::MonitorNotAnswering, WallTime(5));
+    let mut silent = reading(1, 2, 1);
+    silent.disks = Err(hung);
+    silent.guest_memory = Err(hung);
+    let rates = advance(&mut baseline, &silent);
+    assert_eq!(rates.disk.read_bytes_per_s, Err(hung));
+    assert_eq!(rates.memory_kib_per_s, Err(hung));
+    assert_eq!(rates.memory_percent, Err(hung));
+    near(rates.cpu_percent, 25.0);
+    near(rates.net.rx_bytes_per_s, 100.0);
+    let rates = advance(&mut baseline, &reading(1, 3, 1));
+    near(rates.disk.read_bytes_per_s, 5120.0);
+    near(rates.memory_kib_per_s, 10.0);
+}
+
+#[test]
+fn more_than_three_periods_apart_is_a_gap() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 1, 1));
+    near(advance(&mut baseline, &reading(1, 4, 1)).cpu_percent, 25.0);
+    let late = advance(&mut baseline, &reading(1, 8, 1));
+    assert_eq!(late.cpu_percent, Err(GAP));
+    assert_eq!(late.net.rx_bytes_per_s, Err(GAP));
+    assert_eq!(late.disk.reads_per_s, Err(GAP));
+}
+
+#[test]
+fn a_plugged_disk_starts_its_own_series_and_never_borrows_anothers() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 1, 1));
+    let mut plugged = reading(1, 2, 1);
+    plugged.disks = Ok(vec![disk("vdb", 1_000_000), disk("vda", 20)]);
+    let rates = advance(&mut baseline, &plugged);
+    assert_eq!(rates.disks[0].1.read_bytes_per_s, Err(FIRST));
+    near(rates.disks[1].1.read_bytes_per_s, 5120.0);
+    near(rates.disk.read_bytes_per_s, 5120.0);
+    // Unplugged and plugged again under the same name: a new device.
+    let mut unplugged = reading(1, 3, 1);
+    unplugged.disks = Ok(vec![disk("vda", 30)]);
+    advance(&mut baseline, &unplugged);
+    let mut again = reading(1, 4, 1);
+    again.disks = Ok(vec![disk("vda", 40), disk("vdb", 5)]);
+    assert_eq!(advance(&mut baseline, &again).disks[1].1.read_bytes_per_s, Err(FIRST));
+}
+
+#[test]
+fn memory_is_a_first_reading_again_when_its_source_changes() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 1, 1));
+    let mut without_report = reading(1, 2, 1);
+    without_report.guest_memory = Err(Missing::new(Why::NoGuestReport));
+    assert_eq!(without_report.memory_used(), Ok((Kib(1000), MemorySource::Balloon)));
+    assert_eq!(advance(&mut baseline, &without_report).memory_kib_per_s, Err(FIRST));
+    assert_eq!(advance(&mut baseline, &reading(1, 3, 1)).memory_kib_per_s, Err(FIRST));
+    near(advance(&mut baseline, &reading(1, 4, 1)).memory_kib_per_s, 10.0);
+}
+
+#[test]
+fn a_vm_without_devices_has_a_reason_and_no_zero() {
+    let mut bare = reading(1, 1, 1);
+    bare.disks = Ok(Vec::new());
+    bare.nics = Ok(Vec::new());
+    let rates = advance(&mut Baseline::default(), &bare);
+    assert_eq!(rates.disk.read_bytes_per_s, Err(Missing::new(Why::NoDisks)));
+    assert_eq!(rates.angles.net_tx, Err(Missing::new(Why::NoNics)));
+}
+
+#[test]
+fn without_vcpu_times_the_process_stands_in_but_not_when_they_merely_failed() {
+    let mut baseline = Baseline::default();
+    let without = |seconds, why| {
+        let mut r = reading(1, seconds, 1);
+        r.vcpus = Err(Missing::new(why));
+        r
+    };
+    advance(&mut baseline, &without(1, Why::NotOffered));
+    near(advance(&mut baseline, &without(2, Why::NotOffered)).cpu_percent, 35.0);
+    let failed = advance(&mut baseline, &without(3, Why::CallFailed));
+    assert_eq!(failed.cpu_percent, Err(Missing::new(Why::CallFailed)));
+}
+
+#[test]
+fn a_plugged_vcpu_does_not_blank_the_others() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 1, 1));
+    let mut more = reading(1, 2, 1);
+    if let Ok(vcpus) = &mut more.vcpus {
+        let time = Some(Nanos(9_999_999_999_999));
+        vcpus.push(VcpuCounters { index: 2, time, wait: None, delay: None, halted: None });
+    }
+    more.vcpu_count = Ok(3);
+    let rates = advance(&mut baseline, &more);
+    near(rates.cpu_percent, 50.0 / 3.0);
+    assert_eq!(rates.vcpus[2].percent, Err(FIRST));
+}
