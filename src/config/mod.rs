@@ -4,6 +4,34 @@
 //! came from (default < file < environment < command line). It is a leaf: it
 //! reads the file and the environment, and nothing else of the program. Each
 //! room is given only its own section.
+//!
+//! [`KEYS`] is the one table of keys; [`Config::load`] goes through file,
+//! environment and command line with it.
+
+mod draft;
+mod environment;
+mod error;
+mod file;
+mod found;
+mod key;
+mod keys;
+mod load;
+mod nearest;
+mod quantity;
+mod shape;
+mod show;
+mod tags;
+mod url;
+
+pub use self::url::masked;
+pub use draft::Draft;
+pub use environment::Environment;
+pub use error::{ConfigError, ConfigErrors, Fault, Place};
+pub use key::Key;
+pub use keys::{KEYS, sections};
+pub use load::{Loaded, Overrides};
+pub use shape::Shape;
+pub use show::render;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 

@@ -1,0 +1,135 @@
+//! URLs and URIs: a base URL that carries no credentials, and a way to show a
+//! URI without the user and password that may stand in it.
+
+use super::error::Fault;
+
+/// Beginning of a token of InfluxDB 3, wherever in a URL it stands.
+const TOKEN_PREFIX: &str = "apiv3_";
+
+/// Checks a base URL for delivery. `Err(None)`: not such a URL.
+///
+/// # Errors
+/// A fault of its own where it carries credentials; none of it is kept.
+pub(super) fn base_url(key: &'static str, text: &str) -> Result<String, Option<Fault>> {
+    let carries = |what| Err(Some(Fault::SecretInUrl { key, what }));
+    let lower = text.to_ascii_lowercase();
+    if lower.contains(TOKEN_PREFIX) {
+        return carries("a token");
+    }
+    let Ok(url) = url::Url::parse(text) else {
+        // Whatever it is, an @ before the path is the mark of a user.
+        let authority = lower.split_once("://").map_or(&*lower, |(_, rest)| rest);
+        return if authority.contains('@') { carries("a user or password") } else { Err(None) };
+    };
+    if !url.username().is_empty() || url.password().is_some() || authority_has_user(text) {
+        return carries("a user or password");
+    }
+    if url.query_pairs().any(|(name, _)| is_secret_name(&name) || matches!(&*name, "p" | "u")) {
+        return carries("a user, password or token");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(None);
+    }
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(None);
+    }
+    Ok(text.trim().trim_end_matches('/').to_owned())
+}
+
+/// `http://@host`, `mailto:a@b` and their like, which the parser takes for a
+/// URL without a user.
+fn authority_has_user(text: &str) -> bool {
+    let after_scheme = text.split_once(':').map_or(text, |(_, rest)| rest);
+    let authority = after_scheme.trim_start_matches(['/', '\\']);
+    authority.split(['/', '\\', '?', '#']).next().is_some_and(|part| part.contains('@'))
+}
+
+/// Whether a key, tag or parameter of this name asks for a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["token", "password", "passwd", "secret", "credential", "apikey", "api_key", "api-key"]
+        .iter()
+        .any(|word| name.contains(word))
+        || matches!(&*name, "pass" | "pw" | "pwd")
+}
+
+/// A URI fit to show: the user and password before the host, and parameters
+/// named like a secret, become `***`.
+#[must_use]
+pub fn masked(uri: &str) -> String {
+    let (before_query, query) = match uri.split_once('?') {
+        Some((before, query)) => (before, Some(query)),
+        None => (uri, None),
+    };
+    let mut shown = match before_query.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find('/').unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            match authority.rsplit_once('@') {
+                Some((_, host)) => format!("{scheme}://***@{host}{path}"),
+                None => before_query.to_owned(),
+            }
+        }
+        None => before_query.to_owned(),
+    };
+    if let Some(query) = query {
+        let parts = query.split('&').map(|part| match part.split_once('=') {
+            Some((name, _)) if is_secret_name(name) => format!("{name}=***"),
+            _ => part.to_owned(),
+        });
+        shown.push('?');
+        shown.push_str(&parts.collect::<Vec<_>>().join("&"));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_keeps_its_prefix_and_carries_no_credentials() {
+        let check = |text| base_url("influx.url", text);
+        assert_eq!(check("http://localhost:8086").unwrap(), "http://localhost:8086");
+        assert_eq!(
+            check("https://vm.example/insert/0/influx/").unwrap(),
+            "https://vm.example/insert/0/influx"
+        );
+        for secret in [
+            "http://admin:hunter2@localhost:8086",
+            "http://admin@localhost",
+            "http://:hunter2@localhost",
+            "http://@localhost",
+            "http://adm in:hunter2@local host",
+            "admin:hunter2@localhost:8086",
+            "http:admin:hunter2@localhost",
+            "http://localhost/?token=hunter2",
+            "http://localhost/?u=admin&p=hunter2",
+            "http://localhost/?Password=hunter2",
+            "http://localhost/?%74oken=hunter2",
+            "http://localhost/apiv3_hunter2",
+            "http://localhost/#apiv3_hunter2",
+        ] {
+            let refused = check(secret);
+            assert!(matches!(refused, Err(Some(Fault::SecretInUrl { .. }))), "{secret}: {refused:?}");
+            assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+        }
+        for no_url in
+            ["", "localhost:8086", "ftp://host", "http://", "http://h/?db=x", "http://h/#x", "unix:/x"]
+        {
+            assert_eq!(check(no_url), Err(None), "{no_url}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_uri_has_no_user_and_no_password() {
+        assert_eq!(masked("qemu:///system"), "qemu:///system");
+        assert_eq!(masked("test:///srv/a@b.xml"), "test:///srv/a@b.xml");
+        assert_eq!(masked("qemu+ssh://root@hv-07/system"), "qemu+ssh://***@hv-07/system");
+        assert_eq!(masked("qemu+tcp://u:p@ss@hv-07/system"), "qemu+tcp://***@hv-07/system");
+        assert_eq!(
+            masked("esx://u:p@h/?no_verify=1&password=hunter2"),
+            "esx://***@h/?no_verify=1&password=***"
+        );
+    }
+}
