@@ -1,4 +1,5 @@
 //! kvmscope
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod influx;
