@@ -5,4 +5,6 @@
 //! keeps no queue, sleeps for no retry and knows no journal: that is
 //! delivery's.
 
+pub mod client;
+pub mod line;
 pub mod policy;

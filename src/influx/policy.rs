@@ -78,3 +78,15 @@ pub struct RefusedLine {
     /// The server's words.
     pub message: String,
 }
+
+/// What to do after `answer` to a batch of `lines_in_batch` lines sent to
+/// `api` (`v1`, `v2` or `v3`).
+#[must_use]
+pub fn decide(api: &str, answer: &Answer, lines_in_batch: usize) -> Decision {
+    let _ = (api, lines_in_batch);
+    match answer {
+        Answer::Http { status: 200..=299, .. } => Decision::Delivered,
+        Answer::Http { status, .. } => Decision::Retry { after: None, why: format!("HTTP {status}") },
+        Answer::Failed { text, .. } => Decision::Retry { after: None, why: text.clone() },
+    }
+}

@@ -1,0 +1,211 @@
+//! A frame as line protocol: **where every line is encoded**.
+//!
+//! Owns the four measurements' names, tags, fields and types, and what is
+//! written for a value that is missing. It appends to the caller's buffer and
+//! allocates nothing once it knows the domains. It sends nothing and stores
+//! nothing but the tags of the domains and their devices' last counters.
+
+mod columns;
+mod escape;
+mod fields;
+mod known;
+mod split;
+mod tags;
+mod totals;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
+
+use self::{
+    columns::Column,
+    fields::{Field, Line, field, offered},
+    known::{Known, KnownDevice},
+    totals::Sum,
+};
+use crate::{
+    config::MissingPolicy,
+    model::{
+        DomainFrame, Frame, Measured, Missing, WallTime, Why, missing::Kind, rates::stored_memory_angle,
+        reading::GuestMemory,
+    },
+};
+
+pub use self::{
+    fields::Encoded,
+    split::{Piece, split},
+    tags::{RESERVED, TagError},
+};
+
+/// Turns frames into lines. One encoder sees all frames in order: it keeps
+/// what stands in for a device that fails in a cycle.
+#[derive(Debug)]
+pub struct Encoder {
+    missing: MissingPolicy,
+    /// `,key=value` of the static tags.
+    tags: Vec<u8>,
+    known: HashMap<Uuid, Known>,
+    /// Frames encoded so far; marks the domains of the current one.
+    frames: u64,
+}
+
+impl Encoder {
+    /// An encoder that adds `tags` to every line.
+    ///
+    /// # Errors
+    /// A tag key is used by the measurements themselves or cannot be written.
+    pub fn new(missing: MissingPolicy, tags: &BTreeMap<String, String>) -> Result<Self, TagError> {
+        Ok(Self { missing, tags: tags::spell(tags)?, known: HashMap::new(), frames: 0 })
+    }
+
+    /// Appends all lines of `frame` to `out`, each ended by a newline: those
+    /// of live domains that were read in this cycle.
+    pub fn encode(&mut self, frame: &Frame, out: &mut Vec<u8>) -> Encoded {
+        self.frames += 1;
+        let mut done = Encoded::default();
+        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
+            let known = self.known.entry(domain.identity().uuid).or_default();
+            known.meet(&domain.reading.identity, self.frames);
+            if domain.fresh {
+                let mut lines = Lines { out, done: &mut done, missing: self.missing, tags: &self.tags };
+                lines.domain(domain, known);
+            }
+        }
+        let current = self.frames;
+        self.known.retain(|_, known| known.seen == current);
+        done
+    }
+}
+
+/// The lines of one domain in one frame.
+struct Lines<'a> {
+    out: &'a mut Vec<u8>,
+    done: &'a mut Encoded,
+    missing: MissingPolicy,
+    tags: &'a [u8],
+}
+
+impl Lines<'_> {
+    fn domain(&mut self, domain: &DomainFrame, known: &mut Known) {
+        known.count_nics(&domain.reading.nics);
+        known.count_disks(&domain.reading.disks);
+        self.metrics(domain, known);
+        self.features(domain, known);
+        self.devices(domain, known);
+        self.totals(domain, known);
+    }
+
+    fn begin(&mut self, measurement: &[u8], known: &Known) -> Line<'_> {
+        Line::begin(self.out, self.done, self.missing, &[measurement, &known.tags, self.tags])
+    }
+
+    fn metrics(&mut self, domain: &DomainFrame, known: &Known) {
+        let reading = &domain.reading;
+        let mut line = self.begin(b"vm_metrics", known);
+        line.string("state", reading.state.word());
+        line.int("cpu_count", field(reading.vcpu_count.map(u64::from)));
+        line.int("memory_max_kb", field(reading.memory.map(|m| m.maximum.0)));
+        line.int("memory_used_kb", field(reading.memory_used().map(|(used, _)| used.0)));
+        line.int("cputime_ns", field(reading.cpu.map(|cpu| cpu.time.0)));
+        line.end(reading.at.0);
+    }
+
+    fn features(&mut self, domain: &DomainFrame, known: &Known) {
+        let Ok(rate) = domain.rates.memory_kib_per_s else { return };
+        let mut line = self.begin(b"vm_features", known);
+        line.float("memory_rate_kb_per_sec", rate);
+        line.float("memory_angle_deg", stored_memory_angle(rate).0);
+        line.end(domain.reading.at.0);
+    }
+
+    fn devices(&mut self, domain: &DomainFrame, known: &Known) {
+        let reading = &domain.reading;
+        for (nic, device) in reading.nics.iter().flatten().zip(&known.nics) {
+            // Such a NIC has no line at all; the screen says why.
+            let uncounted =
+                |m: &Missing| matches!(m.why, Why::HostdevNic | Why::UserModeNic | Why::UnnamedNic);
+            if !nic.counters.as_ref().is_err_and(uncounted) {
+                self.device(known, b"nic", &device.tag, nic.counters, &columns::NIC, reading.at);
+            }
+        }
+        for (disk, device) in reading.disks.iter().flatten().zip(&known.disks) {
+            self.device(known, b"disk", &device.tag, disk.counters, &columns::DISK, reading.at);
+        }
+    }
+
+    fn device<T: Copy>(
+        &mut self,
+        known: &Known,
+        devtype: &[u8],
+        device: &[u8],
+        counters: Measured<T>,
+        columns: &[Column<T>],
+        at: WallTime,
+    ) {
+        let head = [b"vm_devices", &known.tags[..], b",devtype=", devtype, b",device=", device, self.tags];
+        let mut line = Line::begin(self.out, self.done, self.missing, &head);
+        for column in columns {
+            line.int(column.device, field(counters).and_then(|c| offered((column.pick)(&c))));
+        }
+        line.end(at.0);
+    }
+
+    fn totals(&mut self, domain: &DomainFrame, known: &Known) {
+        let reading = &domain.reading;
+        let mut line = self.begin(b"vm_totals", known);
+        let nics = reading.nics.as_ref().map(|nics| nics.iter().map(|n| n.counters.err()));
+        for column in &columns::NIC {
+            line.int(column.total, total(nics.clone(), &known.nics, column));
+        }
+        let disks = reading.disks.as_ref().map(|disks| disks.iter().map(|d| d.counters.err()));
+        for column in &columns::DISK {
+            line.int(column.total, total(disks.clone(), &known.disks, column));
+        }
+        line.int("memactual", field(reading.memory.map(|m| m.current.0)));
+        line.int("memrss", field(reading.rss.map(|rss| rss.0)));
+        let guest = |pick: fn(&GuestMemory) -> Option<u64>| {
+            field(reading.guest_memory).and_then(|guest| offered(pick(&guest)))
+        };
+        line.int("memavailable", guest(|g| g.available.map(|kib| kib.0)));
+        line.int("memusable", guest(|g| g.usable.map(|kib| kib.0)));
+        line.int("memswap_in", guest(|g| g.swap_in.map(|kib| kib.0)));
+        line.int("memswap_out", guest(|g| g.swap_out.map(|kib| kib.0)));
+        line.int("memmajor_fault", guest(|g| g.major_faults));
+        line.int("memminor_fault", guest(|g| g.minor_faults));
+        line.int("memdisk_cache", guest(|g| g.disk_caches.map(|kib| kib.0)));
+        let cpu = field(reading.cpu);
+        line.int("timeusr", cpu.and_then(|cpu| offered(cpu.user.map(|time| time.0))));
+        line.int("timesys", cpu.and_then(|cpu| offered(cpu.system.map(|time| time.0))));
+        line.int("cputime", cpu.map(|cpu| cpu.time.0));
+        line.int("cpus", field(reading.vcpu_count.map(u64::from)));
+        line.int("state", Ok(u64::from(reading.state.code())));
+        line.end(reading.at.0);
+    }
+}
+
+/// The sum of one counter over a domain's devices. `failures` tells, in the
+/// order of `known`, why a device has no counters in this reading.
+fn total<T>(
+    failures: Result<impl Iterator<Item = Option<Missing>>, &Missing>,
+    known: &[KnownDevice<T>],
+    column: &Column<T>,
+) -> Field<u64> {
+    let failures = match failures {
+        Ok(failures) => failures,
+        // A domain without any device has a true total, and it is zero.
+        Err(Missing { why: Why::NoNics | Why::NoDisks, .. }) => return Ok(0),
+        Err(missing) => return Err(missing.kind()),
+    };
+    let mut sum = Sum::default();
+    for (device, failure) in known.iter().zip(failures) {
+        // The last counters are this reading's, unless the device failed.
+        sum.add(match &device.last {
+            Some(last) => offered((column.pick)(last)),
+            None => Err(failure.map_or(Kind::NotThisTime, Missing::kind)),
+        });
+    }
+    sum.total()
+}
