@@ -4,23 +4,33 @@ use std::borrow::Cow;
 
 /// Rewrites `raw` so that it is harmless as a line-protocol tag and on a
 /// terminal: control characters (newline, tab, ESC, C1, line separators) and
-/// the invisible marks that reorder text become `_`, so does every backslash
-/// of a trailing run; an empty name becomes `_`. Everything else is kept.
+/// the invisible marks that reorder text become `_`; so does every backslash
+/// that ends the name or stands before a backslash, comma, equals sign or
+/// space, because no spelling of it is read alike by all servers; an empty
+/// name becomes `_`. Everything else is kept.
 #[must_use]
 pub fn storable(raw: &str) -> Cow<'_, str> {
     if raw.is_empty() {
         return Cow::Borrowed("_");
     }
-    let kept = raw.trim_end_matches('\\').len();
-    if kept == raw.len() && !raw.chars().any(is_unfit) {
+    if raw.char_indices().all(|(at, c)| is_fit(c, &raw[at..])) {
         return Cow::Borrowed(raw);
     }
-    let head = raw[..kept].chars().map(|c| if is_unfit(c) { '_' } else { c });
-    let tail = std::iter::repeat_n('_', raw.len() - kept);
-    Cow::Owned(head.chain(tail).collect())
+    Cow::Owned(raw.char_indices().map(|(at, c)| if is_fit(c, &raw[at..]) { c } else { '_' }).collect())
 }
 
-fn is_unfit(c: char) -> bool {
+/// Whether `c`, the first character of `rest`, may stay.
+fn is_fit(c: char, rest: &str) -> bool {
+    match c {
+        '\\' => rest[1..].chars().next().is_some_and(|next| !matches!(next, '\\' | ',' | '=' | ' ')),
+        _ => !is_unfit(c),
+    }
+}
+
+/// Whether a character must reach neither a terminal nor the record: it
+/// controls, or reorders text invisibly.
+#[must_use]
+pub fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{061C}' | '\u{200E}' | '\u{200F}'
             | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -40,6 +50,7 @@ mod tests {
         assert_eq!(storable("end\\"), "end_");
         assert_eq!(storable("end\\\\"), "end__");
         assert_eq!(storable("\\"), "_");
+        assert_eq!(storable("a\\ b\\,c\\=d\\\\e"), "a_ b_,c_=d_\\e");
         assert_eq!(storable("abc\u{202e}fed"), "abc_fed");
     }
 }
