@@ -60,7 +60,7 @@ mod tests {
         ) {
             let text: String = lines.iter().flat_map(|l| [l.as_str(), "\n"]).collect();
             let cut = pieces(&text, max_lines, max_bytes);
-            prop_assert_eq!(cut.iter().map(|p| p.0).collect::<String>(), text);
+            prop_assert_eq!(cut.iter().map(|p| p.0).collect::<String>(), &*text);
             for (piece, count) in cut {
                 prop_assert_eq!(piece.matches('\n').count(), count);
                 prop_assert!(count <= max_lines);
