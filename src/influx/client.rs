@@ -5,33 +5,48 @@
 //! queue and waits for no retry. Nothing it returns, prints or shows in
 //! `Debug` holds a secret.
 
-use std::{path::PathBuf, time::Duration};
+mod check;
+mod credentials;
+mod endpoint;
+mod error;
+mod failure;
+mod probe;
+mod reply;
+mod tls;
 
-use crate::{config, influx::policy::Answer};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
-/// Why delivery cannot start. Each says what to mend; none holds a secret.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No `influx.url`.
-    #[error("influx.url is not set: set INFLUX_URL or influx.url to deliver; the record stays local")]
-    NoUrl,
-}
+use flate2::{Compression, write::GzEncoder};
+use reqwest::{RequestBuilder, header, redirect};
+
+use self::{
+    credentials::Credentials,
+    endpoint::{Dialect, Endpoint},
+    reply::Reply,
+};
+use crate::{
+    config,
+    influx::policy::{Answer, FailedStep},
+};
+
+pub use self::{check::Check, credentials::Kind as SecretKind, error::ClientError};
 
 /// A client of one server.
 #[derive(Debug)]
-pub struct Client {}
-
-/// One line of `kvmscope check`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// What was checked.
-    pub name: &'static str,
-    /// Whether it is as it should be.
-    pub ok: bool,
-    /// What was found.
-    pub detail: String,
-    /// What to do; empty when `ok`.
-    pub mend: String,
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    credentials: Credentials,
+    /// `influx.api`; `None` is "ask the server".
+    configured: Option<Dialect>,
+    /// The API in use, once known.
+    dialect: Option<Dialect>,
+    gzip: bool,
+    timeout: Duration,
+    connect_timeout: Duration,
 }
 
 impl Client {
@@ -40,36 +55,114 @@ impl Client {
     /// # Errors
     /// The settings cannot work: see [`ClientError`].
     pub fn new(settings: &config::Influx) -> Result<Self, ClientError> {
-        let _ = (settings, PathBuf::new());
-        Err(ClientError::NoUrl)
+        let endpoint = Endpoint::new(settings)?;
+        let credentials = Credentials::new(&settings.auth)?;
+        let builder = reqwest::Client::builder()
+            // A redirect would carry the token to wherever it points.
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .timeout(settings.timeout)
+            .connect_timeout(settings.connect_timeout)
+            .tcp_keepalive(Duration::from_secs(30))
+            .user_agent(concat!("kvmscope/", env!("CARGO_PKG_VERSION")));
+        let http = tls::equip(builder, settings, endpoint.is_encrypted())?
+            .build()
+            .map_err(|error| ClientError::Tls { why: failure::innermost(&error.without_url()) })?;
+        let configured = Dialect::configured(settings.api);
+        Ok(Self {
+            http,
+            endpoint,
+            credentials,
+            configured,
+            dialect: configured,
+            gzip: settings.gzip,
+            timeout: settings.timeout,
+            connect_timeout: settings.connect_timeout,
+        })
     }
 
     /// Writes lines, uncompressed as the encoder made them, and returns the
     /// answer and how long it took. With `api = "auto"` the server is asked
-    /// what it is first; where that fails, that failure is the answer.
+    /// what it is first; where that fails, that failure is the answer. A 401
+    /// is answered once with a token file read anew, if its value changed.
     pub async fn write(&mut self, lines: &[u8]) -> (Answer, Duration) {
-        let _ = lines;
-        (Answer::Http { status: 501, retry_after: None, body: String::new() }, Duration::ZERO)
+        let begun = Instant::now();
+        let answer = self.write_now(lines).await.unwrap_or_else(|failed| failed);
+        (answer, begun.elapsed())
     }
 
     /// `v1`, `v2` or `v3` once known.
     #[must_use]
     pub fn api(&self) -> Option<&'static str> {
-        None
+        self.dialect.map(Dialect::name)
     }
 
     /// Asks the server again before the next write, where `api = "auto"`.
-    pub fn forget_api(&mut self) {}
+    pub fn forget_api(&mut self) {
+        self.dialect = self.configured;
+    }
 
     /// Host and path that lines go to, free of credentials.
     #[must_use]
     pub fn target(&self) -> String {
-        String::new()
+        self.endpoint.shown(self.dialect)
     }
 
-    /// Looks at the server without writing: reachable, credentials accepted,
-    /// database there.
-    pub async fn check(&mut self) -> Vec<Check> {
-        Vec::new()
+    async fn write_now(&mut self, lines: &[u8]) -> Result<Answer, Answer> {
+        self.credentials.refresh();
+        let dialect = if let Some(known) = self.dialect { known } else { self.probe().await? };
+        self.dialect = Some(dialect);
+        let mut reply = self.post(dialect, lines).await?;
+        if reply.status == 401 && self.reread_credentials()? {
+            reply = self.post(dialect, lines).await?;
+        }
+        // Another server may have taken the place of the one that was asked.
+        if matches!(reply.status, 404 | 405) {
+            self.forget_api();
+        }
+        Ok(reply.into_answer())
     }
+
+    async fn post(&self, dialect: Dialect, lines: &[u8]) -> Result<Reply, Answer> {
+        let request = self
+            .http
+            .post(self.endpoint.write(dialect))
+            .header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+        let request = match self.gzip.then(|| compressed(lines)) {
+            Some(Ok(body)) => request.header(header::CONTENT_ENCODING, "gzip").body(body),
+            // Compressing into memory does not fail; plain is right as well.
+            Some(Err(_)) | None => request.body(lines.to_vec()),
+        };
+        self.send(request, Some(dialect)).await
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, Answer> {
+        self.send(self.http.get(self.endpoint.at(path, query)), self.dialect).await
+    }
+
+    async fn send(&self, request: RequestBuilder, dialect: Option<Dialect>) -> Result<Reply, Answer> {
+        match self.credentials.sign(request, dialect).send().await {
+            Ok(response) => {
+                let mut reply = Reply::read(response).await;
+                self.credentials.scrub(&mut reply.body);
+                Ok(reply)
+            }
+            Err(error) => {
+                Err(failure::answer(error, &self.endpoint.shown(None), self.timeout, self.connect_timeout))
+            }
+        }
+    }
+
+    /// Reads the secret again after a 401; true when it has changed.
+    fn reread_credentials(&mut self) -> Result<bool, Answer> {
+        self.credentials
+            .reread()
+            .map_err(|error| Answer::Failed { step: FailedStep::Credentials, text: error.to_string() })
+    }
+}
+
+fn compressed(lines: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut packed = GzEncoder::new(Vec::with_capacity(lines.len() / 8), Compression::fast());
+    packed.write_all(lines)?;
+    packed.finish()
 }

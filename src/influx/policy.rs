@@ -102,7 +102,7 @@ pub fn decide(api: &str, answer: &Answer, lines_in_batch: usize) -> Decision {
         200..=299 if said::is_markup(body) => pause(why, mend::NO_DATABASE),
         200..=299 => Decision::Delivered,
         300..=399 => pause(why, mend::REDIRECTED),
-        400 | 422 => refused(api, status, why, body, lines_in_batch),
+        400 | 422 => refused(why, body, lines_in_batch),
         401 => pause(why, mend::CREDENTIALS),
         403 => pause(why, mend::PERMISSION),
         404 if body.contains("database not found") => pause(why, mend::NO_SUCH_DATABASE),
@@ -138,7 +138,7 @@ fn failed(step: FailedStep, why: String) -> Decision {
 
 /// 400 and 422: which lines, if any, the server has named, and whether it is
 /// about lines at all.
-fn refused(api: &str, status: u16, why: String, body: &str, lines_in_batch: usize) -> Decision {
+fn refused(why: String, body: &str, lines_in_batch: usize) -> Decision {
     let refused_line = |line: &said::LineError| {
         let index = line.line_number?.checked_sub(1).filter(|index| *index < lines_in_batch)?;
         let message = line.error_message.as_deref().map_or_else(|| why.clone(), said::words);
@@ -159,7 +159,7 @@ fn refused(api: &str, status: u16, why: String, body: &str, lines_in_batch: usiz
             }
         }
         Some(Data::Line(line)) => refused_line(&line).map_or(Decision::Bisect { why }, Decision::TakeOut),
-        Some(Data::Other(_)) | None => match mend::of_request(api, status, &said::words(body)) {
+        Some(Data::Other(_)) | None => match mend::of_request(&said::words(body)) {
             Some(mend) => pause(why, mend),
             None => Decision::Bisect { why },
         },

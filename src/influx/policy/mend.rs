@@ -36,7 +36,7 @@ const PARAMETER: &str = "the server does not know the request's parameters: set 
 /// The mend for a 400 or 422 that is about the request and not about one of
 /// its lines; `None` when it may be about a line. Looking for the bad line of
 /// such a request would only repeat the refusal, once per line.
-pub(super) fn of_request(api: &str, status: u16, words: &str) -> Option<&'static str> {
+pub(super) fn of_request(words: &str) -> Option<&'static str> {
     let says = |part: &str| words.contains(part);
     if says("would exceed") && says("limit") {
         Some(if says("new database") { DATABASE_LIMIT } else { SCHEMA_LIMIT })
@@ -48,8 +48,9 @@ pub(super) fn of_request(api: &str, status: u16, words: &str) -> Option<&'static
         Some(ENCODING)
     } else if says("serde error") {
         Some(PARAMETER)
-    } else if api == "v1" && status == 400 && says("database is required") {
-        Some(DATABASE_NAME)
+    } else if says("unsupported path requested") {
+        // VictoriaMetrics' way to say 404.
+        Some(PATH)
     } else {
         None
     }
