@@ -1,0 +1,49 @@
+//! Reading libvirt: one thread, one read-only connection, one call at a time.
+//!
+//! Owns every call to libvirt and everything that libvirt's answers look like:
+//! the bulk statistics, the per-domain calls for drivers that have no bulk
+//! data, the domain XML, and the words for what went wrong. A [`Reader`] is
+//! handed a [`Question`] and answers it with raw counters; a call that hangs
+//! hangs in that reader alone.
+//!
+//! It must not decide: when to ask, how long to wait and what a missing value
+//! means is the collector's. It knows no tokio, changes nothing on the host,
+//! and keeps all `unsafe` in [`ffi`].
+
+mod decode;
+mod devices;
+mod error;
+mod ffi;
+mod host;
+mod per_domain;
+mod question;
+mod reader;
+mod session;
+mod uri;
+
+use std::time::Duration;
+
+pub use devices::{XmlError, devices};
+pub use error::Error;
+pub use question::{
+    Answer, Groups, Member, Question, RawDisk, RawDomain, ReaderId, Reply, Roster, RosterEntry,
+};
+pub use reader::Reader;
+pub use uri::{is_demo, masked};
+
+/// What a reader needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Connection URI, opened read-only.
+    pub uri: String,
+    /// How long connecting and single questions may take. The calls cannot be
+    /// cut short, so whoever asks keeps this deadline; the reader itself only
+    /// names it.
+    pub timeout: Duration,
+}
+
+impl From<&crate::config::Libvirt> for Settings {
+    fn from(config: &crate::config::Libvirt) -> Self {
+        Self { uri: config.uri.clone(), timeout: config.timeout }
+    }
+}

@@ -1,0 +1,215 @@
+//! The way without bulk data: one domain and one device at a time.
+//!
+//! For drivers whose bulk call gives only the state (the test hypervisor,
+//! Xen, older libvirt), and for what can be had of any domain without its
+//! monitor. What a driver has once refused is not asked again on the same
+//! connection.
+
+use virt::{domain::Domain, error::ErrorNumber, sys};
+
+use super::{
+    Groups,
+    error::is_not_offered,
+    question::{Member, RawDisk, RawDomain},
+};
+use crate::model::{
+    Kib, Nanos,
+    reading::{CpuCounters, DiskCounters, DiskSize, GuestMemory, MemorySize, NicCounters},
+};
+
+/// A per-domain call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Info,
+    CpuStats,
+    MemoryStats,
+    InterfaceStats,
+    BlockStats,
+}
+
+/// What this connection's driver has refused for good.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Vec<Call>);
+
+impl Refused {
+    fn has(&self, call: Call) -> bool {
+        self.0.contains(&call)
+    }
+
+    /// Makes a call unless it was refused before, and takes note of a
+    /// refusal; other failures are of this time alone.
+    fn unless<T>(&mut self, call: Call, made: impl FnOnce() -> Result<T, virt::error::Error>) -> Option<T> {
+        if self.has(call) {
+            return None;
+        }
+        let result = made();
+        if result.as_ref().is_err_and(is_not_offered) {
+            self.0.push(call);
+        }
+        result.ok()
+    }
+}
+
+/// What needs no monitor, from calls that never wait for one: CPU, vCPU count
+/// and the balloon's size.
+pub(super) fn fill_monitor_free(domain: &Domain, groups: Groups, refused: &mut Refused, raw: &mut RawDomain) {
+    if groups.and(Groups::CPU | Groups::VCPUS | Groups::MEMORY).is_empty() {
+        return;
+    }
+    let info = refused.unless(Call::Info, || domain.info());
+    if let Some(info) = &info {
+        if groups.has(Groups::VCPUS) {
+            raw.vcpu_count = Some(info.nr_virt_cpu);
+        }
+        if groups.has(Groups::MEMORY) {
+            raw.memory = Some(MemorySize { current: Kib(info.memory), maximum: Kib(info.max_mem) });
+        }
+    }
+    if groups.has(Groups::CPU) {
+        raw.cpu = cpu(domain, info.map(|info| info.cpu_time), refused);
+    }
+}
+
+/// CPU times of the process. The two calls may count from different sources
+/// (cgroup, process), and a counter must not change its source between two
+/// readings: so the summary is taken wherever the driver has it, and `info`
+/// only where it never has.
+fn cpu(domain: &Domain, info_time: Option<u64>, refused: &mut Refused) -> Option<CpuCounters> {
+    if !refused.has(Call::CpuStats) {
+        match domain.cpu_stats(-1, 1, 0) {
+            Ok(stats) => {
+                let total = stats.into_iter().next()?;
+                return Some(CpuCounters {
+                    time: Nanos(total.cpu_time?),
+                    user: total.user_time.map(Nanos),
+                    system: total.system_time.map(Nanos),
+                });
+            }
+            Err(error) if is_not_offered(&error) => refused.0.push(Call::CpuStats),
+            // QEMU's words for "no cgroup to count in", which lasts.
+            Err(error) if error.code().is(ErrorNumber::OperationInvalid) => (),
+            Err(_) => return None,
+        }
+    }
+    info_time.map(|time| CpuCounters { time: Nanos(time), user: None, system: None })
+}
+
+/// Fills every wanted group that is still absent, call by call. These calls
+/// wait for the domain: not for drivers that have bulk data.
+pub(super) fn fill(
+    domain: &Domain,
+    member: &Member,
+    wanted: Groups,
+    monitor_free: bool,
+    refused: &mut Refused,
+    raw: &mut RawDomain,
+) {
+    let cheap = absent(raw, wanted).and(Groups::CPU | Groups::VCPUS | Groups::MEMORY);
+    fill_monitor_free(domain, cheap, refused, raw);
+    if cheap.has(Groups::MEMORY) && !monitor_free {
+        let stats = refused.unless(Call::MemoryStats, || domain.memory_stats(0));
+        memory(&stats.unwrap_or_default(), raw);
+    }
+    let absent = absent(raw, wanted);
+    if let Some(devices) = &member.devices {
+        if absent.has(Groups::NICS) {
+            let counted = devices.nics.iter().filter(|nic| nic.uncounted.is_none());
+            let nics = counted
+                .filter_map(|nic| Some((nic.name.to_string(), interface(domain, &nic.name, refused)?)));
+            let nics: Vec<_> = nics.collect();
+            raw.nics = (!refused.has(Call::InterfaceStats)).then_some(nics);
+        }
+        if absent.has(Groups::DISKS) && !monitor_free {
+            let disks = devices.disks.iter().map(|disk| RawDisk {
+                name: disk.name.to_string(),
+                counters: disk.source.as_ref().and_then(|_| block(domain, &disk.name, refused)),
+                size: DiskSize::default(),
+            });
+            let disks: Vec<_> = disks.collect();
+            raw.disks = (!refused.has(Call::BlockStats)).then_some(disks);
+        }
+    }
+    raw.refused = refusals(raw, wanted, refused);
+}
+
+/// The wanted groups of which `raw` has nothing yet.
+fn absent(raw: &RawDomain, wanted: Groups) -> Groups {
+    let there = [
+        (Groups::CPU, raw.cpu.is_some()),
+        (Groups::VCPUS, raw.vcpu_count.is_some()),
+        (Groups::MEMORY, raw.memory.is_some()),
+        (Groups::NICS, raw.nics.is_some()),
+        (Groups::DISKS, raw.disks.is_some()),
+    ];
+    there.into_iter().filter(|(_, there)| *there).fold(wanted, |absent, (group, _)| absent.without(group))
+}
+
+/// The wanted groups that this driver gives by neither way. vCPU times have
+/// no call of their own: only bulk gives them.
+fn refusals(raw: &RawDomain, wanted: Groups, refused: &Refused) -> Groups {
+    let never = [
+        (Groups::CPU, raw.cpu.is_none() && refused.has(Call::CpuStats) && refused.has(Call::Info)),
+        (Groups::VCPUS, raw.vcpus.is_none()),
+        (Groups::MEMORY, raw.memory.is_none() && refused.has(Call::Info)),
+        (Groups::NICS, raw.nics.is_none() && refused.has(Call::InterfaceStats)),
+        (Groups::DISKS, raw.disks.is_none() && refused.has(Call::BlockStats)),
+    ];
+    never
+        .into_iter()
+        .filter(|(group, never)| *never && wanted.has(*group))
+        .fold(Groups::NONE, |all, (group, _)| all | group)
+}
+
+fn memory(stats: &[virt::domain::MemoryStat], raw: &mut RawDomain) {
+    let mut guest = GuestMemory::default();
+    for stat in stats {
+        let kib = Some(Kib(stat.val));
+        match stat.tag {
+            sys::VIR_DOMAIN_MEMORY_STAT_RSS => raw.rss = kib,
+            sys::VIR_DOMAIN_MEMORY_STAT_AVAILABLE => guest.available = kib,
+            sys::VIR_DOMAIN_MEMORY_STAT_USABLE => guest.usable = kib,
+            sys::VIR_DOMAIN_MEMORY_STAT_UNUSED => guest.unused = kib,
+            sys::VIR_DOMAIN_MEMORY_STAT_SWAP_IN => guest.swap_in = kib,
+            sys::VIR_DOMAIN_MEMORY_STAT_SWAP_OUT => guest.swap_out = kib,
+            sys::VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT => guest.major_faults = Some(stat.val),
+            sys::VIR_DOMAIN_MEMORY_STAT_MINOR_FAULT => guest.minor_faults = Some(stat.val),
+            sys::VIR_DOMAIN_MEMORY_STAT_DISK_CACHES => guest.disk_caches = kib,
+            sys::VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE => guest.last_update = Some(stat.val),
+            _ => (),
+        }
+    }
+    raw.guest = (guest != GuestMemory::default()).then_some(guest);
+}
+
+fn interface(domain: &Domain, name: &str, refused: &mut Refused) -> Option<NicCounters> {
+    let stats = refused.unless(Call::InterfaceStats, || domain.interface_stats(name))?;
+    let counters = NicCounters {
+        rx_bytes: count(stats.rx_bytes),
+        rx_packets: count(stats.rx_packets),
+        rx_errors: count(stats.rx_errs),
+        rx_drops: count(stats.rx_drop),
+        tx_bytes: count(stats.tx_bytes),
+        tx_packets: count(stats.tx_packets),
+        tx_errors: count(stats.tx_errs),
+        tx_drops: count(stats.tx_drop),
+    };
+    (counters != NicCounters::default()).then_some(counters)
+}
+
+fn block(domain: &Domain, name: &str, refused: &mut Refused) -> Option<DiskCounters> {
+    let stats = refused.unless(Call::BlockStats, || domain.block_stats(name))?;
+    let counters = DiskCounters {
+        rd_reqs: count(stats.rd_req),
+        rd_bytes: count(stats.rd_bytes),
+        wr_reqs: count(stats.wr_req),
+        wr_bytes: count(stats.wr_bytes),
+        errors: count(stats.errs),
+        ..DiskCounters::default()
+    };
+    (counters != DiskCounters::default()).then_some(counters)
+}
+
+/// libvirt's −1 is "unknown".
+fn count(value: i64) -> Option<u64> {
+    u64::try_from(value).ok()
+}

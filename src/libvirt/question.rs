@@ -1,0 +1,259 @@
+//! What a reader can be asked, and what it answers.
+
+use std::{
+    ops::{BitOr, BitOrAssign},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::Error;
+use crate::model::{
+    DomainDevices, DomainState, Identity, Kib, MonoTime, WallTime,
+    frame::HostFacts,
+    reading::{CpuCounters, DiskCounters, DiskSize, GuestMemory, MemorySize, NicCounters, VcpuCounters},
+};
+
+/// Number of a reader; whoever starts readers gives each its own.
+pub type ReaderId = u32;
+
+/// A set of statistics groups. The state is part of every answer and no group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Groups(u8);
+
+impl Groups {
+    /// Nothing but the state.
+    pub const NONE: Self = Self(0);
+    /// CPU times of the whole process (`cpu.*`).
+    pub const CPU: Self = Self(1);
+    /// vCPU count and times (`vcpu.*`).
+    pub const VCPUS: Self = Self(2);
+    /// Balloon size, host RSS, the guest's report (`balloon.*`). RSS and
+    /// report need the monitor.
+    pub const MEMORY: Self = Self(4);
+    /// NICs (`net.*`).
+    pub const NICS: Self = Self(8);
+    /// Disks (`block.*`). All but their names needs the monitor.
+    pub const DISKS: Self = Self(16);
+    /// Every group.
+    pub const ALL: Self = Self(31);
+
+    /// Whether all of `other` is in here.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// What both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is in here and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether there is nothing in here.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for Groups {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Groups {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// A question to a reader. Each is answered exactly once, unless the reader
+/// is dropped before it begins.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// All domains, active and inactive, and the host's facts. Never waits
+    /// for a domain's monitor.
+    Roster,
+    /// Statistics of exactly these domains.
+    List {
+        /// Whose, in the order of the answer.
+        members: Vec<Member>,
+        /// Which.
+        groups: Groups,
+        /// Ask nothing that could wait for a domain's monitor: then vCPU
+        /// times, host RSS, the guest's report and the disks are absent.
+        monitor_free: bool,
+    },
+    /// The devices of one domain, from its XML.
+    Describe {
+        /// Which domain.
+        uuid: Uuid,
+    },
+}
+
+/// A domain to be read.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Which domain.
+    pub uuid: Uuid,
+    /// Its libvirt id, as the asker knows it.
+    pub id: u32,
+    /// Its devices, where they are known: drivers without bulk data are asked
+    /// for each NIC and disk by name, and give none while this is `None`.
+    pub devices: Option<Arc<DomainDevices>>,
+}
+
+/// What a reader answers.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Who answers.
+    pub reader: ReaderId,
+    /// The number that came with the question.
+    pub ticket: u64,
+    /// When the call began that brought the answer. Connecting and looking up
+    /// domains come before it.
+    pub begun: (WallTime, MonoTime),
+    /// When that call returned.
+    pub ended: (WallTime, MonoTime),
+    /// The answer. An error is about the whole question; what concerns one
+    /// domain of a list stands in that domain's place.
+    pub reply: Result<Reply, Error>,
+}
+
+/// The answer to each kind of question.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To [`Question::Roster`].
+    Roster(Roster),
+    /// To [`Question::List`]: one entry per member, in the members' order.
+    List(Vec<RawDomain>),
+    /// To [`Question::Describe`].
+    Description {
+        /// Which domain.
+        uuid: Uuid,
+        /// What its XML says.
+        devices: DomainDevices,
+    },
+}
+
+/// All domains of a host.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    /// Active and inactive ones, in libvirt's order.
+    pub domains: Vec<RosterEntry>,
+    /// What is known of the host.
+    pub host: HostFacts,
+}
+
+/// One domain of the roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterEntry {
+    /// Who it is, its name already fit to store and to show.
+    pub identity: Identity,
+    /// Its state.
+    pub state: DomainState,
+    /// libvirt's reason code within the state; 0 where the driver tells none.
+    pub reason: i64,
+}
+
+/// What one call brought for one domain. `None`: this call did not bring it;
+/// why is told by what was asked, [`RawDomain::short`],
+/// [`RawDomain::refused`] and [`RawDomain::error`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawDomain {
+    /// Which domain.
+    pub uuid: Uuid,
+    /// Its libvirt id at the time of the answer; `None`: it is not active.
+    pub id: Option<u32>,
+    /// Its state.
+    pub state: DomainState,
+    /// libvirt's reason code within the state.
+    pub reason: i64,
+    /// CPU times of the whole process.
+    pub cpu: Option<CpuCounters>,
+    /// vCPUs now.
+    pub vcpu_count: Option<u32>,
+    /// Times of each vCPU, by index.
+    pub vcpus: Option<Vec<VcpuCounters>>,
+    /// Balloon size and limit.
+    pub memory: Option<MemorySize>,
+    /// Host-side memory of the process.
+    pub rss: Option<Kib>,
+    /// The guest's report. Without a statistics period libvirt gives one
+    /// whose `last_update` is 0.
+    pub guest: Option<GuestMemory>,
+    /// Counters of each NIC that has any, by target name.
+    pub nics: Option<Vec<(String, NicCounters)>>,
+    /// Each disk, by target name.
+    pub disks: Option<Vec<RawDisk>>,
+    /// The monitor's part was asked for and is absent, although the domain is
+    /// active: another call or job holds it.
+    pub short: bool,
+    /// Groups that this driver does not offer for this domain.
+    pub refused: Groups,
+    /// There is no such domain any more.
+    pub gone: bool,
+    /// Why nothing at all could be read of this one domain.
+    pub error: Option<Error>,
+}
+
+/// One disk's part of a bulk record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawDisk {
+    /// The target name (`vda`).
+    pub name: String,
+    /// Counters; `None` for an empty drive and in a short answer.
+    pub counters: Option<DiskCounters>,
+    /// Sizes.
+    pub size: DiskSize,
+}
+
+impl RawDomain {
+    /// An answer without anything in it.
+    #[must_use]
+    pub fn empty(uuid: Uuid) -> Self {
+        Self {
+            uuid,
+            id: None,
+            state: DomainState::NoState,
+            reason: 0,
+            cpu: None,
+            vcpu_count: None,
+            vcpus: None,
+            memory: None,
+            rss: None,
+            guest: None,
+            nics: None,
+            disks: None,
+            short: false,
+            refused: Groups::NONE,
+            gone: false,
+            error: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Groups;
+
+    #[test]
+    fn groups_are_a_set() {
+        let some = Groups::CPU | Groups::DISKS;
+        assert!(some.has(Groups::CPU) && some.has(Groups::DISKS) && !some.has(Groups::NICS));
+        assert!(!some.has(Groups::CPU | Groups::NICS));
+        assert_eq!(Groups::ALL.without(some), Groups::VCPUS | Groups::MEMORY | Groups::NICS);
+        assert_eq!(some.and(Groups::DISKS | Groups::NICS), Groups::DISKS);
+        assert!(some.without(Groups::ALL).is_empty());
+    }
+}

@@ -1,0 +1,376 @@
+//! One open connection and what is remembered with it: domain handles, the
+//! host's facts, and what the driver does not offer.
+//!
+//! Handles belong to the connection they came from and end with it.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+use virt::{connect::Connect, domain::Domain};
+
+use super::{
+    Error, Groups,
+    decode::{Signs, decode},
+    devices, error,
+    ffi::bulk::{self, Record, Records},
+    host,
+    per_domain::{self, Refused},
+    question::{Member, RawDomain, Reply, Roster, RosterEntry},
+    uri,
+};
+use crate::{
+    clock::Clock,
+    model::{DomainState, Identity, MonoTime, WallTime, frame::HostFacts, name::storable},
+};
+
+/// When a call began and when it returned.
+pub(super) type Span = ((WallTime, MonoTime), (WallTime, MonoTime));
+
+/// Calls that one list may take beyond the first while it is searched for the
+/// domain that makes libvirt refuse it whole.
+const SEARCH_CALLS: u32 = 24;
+
+pub(super) struct Session {
+    /// Before the connection, so that they are given back first.
+    handles: HashMap<Uuid, Handle>,
+    host: Option<HostFacts>,
+    /// QEMU's driver: its bulk data is complete, and what waits for a monitor
+    /// must never be asked domain by domain.
+    qemu: bool,
+    /// The driver has the bulk call.
+    bulk: bool,
+    refused: Refused,
+    connection: Connect,
+    uri: String,
+    clock: Clock,
+}
+
+struct Handle {
+    domain: Domain,
+    id: Option<u32>,
+    /// Whether this incarnation has ever had vCPU times here. If not, the
+    /// driver has none for it; if so, their absence is of this time alone.
+    had_vcpu_times: bool,
+}
+
+impl Session {
+    /// Opens the connection, read-only.
+    pub(super) fn open(uri: &str, clock: &Clock) -> Result<Self, Error> {
+        if let Some(fault) = Error::of_uri(uri) {
+            return Err(fault);
+        }
+        let connection = Connect::open_read_only(Some(&uri::to_open(uri)))
+            .map_err(|error| Error::of_opening(&error, uri))?;
+        let kind = connection.driver_type().map_err(|error| Error::of_opening(&error, uri))?;
+        Ok(Self {
+            handles: HashMap::new(),
+            host: None,
+            qemu: kind == "QEMU",
+            bulk: true,
+            refused: Refused::default(),
+            connection,
+            uri: uri.to_owned(),
+            clock: clock.clone(),
+        })
+    }
+
+    fn failed(&self, error: &virt::error::Error, what: &'static str) -> Error {
+        Error::of_call(error, &self.connection, what, &self.uri)
+    }
+
+    /// All domains and the host.
+    pub(super) fn roster(&mut self) -> Result<(Span, Reply), Error> {
+        const WHAT: &str = "listing the domains";
+        let begun = self.clock.now();
+        let bulk = if self.bulk { Some(bulk::states_of_all(&self.connection)) } else { None };
+        let domains = match bulk {
+            Some(Ok(records)) => records.iter().filter_map(entry).collect(),
+            Some(Err(error)) if !error::is_not_offered(&error) => return Err(self.failed(&error, WHAT)),
+            _ => {
+                self.bulk = false;
+                let all = self.connection.list_all_domains(0).map_err(|error| self.failed(&error, WHAT))?;
+                // One that vanished since is simply not in the list.
+                all.iter().filter_map(entry_of_handle).collect()
+            }
+        };
+        let ended = self.clock.now();
+        let (connection, uri) = (&self.connection, &self.uri);
+        let host = self.host.get_or_insert_with(|| host::facts(connection, uri)).clone();
+        Ok(((begun, ended), Reply::Roster(Roster { domains, host })))
+    }
+
+    /// The devices of one domain.
+    pub(super) fn describe(&mut self, uuid: Uuid) -> Result<(Span, Reply), Error> {
+        const WHAT: &str = "reading a domain's XML";
+        if !self.look_up(uuid, None, WHAT)? {
+            return Err(self.no_such(uuid));
+        }
+        let begun = self.clock.now();
+        let xml = self.handles[&uuid].domain.xml_desc(0);
+        let ended = self.clock.now();
+        let xml = xml.map_err(|error| {
+            self.handles.remove(&uuid);
+            if error::is_no_domain(&error) { self.no_such(uuid) } else { self.failed(&error, WHAT) }
+        })?;
+        let devices = devices::devices(&xml).map_err(|error| Error::Call {
+            uri: uri::masked(&self.uri),
+            what: WHAT,
+            detail: error.to_string(),
+        })?;
+        Ok(((begun, ended), Reply::Description { uuid, devices }))
+    }
+
+    fn no_such(&self, uuid: Uuid) -> Error {
+        Error::NoSuchDomain { uri: uri::masked(&self.uri), uuid }
+    }
+
+    /// Statistics of these domains, one entry each, in their order.
+    pub(super) fn list(
+        &mut self,
+        members: &[Member],
+        groups: Groups,
+        monitor_free: bool,
+    ) -> Result<(Span, Reply), Error> {
+        const WHAT: &str = "finding a domain";
+        let mut list: Vec<_> = members.iter().map(|member| RawDomain::empty(member.uuid)).collect();
+        let mut places = Vec::with_capacity(members.len());
+        for (place, member) in members.iter().enumerate() {
+            match self.look_up(member.uuid, Some(member.id), WHAT) {
+                Ok(true) => places.push(place),
+                Ok(false) => list[place].gone = true,
+                Err(error) if error.is_connection() => return Err(error),
+                Err(error) => list[place].error = Some(error),
+            }
+        }
+        let mut span = (self.clock.now(), self.clock.now());
+        let mut read = Read { groups, monitor_free, calls_left: SEARCH_CALLS, list: &mut list };
+        if self.bulk {
+            span = self.bulk(&mut read, &places)?;
+        }
+        if !self.bulk || !self.qemu || monitor_free {
+            self.domain_by_domain(members, &mut read, &places)?;
+            span.1 = self.clock.now();
+        }
+        self.forget_strangers(members);
+        Ok((span, Reply::List(list)))
+    }
+
+    /// One bulk call over the members at `places`. If libvirt refuses the
+    /// list as a whole, its halves are asked, down to the one domain at fault.
+    fn bulk(&mut self, read: &mut Read<'_>, places: &[usize]) -> Result<Span, Error> {
+        let begun = self.clock.now();
+        if places.is_empty() {
+            return Ok((begun, begun));
+        }
+        let free = Groups::NICS;
+        let asked = if read.monitor_free { read.groups.and(free) } else { read.groups };
+        let domains = places.iter().filter_map(|&place| self.handles.get(&read.list[place].uuid));
+        let records = bulk::of_domains(domains.map(|handle| &handle.domain), asked);
+        let ended = self.clock.now();
+        match records {
+            Ok(records) => {
+                self.take(read, places, asked, &records);
+                Ok((begun, ended))
+            }
+            Err(error) if error::is_not_offered(&error) => {
+                self.bulk = false;
+                Ok((begun, ended))
+            }
+            Err(error) => self.bulk_of_halves(read, places, &error, (begun, ended)),
+        }
+    }
+
+    fn bulk_of_halves(
+        &mut self,
+        read: &mut Read<'_>,
+        places: &[usize],
+        error: &virt::error::Error,
+        span: Span,
+    ) -> Result<Span, Error> {
+        let failure = self.failed(error, "reading the domains' statistics");
+        if failure.is_connection() {
+            return Err(failure);
+        }
+        if let [place] = *places {
+            let raw = &mut read.list[place];
+            self.handles.remove(&raw.uuid);
+            if error::is_no_domain(error) {
+                raw.gone = true;
+            } else {
+                raw.error = Some(failure);
+            }
+            return Ok(span);
+        }
+        if read.calls_left < 2 {
+            for &place in places {
+                read.list[place].error = Some(failure.clone());
+            }
+            return Ok(span);
+        }
+        read.calls_left -= 2;
+        let (first, second) = places.split_at(places.len() / 2);
+        let (begun, _) = self.bulk(read, first)?;
+        let (_, ended) = self.bulk(read, second)?;
+        Ok((begun, ended))
+    }
+
+    /// Puts the records into the members' places.
+    fn take(&mut self, read: &mut Read<'_>, places: &[usize], asked: Groups, records: &Records) {
+        let place_of: HashMap<Uuid, usize> =
+            places.iter().map(|&place| (read.list[place].uuid, place)).collect();
+        let mut answered = vec![false; read.list.len()];
+        for record in records.iter() {
+            let Some(&place) = record.uuid().and_then(|uuid| place_of.get(&uuid).copied()).as_ref() else {
+                continue;
+            };
+            answered[place] = true;
+            let raw = &mut read.list[place];
+            raw.id = record.id();
+            let signs = decode(raw, record.params());
+            if let Some(handle) = self.handles.get_mut(&raw.uuid) {
+                handle.had_vcpu_times = raw.id == handle.id && (handle.had_vcpu_times || raw.vcpus.is_some());
+                handle.id = raw.id;
+                if self.qemu && asked.has(Groups::VCPUS) && raw.vcpus.is_none() && !handle.had_vcpu_times {
+                    raw.refused |= Groups::VCPUS;
+                }
+            }
+            raw.short = self.qemu && raw.id.is_some() && is_short(asked, signs);
+        }
+        // libvirt skips a domain that has vanished since it was looked up.
+        for &place in places.iter().filter(|&&place| !answered[place]) {
+            let raw = &mut read.list[place];
+            raw.gone = true;
+            self.handles.remove(&raw.uuid);
+        }
+    }
+
+    /// What bulk does not give, call by call.
+    fn domain_by_domain(
+        &mut self,
+        members: &[Member],
+        read: &mut Read<'_>,
+        places: &[usize],
+    ) -> Result<(), Error> {
+        for &place in places {
+            let raw = &mut read.list[place];
+            let Some(handle) = self.handles.get(&raw.uuid) else { continue };
+            let domain = &handle.domain;
+            if !self.bulk {
+                match domain.info() {
+                    Ok(info) => {
+                        raw.id = handle.id;
+                        raw.state = DomainState::from_code(info.state.to_raw().into());
+                    }
+                    Err(error) if error::is_no_domain(&error) => {
+                        raw.gone = true;
+                        self.handles.remove(&raw.uuid);
+                        continue;
+                    }
+                    Err(error) => {
+                        let failure = self.failed(&error, "reading a domain's state");
+                        if failure.is_connection() {
+                            return Err(failure);
+                        }
+                        read.list[place].error = Some(failure);
+                        continue;
+                    }
+                }
+            }
+            if raw.id.is_none() {
+                continue;
+            }
+            let refused = &mut self.refused;
+            if self.qemu {
+                per_domain::fill_monitor_free(domain, read.groups, refused, raw);
+            } else {
+                per_domain::fill(domain, &members[place], read.groups, read.monitor_free, refused, raw);
+            }
+        }
+        if matches!(self.connection.is_alive(), Ok(true)) {
+            return Ok(());
+        }
+        Err(Error::of_closed(&self.uri, "reading the domains one by one"))
+    }
+
+    /// Makes sure there is a handle for `uuid`, taken anew if the asker knows
+    /// another id than it had. `false`: there is no such domain.
+    fn look_up(&mut self, uuid: Uuid, id: Option<u32>, what: &'static str) -> Result<bool, Error> {
+        if self.handles.get(&uuid).is_some_and(|handle| id.is_none() || handle.id == id) {
+            return Ok(true);
+        }
+        match self.connection.lookup_domain_by_uuid(uuid) {
+            Ok(domain) => {
+                let handle = Handle { id: domain.id(), domain, had_vcpu_times: false };
+                self.handles.insert(uuid, handle);
+                Ok(true)
+            }
+            Err(error) if error::is_no_domain(&error) => {
+                self.handles.remove(&uuid);
+                Ok(false)
+            }
+            Err(error) => Err(self.failed(&error, what)),
+        }
+    }
+
+    /// Domains come and go for months: handles of those that this reader is
+    /// no longer asked about are let go before they pile up.
+    fn forget_strangers(&mut self, members: &[Member]) {
+        if self.handles.len() > 2 * members.len() + 64 {
+            let known: std::collections::HashSet<_> = members.iter().map(|member| member.uuid).collect();
+            self.handles.retain(|uuid, _| known.contains(uuid));
+        }
+    }
+}
+
+/// A list being read.
+struct Read<'a> {
+    groups: Groups,
+    monitor_free: bool,
+    /// Further bulk calls that may be made to find a domain at fault.
+    calls_left: u32,
+    list: &'a mut [RawDomain],
+}
+
+/// Whether the monitor's part was asked for and is absent. QEMU's driver gives
+/// the RSS exactly when it had the domain's lock and the monitor answered, for
+/// every active domain, with or without balloon, disks or a running guest. It
+/// is the sign wherever memory was asked for; without it, counters of disks
+/// that have a medium are.
+fn is_short(asked: Groups, signs: Signs) -> bool {
+    !signs.monitor && (asked.has(Groups::MEMORY) || (asked.has(Groups::DISKS) && signs.media))
+}
+
+fn entry(record: Record<'_>) -> Option<RosterEntry> {
+    let mut raw = RawDomain::empty(record.uuid()?);
+    decode(&mut raw, record.params());
+    let name = storable(&record.name()).into();
+    let identity = Identity { uuid: raw.uuid, id: record.id(), name };
+    Some(RosterEntry { identity, state: raw.state, reason: raw.reason })
+}
+
+fn entry_of_handle(domain: &Domain) -> Option<RosterEntry> {
+    let identity =
+        Identity { uuid: domain.uuid().ok()?, id: domain.id(), name: storable(&domain.name().ok()?).into() };
+    let state = DomainState::from_code(domain.info().ok()?.state.to_raw().into());
+    Some(RosterEntry { identity, state, reason: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Signs, is_short};
+    use crate::libvirt::Groups;
+
+    #[test]
+    fn short_means_that_something_asked_for_is_absent() {
+        let nothing = Signs::default();
+        let media = Signs { media: true, monitor: false };
+        let full = Signs { media: true, monitor: true };
+        assert!(is_short(Groups::ALL, nothing));
+        assert!(is_short(Groups::MEMORY, nothing));
+        assert!(is_short(Groups::DISKS, media));
+        assert!(!is_short(Groups::DISKS, nothing), "no medium, so nothing to miss");
+        assert!(!is_short(Groups::ALL, full));
+        assert!(!is_short(Groups::CPU | Groups::VCPUS | Groups::NICS, media), "none of it was asked for");
+        assert!(!is_short(Groups::NONE, nothing));
+    }
+}

@@ -1,0 +1,250 @@
+//! The connection URI: what is wrong with it before libvirt is asked, what is
+//! added to it, and how it may be shown.
+
+use std::borrow::Cow;
+
+/// How libvirt is reached, as far as advice depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A local socket.
+    Local,
+    /// ssh, by whichever client.
+    Ssh,
+    /// TCP or TLS to a remote daemon.
+    Network,
+    /// The built-in test hypervisor: no daemon at all.
+    Builtin,
+}
+
+/// The parts of a URI that matter here. Never fails: what has no scheme may be
+/// an alias of libvirt's own configuration.
+struct Parts<'a> {
+    driver: &'a str,
+    transport: Option<&'a str>,
+    /// Between `//` and the path.
+    authority: &'a str,
+    query: Option<&'a str>,
+}
+
+fn parts(uri: &str) -> Parts<'_> {
+    let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
+    let (driver, transport) = match scheme.split_once('+') {
+        Some((driver, transport)) => (driver, Some(transport)),
+        None => (scheme, None),
+    };
+    let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let authority = path.strip_prefix("//").unwrap_or("").split('/').next().unwrap_or("");
+    Parts { driver, transport, authority, query }
+}
+
+/// Whether everything this URI shows is a demonstration: it names libvirt's
+/// built-in test hypervisor.
+#[must_use]
+pub fn is_demo(uri: &str) -> bool {
+    parts(uri).driver.eq_ignore_ascii_case("test")
+}
+
+pub(super) fn way(uri: &str) -> Way {
+    let parts = parts(uri);
+    match parts.transport {
+        Some("ssh" | "libssh" | "libssh2") => Way::Ssh,
+        Some("unix" | "ext") => Way::Local,
+        None if parts.driver.eq_ignore_ascii_case("test") => Way::Builtin,
+        None if parts.authority.is_empty() => Way::Local,
+        Some(_) | None => Way::Network,
+    }
+}
+
+/// What is plainly wrong with `uri`, before anything is connected.
+pub(super) fn fault(uri: &str) -> Option<&'static str> {
+    if uri.trim().is_empty() {
+        return Some("it is empty");
+    }
+    if uri.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Some("it holds a space or a control character (write a space as %20)");
+    }
+    let Some((scheme, _)) = uri.split_once(':') else {
+        // A bare word may be an alias that libvirt's configuration names.
+        let alias = uri.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        return (!alias).then_some("it has no scheme, such as qemu: in front");
+    };
+    let letters = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(letters) {
+        return Some("it has no scheme, such as qemu: in front");
+    }
+    let web = ["http", "https", "ftp", "file", "ws", "wss", "ssh", "tcp", "unix"];
+    if web.contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Some("its scheme names no hypervisor driver");
+    }
+    None
+}
+
+/// The URI to hand to libvirt: over ssh, the ssh client is kept from taking
+/// the terminal to ask for a password or about a host key.
+pub(super) fn to_open(uri: &str) -> Cow<'_, str> {
+    let parts = parts(uri);
+    let sets = |query: &str| query.split(['&', ';']).any(|pair| pair.split('=').next() == Some("no_tty"));
+    if parts.transport != Some("ssh") || parts.query.is_some_and(sets) {
+        return Cow::Borrowed(uri);
+    }
+    let (head, fragment) = match uri.find('#') {
+        Some(place) => uri.split_at(place),
+        None => (uri, ""),
+    };
+    let joint = match parts.query {
+        None => "?",
+        Some("") => "",
+        Some(_) => "&",
+    };
+    Cow::Owned(format!("{head}{joint}no_tty=1{fragment}"))
+}
+
+/// The URI as it may be shown: without user, password or a secret in the
+/// query, and without anything that could disturb a terminal.
+#[must_use]
+pub fn masked(uri: &str) -> String {
+    let parts = parts(uri);
+    let mut shown = uri.to_owned();
+    if let Some((user, host)) = parts.authority.rsplit_once('@') {
+        let user = format!("//{user}@{host}");
+        shown = shown.replacen(&user, &format!("//***@{host}"), 1);
+    }
+    for value in secret_values(parts.query) {
+        shown = shown.replace(&format!("={value}"), "=***");
+    }
+    crate::model::name::storable(&shown).into_owned()
+}
+
+/// `text` from libvirt without what the URI keeps secret, on one line.
+pub(super) fn scrubbed(text: &str, uri: &str) -> String {
+    let parts = parts(uri);
+    let mut text = text.replace(uri, &masked(uri));
+    if let Some((user, _)) = parts.authority.rsplit_once('@') {
+        if user.len() > 2 {
+            text = text.replace(&format!("{user}@"), "***@");
+        }
+        if let Some((_, password)) = user.split_once(':').filter(|(_, password)| !password.is_empty()) {
+            text = text.replace(password, "***").replace(&percent_decoded(password), "***");
+        }
+    }
+    for value in secret_values(parts.query) {
+        text = text.replace(value, "***");
+    }
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    crate::model::name::storable(&line).into_owned()
+}
+
+fn secret_values(query: Option<&str>) -> impl Iterator<Item = &str> {
+    let pairs = query.unwrap_or("").split(['&', ';']).filter_map(|pair| pair.split_once('='));
+    pairs.filter_map(|(key, value)| {
+        let key = key.to_ascii_lowercase();
+        let secret = ["pass", "secret", "token"].iter().any(|word| key.contains(word));
+        (secret && !value.is_empty()).then_some(value)
+    })
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match code {
+            Some(code) if first == b'%' => {
+                bytes.push(code);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Way, fault, is_demo, masked, scrubbed, to_open, way};
+
+    #[test]
+    fn good_uris_pass_and_bad_ones_say_what_is_wrong() {
+        for good in [
+            "qemu:///system",
+            "qemu+ssh://me@host:22/system?keyfile=/k",
+            "test:///default",
+            "test:///a/b.xml",
+            "qemu+unix:///system?socket=/run/x",
+            "esx://host/?no_verify=1",
+            "my-alias_2",
+        ] {
+            assert_eq!(fault(good), None, "{good}");
+        }
+        for (bad, word) in [
+            ("", "empty"),
+            ("  ", "empty"),
+            ("qemu:///sys tem", "space"),
+            ("qemu:///\0", "control"),
+            ("/var/run/x", "no scheme"),
+            ("://x", "no scheme"),
+            ("1:2", "no scheme"),
+            ("http://localhost:8086", "no hypervisor"),
+            ("ssh://host", "no hypervisor"),
+        ] {
+            assert!(fault(bad).is_some_and(|fault| fault.contains(word)), "{bad:?}: {:?}", fault(bad));
+        }
+    }
+
+    #[test]
+    fn ssh_is_kept_from_the_terminal_unless_the_uri_decides() {
+        for (uri, opened) in [
+            ("qemu+ssh://h/system", "qemu+ssh://h/system?no_tty=1"),
+            ("qemu+ssh://h/system?", "qemu+ssh://h/system?no_tty=1"),
+            ("qemu+ssh://h/system?keyfile=/k", "qemu+ssh://h/system?keyfile=/k&no_tty=1"),
+            ("qemu+ssh://h/system?no_tty=0&a=b", "qemu+ssh://h/system?no_tty=0&a=b"),
+            ("qemu+libssh2://h/system", "qemu+libssh2://h/system"),
+            ("qemu:///system", "qemu:///system"),
+        ] {
+            assert_eq!(to_open(uri), opened);
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        for (uri, shown) in [
+            ("qemu:///system", "qemu:///system"),
+            ("qemu+ssh://root@host:22/system", "qemu+ssh://***@host:22/system"),
+            ("qemu+tcp://u:p%40ss@[::1]/system", "qemu+tcp://***@[::1]/system"),
+            ("esx://u:p@h/?password=hunter2&no_verify=1", "esx://***@h/?password=***&no_verify=1"),
+            ("test:///a\n\u{202e}b", "test:///a__b"),
+        ] {
+            assert_eq!(masked(uri), shown);
+        }
+        let uri = "qemu+tcp://bob:p%40ss@host/system";
+        let said = scrubbed(
+            "cannot open qemu+tcp://bob:p%40ss@host/system:\n p@ss (p%40ss)\tof bob:p%40ss@host",
+            uri,
+        );
+        assert_eq!(said, "cannot open qemu+tcp://***@host/system: *** (***) of ***@host");
+    }
+
+    #[test]
+    fn the_way_and_the_demo_follow_from_the_uri() {
+        for (uri, expected) in [
+            ("qemu:///system", Way::Local),
+            ("qemu+unix:///system", Way::Local),
+            ("qemu+ssh://h/system", Way::Ssh),
+            ("qemu+libssh://h/system", Way::Ssh),
+            ("qemu+tcp://h/system", Way::Network),
+            ("qemu://h/system", Way::Network),
+            ("test:///default", Way::Builtin),
+        ] {
+            assert_eq!(way(uri), expected, "{uri}");
+        }
+        assert!(is_demo("test:///default") && is_demo("TEST:///x") && is_demo("test+tcp://h/default"));
+        assert!(!is_demo("qemu:///test") && !is_demo("test"));
+    }
+}
