@@ -1,7 +1,9 @@
 //! kvmscope
 pub mod cli;
 pub mod clock;
+pub mod collector;
 pub mod config;
 pub mod influx;
 pub mod libvirt;
 pub mod model;
+pub mod once;

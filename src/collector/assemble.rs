@@ -1,0 +1,331 @@
+//! From what libvirt gave of one domain to a reading in which every absent
+//! value has its reason.
+
+use std::sync::Arc;
+
+use crate::{
+    libvirt::{Groups, RawDisk, RawDomain},
+    model::{
+        DomainDevices, DomainReading, Identity, Measured, Missing, MonoTime, WallTime, Why,
+        domain::Balloon,
+        reading::{DiskReading, GuestMemory, NicCounters, NicReading},
+    },
+};
+
+/// A guest report counts as stale after this many of its own periods.
+const STALE_PERIODS: i64 = 3;
+/// The period assumed where a report comes and the XML at hand names none.
+const UNKNOWN_PERIOD_SECONDS: i64 = 10;
+
+/// When a domain was read, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Instant {
+    pub wall: WallTime,
+    pub mono: MonoTime,
+}
+
+/// Builds the reading. `devices` is what the XML says, where it is known;
+/// `shortfall` is why the monitor's part is absent, where it is.
+pub(super) fn assemble(
+    raw: RawDomain,
+    identity: Arc<Identity>,
+    at: Instant,
+    devices: Option<&DomainDevices>,
+    shortfall: Option<Missing>,
+) -> DomainReading {
+    let absent = |group: Groups, needs_monitor: bool| match shortfall {
+        _ if raw.refused.has(group) => Missing::new(Why::NotOffered),
+        Some(missing) if needs_monitor => missing,
+        _ => Missing::new(Why::CallFailed),
+    };
+    let cpu = raw.cpu.ok_or_else(|| absent(Groups::CPU, true));
+    let vcpus = raw.vcpus.ok_or_else(|| absent(Groups::VCPUS, true));
+    let memory = raw.memory.ok_or_else(|| absent(Groups::MEMORY, true));
+    let rss = raw.rss.ok_or_else(|| match absent(Groups::MEMORY, true) {
+        // Without RSS in an answer that was otherwise whole, this driver has none.
+        missing if missing.why == Why::CallFailed && memory.is_ok() => Missing::new(Why::NotOffered),
+        missing => missing,
+    });
+    let guest_memory =
+        guest_memory(raw.guest, devices.map(|d| d.balloon), shortfall, at.wall).map_err(|missing| {
+            if raw.refused.has(Groups::MEMORY) { Missing::new(Why::NotOffered) } else { missing }
+        });
+    let nics = match raw.nics {
+        Some(counters) => Ok(nics(counters, devices)),
+        None => Err(absent(Groups::NICS, false)),
+    };
+    let disks = match (raw.disks, shortfall) {
+        (_, Some(missing)) => Err(missing),
+        (Some(found), None) => Ok(disks(&found, devices)),
+        (None, None) => Err(absent(Groups::DISKS, true)),
+    };
+    DomainReading {
+        identity,
+        state: raw.state,
+        state_reason: raw.reason,
+        at: at.wall,
+        mono: at.mono,
+        cpu,
+        vcpus,
+        vcpu_count: raw.vcpu_count.ok_or(Missing::new(Why::CallFailed)),
+        memory,
+        rss,
+        guest_memory,
+        nics,
+        disks,
+    }
+}
+
+fn guest_memory(
+    guest: Option<GuestMemory>,
+    balloon: Option<Balloon>,
+    shortfall: Option<Missing>,
+    now: WallTime,
+) -> Measured<GuestMemory> {
+    if let Some(missing) = shortfall {
+        return Err(missing);
+    }
+    let never = Missing::new(match balloon {
+        Some(Balloon::Absent) => Why::NoBalloonDriver,
+        Some(Balloon::NoPeriod) => Why::NoStatsPeriod,
+        Some(Balloon::Period(_)) | None => Why::NoGuestReport,
+    });
+    let guest = guest.filter(|g| g.available.is_some()).ok_or(never)?;
+    let period = match balloon {
+        Some(Balloon::Period(seconds)) => i64::from(seconds),
+        _ => UNKNOWN_PERIOD_SECONDS,
+    };
+    match guest.last_update {
+        // Drivers that ask the guest directly tell no time of the report.
+        None => Ok(guest),
+        Some(0) => Err(never),
+        // A guest reports once when its driver loads, and without a period
+        // never again: that one number would only grow old.
+        Some(_) if balloon == Some(Balloon::NoPeriod) => Err(never),
+        Some(reported) => {
+            let reported = i64::try_from(reported).unwrap_or(i64::MAX);
+            // One second more: the report's time is cut to whole seconds.
+            if now.seconds().saturating_sub(reported) <= STALE_PERIODS * period + 1 {
+                Ok(guest)
+            } else {
+                let since = WallTime(reported.saturating_mul(1_000_000_000));
+                Err(Missing::since(Why::GuestReportStale, since))
+            }
+        }
+    }
+}
+
+/// NICs in the order of the XML, then those that the XML at hand lacks yet.
+fn nics(counters: Vec<(String, NicCounters)>, devices: Option<&DomainDevices>) -> Vec<NicReading> {
+    let mut left = counters;
+    let mut nics = Vec::with_capacity(left.len());
+    for device in devices.iter().flat_map(|d| &d.nics) {
+        let found = left.iter().position(|(name, _)| **name == *device.name);
+        let counters = match (found, device.uncounted) {
+            (Some(i), _) => Ok(left.swap_remove(i).1),
+            (None, Some(why)) => Err(Missing::new(why)),
+            (None, None) => Err(Missing::new(Why::CallFailed)),
+        };
+        nics.push(NicReading { name: Arc::clone(&device.name), counters });
+    }
+    nics.extend(
+        left.into_iter().map(|(name, counters)| NicReading { name: name.into(), counters: Ok(counters) }),
+    );
+    nics
+}
+
+/// Disks in the order of the XML, then those that the XML at hand lacks yet.
+fn disks(found: &[RawDisk], devices: Option<&DomainDevices>) -> Vec<DiskReading> {
+    let known: &[_] = devices.map_or(&[], |d| &d.disks);
+    let reading = |name: Arc<str>, raw: Option<&RawDisk>, empty: bool| DiskReading {
+        name,
+        counters: raw.and_then(|raw| raw.counters).ok_or(Missing::new(if empty {
+            Why::EmptyDrive
+        } else {
+            Why::CallFailed
+        })),
+        size: raw.map(|raw| raw.size).unwrap_or_default(),
+    };
+    let listed = known.iter().map(|device| {
+        let raw = found.iter().find(|raw| *raw.name == *device.name);
+        reading(Arc::clone(&device.name), raw, device.source.is_none())
+    });
+    let unlisted = found
+        .iter()
+        .filter(|raw| !known.iter().any(|device| *device.name == *raw.name))
+        .map(|raw| reading(raw.name.as_str().into(), Some(raw), false));
+    listed.chain(unlisted).collect()
+}
+
+/// Whether the devices that answered are not those the XML at hand names:
+/// something was plugged, unplugged or ejected, and the XML must be read anew.
+pub(super) fn devices_changed(reading: &DomainReading, devices: &DomainDevices) -> bool {
+    let failed = Missing::new(Why::CallFailed);
+    let nics = reading.nics.as_ref().is_ok_and(|nics| {
+        nics.len() != devices.nics.len() || nics.iter().any(|nic| nic.counters == Err(failed))
+    });
+    let disks = reading.disks.as_ref().is_ok_and(|disks| {
+        disks.len() != devices.disks.len()
+            || disks.iter().any(|disk| disk.counters == Err(failed))
+            || devices.disks.iter().any(|device| {
+                device.source.is_none() && disks.iter().any(|d| d.name == device.name && d.counters.is_ok())
+            })
+    });
+    nics || disks
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::{
+        DomainState, Kib,
+        domain::{DiskDevice, NicDevice},
+        reading::{DiskCounters, DiskSize, MemorySize},
+    };
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn at() -> Instant {
+        Instant { wall: WallTime(NOW * 1_000_000_000), mono: MonoTime(1) }
+    }
+
+    fn identity() -> Arc<Identity> {
+        Arc::new(Identity { uuid: Uuid::from_u128(1), id: Some(3), name: "vm".into() })
+    }
+
+    fn report(last_update: Option<u64>) -> GuestMemory {
+        GuestMemory {
+            available: Some(Kib(100)),
+            usable: Some(Kib(40)),
+            last_update,
+            ..GuestMemory::default()
+        }
+    }
+
+    fn raw() -> RawDomain {
+        let counters = Some(DiskCounters { rd_bytes: Some(1), ..DiskCounters::default() });
+        let disk = |name: &str, counters| RawDisk { name: name.into(), counters, size: DiskSize::default() };
+        RawDomain {
+            id: Some(3),
+            state: DomainState::Running,
+            memory: Some(MemorySize { current: Kib(100), maximum: Kib(200) }),
+            rss: Some(Kib(80)),
+            guest: Some(report(Some(u64::try_from(NOW).unwrap() - 1))),
+            nics: Some(vec![
+                ("vnet1".into(), NicCounters::default()),
+                ("vnet0".into(), NicCounters::default()),
+            ]),
+            disks: Some(vec![disk("vda", counters), disk("sda", None)]),
+            ..RawDomain::empty(Uuid::from_u128(1))
+        }
+    }
+
+    fn devices() -> DomainDevices {
+        let nic = |name: &str, uncounted| NicDevice {
+            name: name.into(),
+            uncounted,
+            model: None,
+            mac: None,
+            source: None,
+        };
+        let disk = |name: &str, source: Option<&str>| DiskDevice {
+            name: name.into(),
+            kind: "disk".into(),
+            bus: None,
+            source: source.map(Into::into),
+        };
+        DomainDevices {
+            nics: vec![nic("vnet0", None), nic("hostdev0", Some(Why::HostdevNic)), nic("vnet1", None)],
+            disks: vec![disk("vda", Some("/a.img")), disk("sda", None)],
+            balloon: Balloon::Period(2),
+            ..DomainDevices::default()
+        }
+    }
+
+    fn why<T: std::fmt::Debug>(value: &Measured<T>) -> Why {
+        value.as_ref().expect_err("a reason").why
+    }
+
+    #[test]
+    fn devices_stand_in_the_order_of_the_xml_each_with_counters_or_a_reason() {
+        let devices = devices();
+        let reading = assemble(raw(), identity(), at(), Some(&devices), None);
+        let nics = reading.nics.as_ref().unwrap();
+        let names: Vec<&str> = nics.iter().map(|n| &*n.name).collect();
+        assert_eq!(names, ["vnet0", "hostdev0", "vnet1"]);
+        assert_eq!(why(&nics[1].counters), Why::HostdevNic);
+        assert!(nics[0].counters.is_ok() && nics[2].counters.is_ok());
+        assert_eq!(why(&reading.disks.as_ref().unwrap()[1].counters), Why::EmptyDrive);
+        assert!(!devices_changed(&reading, &devices));
+    }
+
+    #[test]
+    fn plugged_unplugged_and_ejected_devices_outdate_the_xml() {
+        let known = devices();
+        let mut plugged = raw();
+        plugged.nics.as_mut().unwrap().push(("vnet9".into(), NicCounters::default()));
+        let reading = assemble(plugged, identity(), at(), Some(&known), None);
+        assert!(devices_changed(&reading, &known));
+        assert!(reading.nics.unwrap().iter().any(|n| &*n.name == "vnet9" && n.counters.is_ok()));
+
+        let mut unplugged = raw();
+        unplugged.disks.as_mut().unwrap().remove(0);
+        let reading = assemble(unplugged, identity(), at(), Some(&known), None);
+        assert!(devices_changed(&reading, &known));
+
+        let mut loaded = raw();
+        loaded.disks.as_mut().unwrap()[1].counters = Some(DiskCounters::default());
+        let reading = assemble(loaded, identity(), at(), Some(&known), None);
+        assert!(devices_changed(&reading, &known));
+    }
+
+    #[test]
+    fn the_guests_report_is_taken_only_while_it_is_fresh() {
+        let with = |balloon, last_update| {
+            let mut raw = raw();
+            raw.guest = Some(report(last_update));
+            let devices = DomainDevices { balloon, ..devices() };
+            assemble(raw, identity(), at(), Some(&devices), None).guest_memory
+        };
+        let now = u64::try_from(NOW).unwrap();
+        assert!(with(Balloon::Period(2), Some(now - 7)).is_ok());
+        let stale = with(Balloon::Period(2), Some(now - 8)).unwrap_err();
+        assert_eq!(stale.why, Why::GuestReportStale);
+        assert_eq!(stale.since, Some(WallTime((NOW - 8) * 1_000_000_000)));
+        assert_eq!(why(&with(Balloon::Period(2), Some(0))), Why::NoGuestReport);
+        assert_eq!(why(&with(Balloon::NoPeriod, Some(0))), Why::NoStatsPeriod);
+        assert_eq!(why(&with(Balloon::Absent, Some(0))), Why::NoBalloonDriver);
+        assert_eq!(why(&with(Balloon::NoPeriod, Some(now))), Why::NoStatsPeriod, "it never comes again");
+        assert!(with(Balloon::NoPeriod, None).is_ok(), "drivers that tell no time of the report");
+    }
+
+    #[test]
+    fn a_hung_monitor_costs_memory_and_disks_and_nothing_else() {
+        let hung = Missing::since(Why::MonitorNotAnswering, WallTime(5));
+        let mut short = raw();
+        short.rss = None;
+        short.guest = None;
+        short.disks.as_mut().unwrap()[0].counters = None;
+        let reading = assemble(short, identity(), at(), Some(&devices()), Some(hung));
+        assert_eq!(reading.disks.unwrap_err(), hung);
+        assert_eq!(reading.guest_memory, Err(hung));
+        assert_eq!(reading.rss, Err(hung));
+        assert!(reading.memory.is_ok() && reading.nics.is_ok());
+    }
+
+    #[test]
+    fn what_a_driver_does_not_offer_is_never_there() {
+        let mut poor = raw();
+        poor.disks = None;
+        poor.guest = None;
+        poor.rss = None;
+        poor.refused = Groups::DISKS | Groups::MEMORY | Groups::VCPUS;
+        let reading = assemble(poor, identity(), at(), Some(&devices()), None);
+        assert_eq!(why(&reading.disks), Why::NotOffered);
+        assert_eq!(why(&reading.guest_memory), Why::NotOffered);
+        assert_eq!(why(&reading.vcpus), Why::NotOffered);
+        assert_eq!(why(&reading.rss), Why::NotOffered);
+    }
+}

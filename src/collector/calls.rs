@@ -1,0 +1,253 @@
+//! The calls that are out: within their deadline, or stuck beyond it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    libvirt::ReaderId,
+    model::{MonoTime, WallTime},
+};
+
+/// One question that has not been answered yet.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub reader: ReaderId,
+    pub kind: CallKind,
+    pub asked_wall: WallTime,
+    pub asked: MonoTime,
+    pub deadline: MonoTime,
+    /// The link the call belongs to; an answer from an earlier link is
+    /// only a sign that the call is over.
+    pub link: u64,
+}
+
+/// What was asked.
+#[derive(Debug)]
+pub(super) enum CallKind {
+    /// Who is there.
+    Roster,
+    /// The readings of these domains.
+    List(ListCall),
+    /// One domain's XML.
+    Describe(Uuid),
+}
+
+/// A list call.
+#[derive(Clone, Debug)]
+pub(super) struct ListCall {
+    pub members: Vec<Uuid>,
+    /// The cycle that asked.
+    pub cycle: u64,
+    /// The domains came back short once in this cycle already.
+    pub again: bool,
+    /// Only what needs no monitor was asked: it cannot hang.
+    pub monitor_free: bool,
+}
+
+/// All calls that are out.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    last_ticket: u64,
+    in_flight: HashMap<u64, Call>,
+    /// Oldest first.
+    stuck: Vec<(u64, Call)>,
+}
+
+impl Calls {
+    /// A new ticket.
+    pub fn ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    pub fn insert(&mut self, ticket: u64, call: Call) {
+        self.in_flight.insert(ticket, call);
+    }
+
+    /// Removes the call of `ticket`; `true` beside it if it was stuck.
+    pub fn returned(&mut self, ticket: u64) -> Option<(Call, bool)> {
+        if let Some(call) = self.in_flight.remove(&ticket) {
+            return Some((call, false));
+        }
+        let place = self.stuck.iter().position(|(stuck, _)| *stuck == ticket)?;
+        Some((self.stuck.remove(place).1, true))
+    }
+
+    /// Moves every call past its deadline to the stuck ones and tells their
+    /// tickets, oldest first.
+    pub fn overdue(&mut self, now: MonoTime) -> Vec<u64> {
+        let mut late: Vec<u64> = self
+            .in_flight
+            .iter()
+            .filter(|(_, call)| call.deadline <= now)
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        late.sort_unstable();
+        for ticket in &late {
+            if let Some(call) = self.in_flight.remove(ticket) {
+                self.stuck.push((*ticket, call));
+            }
+        }
+        late
+    }
+
+    pub fn stuck_call(&self, ticket: u64) -> Option<&Call> {
+        self.stuck.iter().find(|(stuck, _)| *stuck == ticket).map(|(_, call)| call)
+    }
+
+    /// The next deadline of a call in flight.
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        self.in_flight.values().map(|call| call.deadline).min()
+    }
+
+    /// Calls that hold, or may come to hold, a worker of libvirtd: the stuck
+    /// ones that can hang on a domain, of whatever link.
+    pub fn stuck_on_domains(&self) -> usize {
+        self.stuck.iter().filter(|(_, call)| call.can_hang()).count()
+    }
+
+    /// Calls in flight that can still hang on a domain.
+    pub fn in_flight_that_can_hang(&self) -> usize {
+        self.in_flight.values().filter(|call| call.can_hang()).count()
+    }
+
+    /// Stuck calls for the roster or a connection: libvirt itself hangs.
+    pub fn stuck_on_libvirt(&self) -> usize {
+        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Roster)).count()
+    }
+
+    /// Stuck questions for XML.
+    pub fn stuck_descriptions(&self) -> usize {
+        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Describe(_))).count()
+    }
+
+    /// Domains whose list call is in flight on this link: asking them twice
+    /// at once would make them look busy.
+    pub fn being_read(&self, link: u64) -> HashSet<Uuid> {
+        self.lists_in_flight(link).flat_map(|list| list.members.iter().copied()).collect()
+    }
+
+    /// List calls of this link and cycle that are still within their deadline.
+    pub fn pending_of_cycle(&self, link: u64, cycle: u64) -> usize {
+        self.lists_in_flight(link).filter(|list| list.cycle == cycle).count()
+    }
+
+    fn lists_in_flight(&self, link: u64) -> impl Iterator<Item = &ListCall> {
+        self.in_flight.values().filter(move |call| call.link == link).filter_map(|call| match &call.kind {
+            CallKind::List(list) => Some(list),
+            _ => None,
+        })
+    }
+
+    /// Whether a roster call of this link is in flight.
+    pub fn roster_in_flight(&self, link: u64) -> bool {
+        self.in_flight.values().any(|call| call.link == link && matches!(call.kind, CallKind::Roster))
+    }
+
+    /// Whether a question for XML is in flight on this link.
+    pub fn describing(&self, link: u64) -> bool {
+        self.in_flight.values().any(|call| call.link == link && matches!(call.kind, CallKind::Describe(_)))
+    }
+
+    /// Whether a reader has a call out.
+    pub fn is_asked(&self, reader: ReaderId) -> bool {
+        self.in_flight
+            .values()
+            .chain(self.stuck.iter().map(|(_, call)| call))
+            .any(|call| call.reader == reader)
+    }
+
+    /// Since when a stuck call has had `uuid` among its members.
+    pub fn stuck_since(&self, uuid: &Uuid) -> Option<WallTime> {
+        self.stuck.iter().map(|(_, call)| call).find(|call| call.covers(uuid)).map(|call| call.asked_wall)
+    }
+
+    /// Each stuck call with the domain it most likely waits on. A list call
+    /// waits on the first hung member whose job no earlier call holds.
+    pub fn blame(&self, is_hung: impl Fn(&Uuid) -> bool) -> Vec<(&Call, Option<Uuid>)> {
+        let mut blamed = HashSet::new();
+        self.stuck
+            .iter()
+            .map(|(_, call)| {
+                let domain = match &call.kind {
+                    CallKind::Roster => None,
+                    CallKind::Describe(uuid) => Some(*uuid),
+                    CallKind::List(list) => {
+                        list.members.iter().copied().find(|uuid| is_hung(uuid) && !blamed.contains(uuid))
+                    }
+                };
+                blamed.extend(domain);
+                (call, domain)
+            })
+            .collect()
+    }
+}
+
+impl Call {
+    fn can_hang(&self) -> bool {
+        matches!(&self.kind, CallKind::List(list) if !list.monitor_free)
+    }
+
+    fn covers(&self, uuid: &Uuid) -> bool {
+        matches!(&self.kind, CallKind::List(list) if !list.monitor_free && list.members.contains(uuid))
+    }
+
+    /// How long the call has been out.
+    pub fn age(&self, now: MonoTime) -> Duration {
+        now.since(self.asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(members: &[u128], asked: u64) -> Call {
+        Call {
+            reader: 1,
+            kind: CallKind::List(ListCall {
+                members: members.iter().copied().map(Uuid::from_u128).collect(),
+                cycle: 1,
+                again: false,
+                monitor_free: false,
+            }),
+            asked_wall: WallTime(i64::try_from(asked).unwrap()),
+            asked: MonoTime(asked),
+            deadline: MonoTime(asked + 10),
+            link: 1,
+        }
+    }
+
+    #[test]
+    fn an_overdue_call_is_stuck_until_it_returns_and_covers_its_members_meanwhile() {
+        let mut calls = Calls::default();
+        let ticket = calls.ticket();
+        calls.insert(ticket, list(&[1, 2], 100));
+        assert!(calls.overdue(MonoTime(109)).is_empty());
+        assert_eq!(calls.overdue(MonoTime(110)), [ticket]);
+        assert_eq!(calls.stuck_on_domains(), 1);
+        assert_eq!(calls.stuck_since(&Uuid::from_u128(2)), Some(WallTime(100)));
+        assert_eq!(calls.stuck_since(&Uuid::from_u128(3)), None);
+        assert!(calls.returned(ticket).is_some_and(|(_, stuck)| stuck));
+        assert_eq!(calls.stuck_on_domains(), 0);
+        assert!(calls.returned(ticket).is_none());
+    }
+
+    #[test]
+    fn each_stuck_call_is_blamed_on_its_own_hung_domain() {
+        let mut calls = Calls::default();
+        for asked in [100, 200] {
+            let ticket = calls.ticket();
+            calls.insert(ticket, list(&[1, 2, 3], asked));
+        }
+        calls.overdue(MonoTime(1000));
+        let hung = [Uuid::from_u128(2), Uuid::from_u128(3)];
+        let blamed: Vec<_> =
+            calls.blame(|uuid| hung.contains(uuid)).into_iter().map(|(_, domain)| domain).collect();
+        assert_eq!(blamed, [Some(hung[0]), Some(hung[1])]);
+    }
+}

@@ -1,0 +1,337 @@
+//! One cycle: the roster, the lists in parallel, what comes back short, and
+//! the frame that closes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{
+    Sink,
+    assemble::{Instant, assemble, devices_changed},
+    calls::{Call, CallKind, ListCall},
+    domains::{Track, frame_order},
+    engine::{Engine, nanos},
+    readers::Readers,
+};
+use crate::{
+    libvirt::{Answer, Groups, Member, Question, RawDomain, Reply, Roster},
+    model::{DomainFrame, Frame, Missing, MonoTime, WallTime, Why, frame::Health, rates::Periods},
+};
+
+/// How long the first reading of new domains waits for their XML.
+const DESCRIBING_AT_MOST: Duration = Duration::from_millis(500);
+
+/// Where the open cycle stands.
+#[derive(Debug, Default)]
+pub(super) struct Cycle {
+    number: u64,
+    begun: MonoTime,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Closed: its frame is out.
+    #[default]
+    Closed,
+    /// Waiting for the roster.
+    Roster,
+    /// Waiting for the XML of new domains, until then at most.
+    Describing(MonoTime),
+    /// The lists are asked.
+    Lists,
+}
+
+impl Cycle {
+    /// Forgets the open cycle without a frame.
+    pub fn abandon(&mut self) {
+        self.phase = Phase::Closed;
+    }
+
+    /// Until when the open cycle waits for XML at most.
+    pub fn describing_until(&self) -> Option<MonoTime> {
+        match self.phase {
+            Phase::Describing(until) => Some(until),
+            _ => None,
+        }
+    }
+}
+
+impl<R: Readers, S: Sink> Engine<R, S> {
+    pub(super) fn begin_cycle(&mut self, now: MonoTime) {
+        self.cycle.number += 1;
+        self.cycle.begun = now;
+        self.cycle.phase = Phase::Roster;
+        for track in self.domains.values_mut() {
+            track.failed = None;
+        }
+    }
+
+    /// Whether a tick may begin another cycle. While calls are within their
+    /// deadline it waits for them; only where no usual time is known yet, a
+    /// long wait is not worth holding back those who answered.
+    pub(super) fn cycle_may_end(&mut self) -> bool {
+        if self.cycle.phase == Phase::Closed {
+            return true;
+        }
+        let answered = self.domains.values().any(|track| track.updated.is_some());
+        if self.cycle.phase == Phase::Lists && self.pace.is_unsettled() && answered {
+            self.close_cycle();
+            return true;
+        }
+        false
+    }
+
+    /// Takes the roster: who came, who left, who is another incarnation.
+    pub(super) fn take_roster(&mut self, roster: Roster, now: MonoTime) {
+        if *self.host != roster.host {
+            self.host = Arc::new(roster.host);
+        }
+        let mut kept = std::collections::HashMap::with_capacity(roster.domains.len());
+        for entry in &roster.domains {
+            let track = match self.domains.remove(&entry.identity.uuid) {
+                Some(mut track) => {
+                    track.update(entry);
+                    track
+                }
+                None => Track::new(entry),
+            };
+            kept.insert(entry.identity.uuid, track);
+        }
+        self.domains = kept;
+        if self.cycle.phase != Phase::Roster {
+            return;
+        }
+        self.cycle.phase = if self.describe_where_needed(now) {
+            Phase::Describing(now.plus(DESCRIBING_AT_MOST))
+        } else {
+            self.ask_lists()
+        };
+    }
+
+    /// Asks the lists once the XML of new domains is there, or the time for
+    /// it is up.
+    pub(super) fn ask_lists_when_described(&mut self, now: MonoTime) {
+        let Phase::Describing(until) = self.cycle.phase else { return };
+        let all_described = self.domains.values().all(|track| !track.is_live() || track.devices().is_some());
+        let done = self.to_describe.is_empty() && !self.calls.describing(self.link_number);
+        if all_described || done || until <= now {
+            self.cycle.phase = self.ask_lists();
+        }
+    }
+
+    /// Sends out the lists of this cycle.
+    fn ask_lists(&mut self) -> Phase {
+        let being_read = self.calls.being_read(self.link_number);
+        let mut live: Vec<Uuid> =
+            self.domains.values().filter(|track| track.is_live()).map(|track| track.identity.uuid).collect();
+        live.sort_unstable();
+        // Every call that is out may come to hang: together with those that
+        // hang already they stay within the bound.
+        let out = self.calls.stuck_on_domains() + self.calls.in_flight_that_can_hang();
+        let free = self.settings.libvirt.max_stuck_calls.saturating_sub(out);
+        let wanted = self.settings.libvirt.max_parallel.min(live.len());
+        let monitor_free = free == 0;
+        let count = if monitor_free { wanted } else { wanted.min(free) };
+        let lists: Vec<Vec<Uuid>> = self.lists.divide(&live, count).to_vec();
+        self.figures.lists = lists.iter().filter(|list| !list.is_empty()).count();
+        for mut members in lists {
+            members.retain(|uuid| !being_read.contains(uuid));
+            let cycle = self.cycle.number;
+            self.ask_list(ListCall { members, cycle, again: false, monitor_free });
+        }
+        Phase::Lists
+    }
+
+    fn ask_list(&mut self, mut list: ListCall) {
+        list.members.retain(|uuid| self.domains.get(uuid).is_some_and(Track::is_live));
+        if list.members.is_empty() {
+            return;
+        }
+        let members: Vec<Member> = list
+            .members
+            .iter()
+            .filter_map(|uuid| {
+                let track = self.domains.get(uuid)?;
+                Some(Member { uuid: *uuid, id: track.identity.id?, devices: track.devices().cloned() })
+            })
+            .collect();
+        let question = Question::List { members, groups: Groups::ALL, monitor_free: list.monitor_free };
+        match self.reader() {
+            Ok((reader, fresh)) => {
+                let patience = self.pace.patience(list.members.len(), fresh);
+                if !self.ask(reader, CallKind::List(list), question, patience) {
+                    self.note_error("a libvirt reader has ended by itself".into());
+                }
+            }
+            Err(error) => self.note_error(error),
+        }
+    }
+
+    /// A list is overdue: a fresh reader repeats it at once, and those who
+    /// come back short are the hung ones.
+    pub(super) fn repeat_list(&mut self, list: ListCall) {
+        let out = self.calls.stuck_on_domains() + self.calls.in_flight_that_can_hang();
+        let monitor_free = out >= self.settings.libvirt.max_stuck_calls;
+        self.ask_list(ListCall { cycle: self.cycle.number, again: false, monitor_free, ..list });
+    }
+
+    /// Takes a list's answer, in time.
+    pub(super) fn take_list(
+        &mut self,
+        list: &ListCall,
+        raw: Vec<RawDomain>,
+        (begun, ended): ((WallTime, MonoTime), (WallTime, MonoTime)),
+    ) {
+        let took = ended.1.since(begun.1);
+        if !list.monitor_free && !list.again {
+            self.pace.learn(list.members.len(), took);
+        }
+        let count = u64::try_from(raw.len().max(1)).unwrap_or(u64::MAX);
+        let mut busy = Vec::new();
+        for (place, raw) in (0_u64..).zip(raw) {
+            // The middle of the domain's share of the call.
+            let offset = nanos(took) / count * place + nanos(took) / count / 2;
+            let at = Instant {
+                wall: WallTime(begun.0.0.saturating_add_unsigned(offset)),
+                mono: MonoTime(begun.1.0 + offset),
+            };
+            let uuid = raw.uuid;
+            if self.take_domain(list, raw, at) == Outcome::AskAgain {
+                busy.push(uuid);
+            }
+        }
+        if !busy.is_empty() {
+            let cycle = list.cycle;
+            self.ask_list(ListCall { members: busy, cycle, again: true, monitor_free: false });
+        }
+    }
+
+    fn take_domain(&mut self, list: &ListCall, raw: RawDomain, at: Instant) -> Outcome {
+        let Some(track) = self.domains.get_mut(&raw.uuid) else { return Outcome::Taken };
+        if raw.gone || raw.id != track.identity.id {
+            // Stopped or started between roster and list: the next roster
+            // tells; this reading belongs to nobody.
+            track.failed = Some(Missing::new(Why::NoAnswerYet));
+            return Outcome::Taken;
+        }
+        if let Some(error) = &raw.error {
+            let error = error.to_string();
+            tracing::debug!("{}: {error}", track.identity.name);
+            track.failed = Some(Missing::new(Why::CallFailed));
+            self.note_error(error);
+            return Outcome::Taken;
+        }
+        let silent = if list.monitor_free {
+            let stuck = u16::try_from(self.calls.stuck_on_domains()).unwrap_or(u16::MAX);
+            // Who was found hung before the bound was reached is still hung.
+            match track.silent {
+                Some(missing) if missing.why == Why::MonitorNotAnswering => Some(missing),
+                _ => Some(Missing::new(Why::NotAsked { stuck })),
+            }
+        } else if !raw.short {
+            None
+        } else if let Some(since) = self.calls.stuck_since(&raw.uuid) {
+            Some(match track.silent {
+                Some(missing) if missing.why == Why::MonitorNotAnswering => missing,
+                _ => Missing::since(Why::MonitorNotAnswering, since),
+            })
+        } else if list.again {
+            Some(match track.silent {
+                Some(missing) if missing.why == Why::Busy => missing,
+                _ => Missing::since(Why::Busy, at.wall),
+            })
+        } else {
+            return Outcome::AskAgain;
+        };
+        track.hear(silent);
+        track.hear_report(raw.guest.as_ref());
+        let devices = track.devices().cloned();
+        let reading = assemble(raw, Arc::clone(&track.identity), at, devices.as_deref(), silent);
+        if let Some(devices) = &devices
+            && devices_changed(&reading, devices)
+        {
+            track.outdate_devices();
+        }
+        let interval = self.settings.interval;
+        // A cycle that takes longer than the interval is its own period.
+        let period = self.figures.last_took.map_or(interval, |took| interval.max(took));
+        let rates = track.baseline.advance(&reading, &Periods::every(period), &self.settings.scale);
+        track.state = reading.state;
+        track.failed = None;
+        track.updated = Some(Arc::new(DomainFrame {
+            reading,
+            rates,
+            devices: devices.unwrap_or_default(),
+            health: silent.map_or(Health::Answering, Health::Impaired),
+            fresh: true,
+        }));
+        Outcome::Taken
+    }
+
+    /// A stuck call has returned: whole, it was a slow host and not a hang,
+    /// and the deadlines learn from it.
+    pub(super) fn late_answer(&mut self, call: &Call, answer: &Answer) {
+        if let (CallKind::List(list), Ok(Reply::List(raw))) = (&call.kind, &answer.reply)
+            && !list.monitor_free
+        {
+            let hung = |raw: &RawDomain| {
+                self.domains
+                    .get(&raw.uuid)
+                    .is_some_and(|t| t.silent.is_some_and(|missing| missing.why == Why::MonitorNotAnswering))
+            };
+            if raw.iter().all(|raw| !raw.short && !hung(raw)) {
+                self.pace.learn(list.members.len(), answer.ended.1.since(answer.begun.1));
+            }
+        }
+    }
+
+    pub(super) fn close_cycle_when_complete(&mut self) {
+        if self.cycle.phase == Phase::Lists
+            && self.calls.pending_of_cycle(self.link_number, self.cycle.number) == 0
+        {
+            self.close_cycle();
+        }
+    }
+
+    fn close_cycle(&mut self) {
+        self.cycle.phase = Phase::Closed;
+        self.figures.collections += 1;
+        self.figures.initialized = true;
+        let (wall, mono) = self.clock.now();
+        self.figures.last_collection_at = Some(wall);
+        self.figures.last_took = Some(mono.since(self.cycle.begun));
+        self.publish_frame();
+        self.publish_status();
+    }
+
+    /// Builds the frame of what was read since the last one and hands it out.
+    pub(super) fn publish_frame(&mut self) {
+        let (wall, mono) = self.clock.now();
+        let mut domains: Vec<Arc<DomainFrame>> = self
+            .domains
+            .values_mut()
+            .map(|track| track.updated.take().unwrap_or_else(|| Arc::new(track.unread(wall, mono))))
+            .collect();
+        domains.sort_by(|a, b| frame_order(a, b));
+        self.sink.frame(Arc::new(Frame {
+            cycle: self.figures.collections,
+            at: wall,
+            mono,
+            took: mono.since(self.cycle.begun),
+            interval: self.settings.interval,
+            host: Arc::clone(&self.host),
+            scale: self.settings.scale,
+            domains,
+        }));
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Read, or known why not.
+    Taken,
+    /// Short while no call of ours hangs: once more in this cycle.
+    AskAgain,
+}

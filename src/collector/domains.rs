@@ -1,0 +1,154 @@
+//! What the collector remembers of each domain between cycles.
+
+use std::{sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{
+    libvirt::RosterEntry,
+    model::{
+        DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Identity, Missing, MonoTime,
+        WallTime, Why, domain::Balloon, frame::Health, rates::Baseline, reading::GuestMemory,
+    },
+};
+
+/// One domain, from its first appearance in the roster to its last.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub identity: Arc<Identity>,
+    pub state: DomainState,
+    pub reason: i64,
+    pub baseline: Baseline,
+    devices: Option<Described>,
+    /// Why the monitor's part is missing, and since when, while it is.
+    pub silent: Option<Missing>,
+    /// Read in the open cycle, waiting for the cycle to close.
+    pub updated: Option<Arc<DomainFrame>>,
+    /// Why the open cycle has no reading, where that is known already.
+    pub failed: Option<Missing>,
+    /// When the guest reported last (`balloon.last-update`).
+    last_report: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Described {
+    devices: Arc<DomainDevices>,
+    id: Option<u32>,
+    at: MonoTime,
+    outdated: bool,
+}
+
+impl Track {
+    pub fn new(entry: &RosterEntry) -> Self {
+        Self {
+            identity: Arc::new(entry.identity.clone()),
+            state: entry.state,
+            reason: entry.reason,
+            baseline: Baseline::default(),
+            devices: None,
+            silent: None,
+            updated: None,
+            failed: None,
+            last_report: None,
+        }
+    }
+
+    /// Takes what the roster says. Another id is another incarnation.
+    pub fn update(&mut self, entry: &RosterEntry) {
+        if *self.identity != entry.identity {
+            if self.identity.id != entry.identity.id {
+                self.silent = None;
+            }
+            self.identity = Arc::new(entry.identity.clone());
+        }
+        self.state = entry.state;
+        self.reason = entry.reason;
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.identity.id.is_some()
+    }
+
+    /// Devices of this very incarnation, however old.
+    pub fn devices(&self) -> Option<&Arc<DomainDevices>> {
+        self.devices.as_ref().filter(|d| d.id == self.identity.id).map(|d| &d.devices)
+    }
+
+    pub fn describe(&mut self, devices: DomainDevices, at: MonoTime) {
+        // Unchanged devices keep their allocation, and with it every Arc
+        // that frames already share.
+        let devices = match self.devices.take() {
+            Some(old) if *old.devices == devices => old.devices,
+            _ => Arc::new(devices),
+        };
+        self.devices = Some(Described { devices, id: self.identity.id, at, outdated: false });
+    }
+
+    /// Notes that the devices that answered are not those of the XML.
+    pub fn outdate_devices(&mut self) {
+        if let Some(described) = &mut self.devices {
+            described.outdated = true;
+        }
+    }
+
+    /// A guest that goes on reporting although its XML names no period was
+    /// given one since: the XML is out of date.
+    pub fn hear_report(&mut self, guest: Option<&GuestMemory>) {
+        let report = guest.and_then(|guest| guest.last_update);
+        let goes_on = report.is_some() && self.last_report.is_some() && report != self.last_report;
+        self.last_report = report.or(self.last_report);
+        if goes_on && self.devices().is_some_and(|d| d.balloon == Balloon::NoPeriod) {
+            self.outdate_devices();
+        }
+    }
+
+    /// Takes note of whether the monitor's part came, and logs a change.
+    pub fn hear(&mut self, silent: Option<Missing>) {
+        match (self.silent, silent) {
+            (None, Some(missing)) => tracing::warn!("{}: {missing}", self.identity.name),
+            (Some(_), None) => tracing::info!("{}: answers in full again", self.identity.name),
+            _ => {}
+        }
+        self.silent = silent;
+    }
+
+    /// Whether the XML must be read: never read for this incarnation, too
+    /// old, or proven out of date at least one interval ago.
+    pub fn needs_description(&self, now: MonoTime, ttl: Duration, interval: Duration) -> bool {
+        match &self.devices {
+            Some(described) if described.id == self.identity.id => {
+                let age = now.since(described.at);
+                age >= ttl || (described.outdated && age >= interval)
+            }
+            _ => true,
+        }
+    }
+
+    /// The frame of a domain that was not read in this cycle.
+    pub fn unread(&self, wall: WallTime, mono: MonoTime) -> DomainFrame {
+        let (missing, health) = if self.is_live() {
+            let missing = self.failed.or(self.silent).unwrap_or(Missing::new(Why::NoAnswerYet));
+            (missing, Health::Impaired(missing))
+        } else {
+            (Missing::new(Why::Inactive), Health::Inactive)
+        };
+        let mut reading =
+            DomainReading::unanswered(Arc::clone(&self.identity), self.state, wall, mono, missing);
+        reading.state_reason = self.reason;
+        DomainFrame {
+            reading,
+            rates: DomainRates::missing(missing),
+            devices: self.devices().cloned().unwrap_or_default(),
+            health,
+            fresh: false,
+        }
+    }
+}
+
+/// Live first, then by name, then by uuid: the order of a frame.
+pub(super) fn frame_order(a: &DomainFrame, b: &DomainFrame) -> std::cmp::Ordering {
+    let key = |d: &DomainFrame| -> (bool, Arc<str>, Uuid) {
+        (!d.is_live(), Arc::clone(&d.identity().name), d.identity().uuid)
+    };
+    key(a).cmp(&key(b))
+}

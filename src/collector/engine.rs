@@ -1,0 +1,521 @@
+//! The collector's state machine: link, ticks, commands and deadlines. Pure
+//! but for its readers and its sink: it never waits and never reads a clock
+//! but the one it is given.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use super::{
+    Command, Settings, Sink,
+    calls::{Call, CallKind, Calls},
+    domains::Track,
+    lists::Lists,
+    pace::Pace,
+    readers::Readers,
+};
+use crate::{
+    clock::Clock,
+    libvirt::{Answer, Question, ReaderId, Reply},
+    model::{
+        Missing, MonoTime, WallTime, Why,
+        frame::HostFacts,
+        status::{CollectionState, CollectorStatus, SilentDomain, StuckCall},
+    },
+};
+
+/// A roster call that takes longer means that libvirt itself hangs.
+const ROSTER_DEADLINE: Duration = Duration::from_secs(5);
+/// First wait before another attempt to connect; doubled up to the last.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LAST_BACKOFF: Duration = Duration::from_secs(30);
+/// Attempts to reach libvirt that may hang at once; beyond it no further one
+/// is made until one returns.
+const MAX_HANGING_ATTEMPTS: usize = 2;
+
+/// The connection's state, beneath [`CollectionState`].
+#[derive(Debug, PartialEq, Eq)]
+enum Link {
+    /// Not wanted.
+    Down,
+    /// The first roster is asked for.
+    Opening,
+    /// Cycles run.
+    Up,
+    /// Broken; tried again at this time.
+    Broken(MonoTime),
+}
+
+/// The collector without its thread.
+pub(super) struct Engine<R, S> {
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) readers: R,
+    pub(super) sink: S,
+    pub(super) calls: Calls,
+    pub(super) lists: Lists,
+    pub(super) pace: Pace,
+    pub(super) domains: HashMap<Uuid, Track>,
+    pub(super) host: Arc<HostFacts>,
+    pub(super) to_describe: VecDeque<Uuid>,
+    pub(super) idle: Vec<ReaderId>,
+    pub(super) cycle: super::cycle::Cycle,
+    pub(super) figures: Figures,
+    /// Counts links: answers of an earlier one are only signs of its end.
+    pub(super) link_number: u64,
+    state: CollectionState,
+    link: Link,
+    lister: Option<ReaderId>,
+    describer: Option<ReaderId>,
+    next_tick: MonoTime,
+    backoff: Duration,
+}
+
+/// Figures that only grow.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    pub initialized: bool,
+    pub started_at: Option<WallTime>,
+    pub collections: u64,
+    pub errors: u64,
+    pub last_collection_at: Option<WallTime>,
+    pub last_error: Option<(WallTime, String)>,
+    pub last_took: Option<Duration>,
+    pub lists: usize,
+    pub skipped_ticks: u64,
+    pub connections: u64,
+}
+
+impl<R: Readers, S: Sink> Engine<R, S> {
+    pub fn new(settings: Settings, clock: Clock, readers: R, sink: S) -> Self {
+        let (wall, mono) = clock.now();
+        let mut engine = Self {
+            settings,
+            clock,
+            readers,
+            sink,
+            calls: Calls::default(),
+            lists: Lists::default(),
+            pace: Pace::default(),
+            domains: HashMap::new(),
+            host: Arc::new(HostFacts::default()),
+            to_describe: VecDeque::new(),
+            idle: Vec::new(),
+            cycle: super::cycle::Cycle::default(),
+            figures: Figures::default(),
+            link_number: 0,
+            state: CollectionState::Stopped { since: wall },
+            link: Link::Down,
+            lister: None,
+            describer: None,
+            next_tick: mono,
+            backoff: FIRST_BACKOFF,
+        };
+        engine.publish_status();
+        engine
+    }
+
+    /// How long until [`Engine::on_time`] has something to do; `None`: nothing
+    /// until a command or an answer comes.
+    pub fn wait(&self) -> Option<Duration> {
+        let now = self.clock.now().1;
+        let own = match self.link {
+            Link::Down | Link::Opening => None,
+            Link::Up => Some(self.next_tick),
+            Link::Broken(retry_at) => Some(retry_at),
+        };
+        [own, self.calls.next_deadline(), self.cycle.describing_until()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|next| next.since(now))
+    }
+
+    pub fn command(&mut self, command: Command) {
+        let (wall, mono) = self.clock.now();
+        match command {
+            Command::Start => {
+                if matches!(self.link, Link::Down | Link::Broken(_)) {
+                    if self.link == Link::Down {
+                        self.figures.started_at = Some(wall);
+                        tracing::info!("collection started");
+                    }
+                    self.connect(wall, mono);
+                }
+            }
+            Command::Stop => {
+                if self.link != Link::Down {
+                    self.hang_up();
+                    self.link = Link::Down;
+                    self.state = CollectionState::Stopped { since: wall };
+                    tracing::info!("collection stopped");
+                }
+            }
+            Command::Reconnect => {
+                if self.link != Link::Down {
+                    self.hang_up();
+                    self.backoff = FIRST_BACKOFF;
+                    tracing::info!("reconnecting to libvirt");
+                    self.connect(wall, mono);
+                }
+            }
+            Command::SetInterval(interval) => {
+                let last_tick = MonoTime(self.next_tick.0.saturating_sub(nanos(self.settings.interval)));
+                self.settings.interval = interval;
+                self.next_tick = last_tick.plus(interval).max(mono);
+            }
+            // Ends the thread that runs the engine; nothing to do here.
+            Command::Shutdown => {}
+        }
+        self.publish_status();
+    }
+
+    /// Everything that is due by now.
+    pub fn on_time(&mut self) {
+        let (wall, mono) = self.clock.now();
+        let overdue = self.calls.overdue(mono);
+        let stuck = !overdue.is_empty();
+        for ticket in overdue {
+            self.give_up_waiting(ticket, mono);
+        }
+        if let Link::Broken(retry_at) = self.link
+            && retry_at <= mono
+        {
+            self.connect(wall, mono);
+            self.publish_status();
+        }
+        if self.link == Link::Up {
+            self.ask_lists_when_described(mono);
+            if self.next_tick <= mono {
+                self.tick(mono);
+            }
+            self.close_cycle_when_complete();
+        }
+        if stuck {
+            self.publish_status();
+        }
+    }
+
+    /// An answer, in time or late.
+    pub fn answer(&mut self, answer: Answer) {
+        let Some((call, was_stuck)) = self.calls.returned(answer.ticket) else { return };
+        if was_stuck {
+            tracing::info!(
+                "a call that hung for {:.1} s has returned",
+                call.age(answer.ended.1).as_secs_f64()
+            );
+            self.late_answer(&call, &answer);
+        }
+        if was_stuck || call.link != self.link_number {
+            self.readers.end(call.reader);
+            if was_stuck {
+                self.publish_status();
+            }
+            return;
+        }
+        if let Err(error) = &answer.reply
+            && error.is_connection()
+        {
+            self.readers.end(call.reader);
+            self.break_link(error.to_string());
+            return;
+        }
+        match (call.kind, answer.reply) {
+            (CallKind::Roster, Ok(Reply::Roster(roster))) => {
+                let now = self.clock.now();
+                if self.link == Link::Opening {
+                    self.link = Link::Up;
+                    self.backoff = FIRST_BACKOFF;
+                    self.figures.connections += 1;
+                    self.state = CollectionState::Running { since: now.0 };
+                    self.next_tick = now.1.plus(self.settings.interval);
+                    self.begin_cycle(call.asked);
+                    tracing::info!("connected to libvirt: {} domains", roster.domains.len());
+                }
+                self.take_roster(roster, now.1);
+                self.publish_status();
+            }
+            (CallKind::List(list), Ok(Reply::List(raw))) => {
+                self.idle.push(call.reader);
+                self.take_list(&list, raw, (answer.begun, answer.ended));
+            }
+            (CallKind::Describe(uuid), Ok(Reply::Description { devices, .. })) => {
+                let now = self.clock.now().1;
+                if let Some(track) = self.domains.get_mut(&uuid) {
+                    track.describe(devices, now);
+                }
+                self.describe_next();
+            }
+            (CallKind::Roster, Err(error)) => self.break_link(error.to_string()),
+            (CallKind::List(list), Err(error)) => {
+                self.idle.push(call.reader);
+                self.note_error(error.to_string());
+                for uuid in &list.members {
+                    if let Some(track) = self.domains.get_mut(uuid) {
+                        track.failed = Some(Missing::new(Why::CallFailed));
+                    }
+                }
+            }
+            (CallKind::Describe(uuid), Err(error)) => {
+                // A domain that vanished meanwhile is no error worth a count.
+                tracing::debug!("XML of {uuid}: {error}");
+                self.describe_next();
+            }
+            (kind, Ok(_)) => {
+                self.note_error(format!("libvirt reader gave an answer that does not fit {kind:?}"));
+            }
+        }
+    }
+
+    /// Opens a link: a lister that asks for the first roster.
+    fn connect(&mut self, wall: WallTime, mono: MonoTime) {
+        if self.calls.stuck_on_libvirt() >= MAX_HANGING_ATTEMPTS {
+            self.link = Link::Broken(mono.plus(self.backoff));
+            return;
+        }
+        self.link_number += 1;
+        let failing_since = match &self.state {
+            CollectionState::Failed { since, .. } => Some(*since),
+            _ => None,
+        };
+        self.link = Link::Opening;
+        if failing_since.is_none() {
+            self.state = CollectionState::Connecting { since: wall };
+        }
+        match self.readers.start() {
+            Ok(reader) => {
+                self.lister = Some(reader);
+                self.ask_roster(reader, self.settings.libvirt.timeout);
+            }
+            Err(error) => self.break_link(error),
+        }
+    }
+
+    pub(super) fn ask_roster(&mut self, reader: ReaderId, patience: Duration) {
+        self.ask(reader, CallKind::Roster, Question::Roster, patience);
+    }
+
+    /// Asks a reader and enters the call; `false` when the reader is gone.
+    pub(super) fn ask(
+        &mut self,
+        reader: ReaderId,
+        kind: CallKind,
+        question: Question,
+        patience: Duration,
+    ) -> bool {
+        let (asked_wall, asked) = self.clock.now();
+        let ticket = self.calls.ticket();
+        if !self.readers.ask(reader, ticket, question) {
+            return false;
+        }
+        let deadline = asked.plus(patience);
+        self.calls.insert(ticket, Call { reader, kind, asked_wall, asked, deadline, link: self.link_number });
+        true
+    }
+
+    /// An idle reader, or a fresh one; `true` beside a fresh one.
+    pub(super) fn reader(&mut self) -> Result<(ReaderId, bool), String> {
+        match self.idle.pop() {
+            Some(reader) => Ok((reader, false)),
+            None => self.readers.start().map(|reader| (reader, true)),
+        }
+    }
+
+    fn tick(&mut self, mono: MonoTime) {
+        let interval = self.settings.interval;
+        self.next_tick = self.next_tick.plus(interval);
+        if self.next_tick <= mono {
+            // Ticks that passed while the program slept are counted, not made up for.
+            let behind = nanos(mono.since(self.next_tick)) / nanos(interval).max(1) + 1;
+            self.figures.skipped_ticks += behind;
+            self.next_tick = MonoTime(self.next_tick.0 + behind * nanos(interval));
+        }
+        if !self.cycle_may_end() {
+            self.figures.skipped_ticks += 1;
+            return;
+        }
+        if self.calls.roster_in_flight(self.link_number) {
+            self.figures.skipped_ticks += 1;
+            return;
+        }
+        let Some(lister) = self.lister else { return };
+        self.begin_cycle(mono);
+        self.ask_roster(lister, ROSTER_DEADLINE.min(self.settings.libvirt.timeout));
+    }
+
+    /// A call is past its deadline and counts as stuck from now on.
+    fn give_up_waiting(&mut self, ticket: u64, mono: MonoTime) {
+        let Some(call) = self.calls.stuck_call(ticket) else { return };
+        let age = call.age(mono);
+        if call.link != self.link_number {
+            return;
+        }
+        match &call.kind {
+            CallKind::Roster => {
+                let waited = age.as_secs_f64();
+                self.lister = None;
+                self.break_link(format!(
+                    "libvirt at {} has not answered for {waited:.0} s; see whether libvirtd or virtqemud hangs (systemctl status libvirtd)",
+                    crate::libvirt::masked(&self.settings.libvirt.uri),
+                ));
+            }
+            CallKind::List(list) => {
+                let list = list.clone();
+                self.repeat_list(list);
+            }
+            CallKind::Describe(uuid) => {
+                let uuid = *uuid;
+                self.describer = None;
+                self.note_error(format!(
+                    "libvirt has not given the XML of {uuid} in time; its devices may be out of date"
+                ));
+            }
+        }
+    }
+
+    /// The link is of no more use: says so for every domain and plans the
+    /// next attempt.
+    fn break_link(&mut self, why: String) {
+        let (wall, mono) = self.clock.now();
+        let since = match &self.state {
+            CollectionState::Failed { since, .. } => *since,
+            _ => wall,
+        };
+        let was_up = self.link == Link::Up;
+        self.hang_up();
+        let retry_at = mono.plus(self.backoff);
+        let retry_wall = WallTime(wall.0.saturating_add_unsigned(nanos(self.backoff)));
+        self.backoff = (self.backoff * 2).min(LAST_BACKOFF);
+        self.link = Link::Broken(retry_at);
+        self.note_error(why.clone());
+        self.state = CollectionState::Failed { why, since, retry_at: retry_wall };
+        if was_up {
+            let missing = Missing::since(Why::NoConnection, since);
+            for track in self.domains.values_mut() {
+                track.failed = Some(missing);
+                track.updated = None;
+            }
+        }
+        self.publish_status();
+        if was_up {
+            self.publish_frame();
+        }
+    }
+
+    /// Lets every reader of this link go. Calls in flight are forgotten as
+    /// answers, but still counted until they return.
+    fn hang_up(&mut self) {
+        self.link_number += 1;
+        for reader in self.idle.drain(..).chain(self.lister.take()).chain(self.describer.take()) {
+            // One that has been asked is let go when it answers: only then is
+            // it known that its call holds nothing of libvirtd any more.
+            if !self.calls.is_asked(reader) {
+                self.readers.end(reader);
+            }
+        }
+        self.to_describe.clear();
+        self.cycle.abandon();
+        for track in self.domains.values_mut() {
+            track.updated = None;
+        }
+    }
+
+    /// Queues the domains whose XML must be read and sets the describer going.
+    pub(super) fn describe_where_needed(&mut self, now: MonoTime) -> bool {
+        let ttl = self.settings.libvirt.device_cache_ttl;
+        let interval = self.settings.interval;
+        let mut never_described = false;
+        self.to_describe.clear();
+        for (uuid, track) in &self.domains {
+            if track.is_live() && track.needs_description(now, ttl, interval) {
+                never_described |= track.devices().is_none();
+                self.to_describe.push_back(*uuid);
+            }
+        }
+        if !self.to_describe.is_empty() && !self.calls.describing(self.link_number) {
+            self.describe_next();
+        }
+        never_described && (!self.to_describe.is_empty() || self.calls.describing(self.link_number))
+    }
+
+    fn describe_next(&mut self) {
+        if self.calls.stuck_descriptions() > 0 {
+            return;
+        }
+        let Some(uuid) = self.to_describe.pop_front() else { return };
+        let reader = match self.describer {
+            Some(reader) => reader,
+            None => match self.readers.start() {
+                Ok(reader) => *self.describer.insert(reader),
+                Err(error) => return self.note_error(error),
+            },
+        };
+        let patience = self.settings.libvirt.timeout;
+        if !self.ask(reader, CallKind::Describe(uuid), Question::Describe { uuid }, patience) {
+            self.describer = None;
+        }
+    }
+
+    pub(super) fn note_error(&mut self, error: String) {
+        self.figures.errors += 1;
+        tracing::warn!("{error}");
+        self.figures.last_error = Some((self.clock.now().0, error));
+    }
+
+    pub(super) fn publish_status(&mut self) {
+        let status = self.status();
+        self.sink.status(status);
+    }
+
+    fn status(&self) -> CollectorStatus {
+        let name = |uuid: &Uuid| self.domains.get(uuid).map(|t| t.identity.name.to_string());
+        let is_hung = |uuid: &Uuid| self.domains.get(uuid).is_some_and(|t| t.silent.is_some());
+        let mut silent: Vec<SilentDomain> = self
+            .domains
+            .values()
+            .filter(|track| track.is_live())
+            .filter_map(|track| {
+                let why = track.failed.or(track.silent)?;
+                Some(SilentDomain { name: track.identity.name.to_string(), why: why.to_string() })
+            })
+            .collect();
+        silent.sort_by(|a, b| a.name.cmp(&b.name));
+        CollectorStatus {
+            state: self.state.clone(),
+            initialized: self.figures.initialized,
+            started_at: self.figures.started_at,
+            total_collections: self.figures.collections,
+            total_errors: self.figures.errors,
+            last_collection_at: self.figures.last_collection_at,
+            last_error: self.figures.last_error.clone(),
+            vms_monitored: self.domains.values().filter(|track| track.is_live()).count(),
+            interval: self.settings.interval,
+            last_cycle_took: self.figures.last_took,
+            lists: self.figures.lists,
+            skipped_ticks: self.figures.skipped_ticks,
+            stuck_calls: self
+                .calls
+                .blame(is_hung)
+                .into_iter()
+                .map(|(call, domain)| StuckCall {
+                    domain: domain.as_ref().and_then(name),
+                    since: call.asked_wall,
+                })
+                .collect(),
+            max_stuck_calls: self.settings.libvirt.max_stuck_calls,
+            silent,
+            reconnects: self.figures.connections.saturating_sub(1),
+        }
+    }
+}
+
+pub(super) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Collection: when which domain is read, what becomes of the answers, and
+//! what becomes of those that do not come.
+//!
+//! Owns the cycle (lists in parallel, deadlines, isolation of hung domains),
+//! the start/stop machine and the collector's figures. One thread runs it;
+//! it only ever waits on its own inbox, never on libvirt: every call into
+//! libvirt is made by a reader's thread (`crate::libvirt`), so that a command
+//! takes effect at once whatever hangs. It does not draw, store or send.
+
+mod assemble;
+mod calls;
+mod cycle;
+mod domains;
+mod engine;
+mod lists;
+mod pace;
+mod readers;
+
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use crate::{
+    clock::Clock,
+    config,
+    libvirt::Answer,
+    model::{AngleScale, Frame, status::CollectorStatus},
+};
+
+use engine::Engine;
+use readers::ThreadReaders;
+
+/// What the operator can ask of the collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Start collecting; nothing happens when it runs already.
+    Start,
+    /// Stop collecting at once; calls that hang are left to end by themselves.
+    Stop,
+    /// Change the poll interval from the next cycle on.
+    SetInterval(Duration),
+    /// Drop every connection and connect anew, now.
+    Reconnect,
+    /// End the collector's thread.
+    Shutdown,
+}
+
+/// Where the collector's results go. Both calls must return at once.
+pub trait Sink: Send {
+    /// One closed cycle.
+    fn frame(&mut self, frame: Arc<Frame>);
+    /// The figures after every cycle and every change of state.
+    fn status(&mut self, status: CollectorStatus);
+}
+
+/// What the collector is given to work with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[libvirt]`
+    pub libvirt: config::Libvirt,
+    /// The poll interval at start.
+    pub interval: Duration,
+    /// The references of the angles.
+    pub scale: AngleScale,
+}
+
+/// Commands the running collector. Cloned freely; sending never blocks.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    inbox: mpsc::Sender<Event>,
+}
+
+impl Handle {
+    /// Hands a command over. After the collector has ended it is ignored.
+    pub fn command(&self, command: Command) {
+        // A send fails only when the collector is gone, and then there is
+        // nothing left to command.
+        drop(self.inbox.send(Event::Command(command)));
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Command(Command),
+    Answer(Box<Answer>),
+}
+
+/// Starts the collector's thread, stopped; [`Command::Start`] sets it going.
+///
+/// # Errors
+/// When the operating system gives no thread.
+pub fn start(settings: Settings, clock: Clock, sink: impl Sink + 'static) -> io::Result<Handle> {
+    let (inbox, events) = mpsc::channel();
+    let handle = Handle { inbox: inbox.clone() };
+    let readers = ThreadReaders::new(&settings.libvirt, clock.clone(), inbox);
+    std::thread::Builder::new().name("collector".into()).spawn(move || {
+        run(&events, Engine::new(settings, clock, readers, sink));
+    })?;
+    Ok(handle)
+}
+
+fn run<R: readers::Readers, S: Sink>(events: &mpsc::Receiver<Event>, mut engine: Engine<R, S>) {
+    loop {
+        let event = match engine.wait() {
+            Some(wait) => match events.recv_timeout(wait) {
+                Ok(event) => Some(event),
+                Err(mpsc::RecvTimeoutError::Timeout) => None,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            },
+            None => match events.recv() {
+                Ok(event) => Some(event),
+                Err(mpsc::RecvError) => return,
+            },
+        };
+        match event {
+            Some(Event::Command(Command::Shutdown)) => return,
+            Some(Event::Command(command)) => engine.command(command),
+            Some(Event::Answer(answer)) => engine.answer(*answer),
+            None => {}
+        }
+        engine.on_time();
+    }
+}
