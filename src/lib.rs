@@ -1,4 +1,5 @@
 //! kvmscope
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod collector;
