@@ -1,4 +1,5 @@
 //! kvmscope
+pub mod app;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -8,3 +9,5 @@ pub mod influx;
 pub mod libvirt;
 pub mod model;
 pub mod once;
+pub mod terminal;
+pub mod ui;

@@ -1,0 +1,255 @@
+//! **Where a key is bound.** One table, [`ACTIONS`], makes the keymap, the
+//! footer and the help; nothing else in the program names a key.
+
+use super::key::Key;
+
+/// Everything a key can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// End the program.
+    Quit,
+    /// Show or close the help.
+    Help,
+    /// Start or stop collection.
+    ToggleCollection,
+    /// Freeze the screen, or go on.
+    Freeze,
+    /// Show the log, or go back.
+    Log,
+    /// Show collector and writer, or go back.
+    Status,
+    /// A longer poll interval.
+    IntervalLonger,
+    /// A shorter poll interval.
+    IntervalShorter,
+    /// Connect to libvirt anew, now.
+    Reconnect,
+    /// The next colour theme.
+    Theme,
+    /// The mouse on or off.
+    Mouse,
+    /// Copy the selected VM's name, then its uuid.
+    Copy,
+    /// Hand the terminal back to the shell.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// One line up.
+    Up,
+    /// One line down.
+    Down,
+    /// One page up.
+    PageUp,
+    /// One page down.
+    PageDown,
+    /// To the first line.
+    Top,
+    /// To the last line.
+    Bottom,
+    /// Open what is selected.
+    Open,
+    /// Back to where one came from.
+    Back,
+    /// To the next pane.
+    NextPane,
+    /// To the pane before.
+    PreviousPane,
+    /// Write a filter.
+    Filter,
+    /// Sort by the next column.
+    SortNext,
+    /// Turn the order round.
+    SortReverse,
+    /// Show or hide VMs that are off.
+    Inactive,
+    /// Show only graver log lines.
+    LogLess,
+    /// Show finer log lines too.
+    LogMore,
+    /// Keep the filter and leave its line.
+    FilterKeep,
+    /// Drop the filter and leave its line.
+    FilterDrop,
+    /// Answer yes.
+    Yes,
+    /// Answer no.
+    No,
+}
+
+/// Where a binding holds. Several contexts are live at once; see [`Mode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// On every page.
+    Everywhere,
+    /// Wherever there is something to move through.
+    List,
+    /// The fleet table.
+    Fleet,
+    /// One VM's page.
+    Vm,
+    /// The log.
+    Log,
+    /// The filter's line.
+    Filter,
+    /// A question that waits for yes or no.
+    Question,
+    /// Keys of the terminal itself, live even while text is written.
+    Terminal,
+}
+
+/// What the screen is showing, as far as keys are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The fleet table.
+    Fleet,
+    /// One VM's page.
+    Vm,
+    /// Collector and writer.
+    Status,
+    /// The log.
+    Log,
+    /// The help overlay.
+    Help,
+    /// The filter's line.
+    Filter,
+    /// A question.
+    Question,
+}
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 7] =
+        [Self::Fleet, Self::Vm, Self::Status, Self::Log, Self::Help, Self::Filter, Self::Question];
+
+    /// The contexts that are live in this mode. Two bindings of one key
+    /// within them are a clash.
+    #[must_use]
+    pub fn contexts(self) -> &'static [Context] {
+        use Context::{Everywhere, Filter, Fleet, List, Log, Question, Terminal, Vm};
+        match self {
+            Self::Fleet => &[Fleet, List, Everywhere, Terminal],
+            Self::Vm => &[Vm, List, Everywhere, Terminal],
+            Self::Status | Self::Help => &[List, Everywhere, Terminal],
+            Self::Log => &[Log, List, Everywhere, Terminal],
+            Self::Filter => &[Filter, Terminal],
+            Self::Question => &[Question, Terminal],
+        }
+    }
+
+    /// The heading of this mode's keys in the help.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Fleet => "fleet",
+            Self::Vm => "VM",
+            Self::Status => "status",
+            Self::Log => "log",
+            Self::Help => "help",
+            Self::Filter => "filter",
+            Self::Question => "question",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// What it does.
+    pub action: Action,
+    /// A stable name, for key files and tests.
+    pub id: &'static str,
+    /// The keys that ask for it; the first stands in the footer.
+    pub keys: &'static [Key],
+    /// Where it holds.
+    pub contexts: &'static [Context],
+    /// One line for the help.
+    pub help: &'static str,
+    /// The footer's word; empty where the footer leaves it out.
+    pub label: &'static str,
+    /// The footer's word while the thing is on (`start` while stopped).
+    pub label_on: &'static str,
+}
+
+macro_rules! bind {
+    ($action:ident, $id:literal, [$($key:expr),+], [$($context:ident),+], $help:literal) => {
+        bind!($action, $id, [$($key),+], [$($context),+], $help, "", "")
+    };
+    ($action:ident, $id:literal, [$($key:expr),+], [$($context:ident),+], $help:literal, $label:literal) => {
+        bind!($action, $id, [$($key),+], [$($context),+], $help, $label, $label)
+    };
+    ($action:ident, $id:literal, [$($key:expr),+], [$($context:ident),+], $help:literal, $label:literal, $on:literal) => {
+        Binding {
+            action: Action::$action,
+            id: $id,
+            keys: &[$($key),+],
+            contexts: &[$(Context::$context),+],
+            help: $help,
+            label: $label,
+            label_on: $on,
+        }
+    };
+}
+
+use Key::{Char, Ctrl};
+
+/// Every binding there is, in the order of footer and help.
+pub const ACTIONS: &[Binding] = &[
+    bind!(Yes, "yes", [Char('y'), Char('Y'), Ctrl('c')], [Question], "yes", "yes"),
+    bind!(No, "no", [Char('n'), Char('N'), Key::Esc, Char('q')], [Question], "no", "no"),
+    bind!(FilterKeep, "filter-keep", [Key::Enter], [Filter], "keep the filter", "keep"),
+    bind!(FilterDrop, "filter-drop", [Key::Esc, Ctrl('c')], [Filter], "drop the filter", "drop"),
+    bind!(Back, "back", [Key::Esc, Key::Left], [List], "back, or drop the filter", "back"),
+    bind!(
+        ToggleCollection,
+        "collection",
+        [Char('s')],
+        [Everywhere],
+        "start or stop collection at once",
+        "stop",
+        "start"
+    ),
+    bind!(Filter, "filter", [Char('/')], [Fleet], "filter by name, uuid or state:paused", "filter"),
+    bind!(SortNext, "sort", [Char('o')], [Fleet], "sort by the next column", "sort"),
+    bind!(SortReverse, "sort-reverse", [Char('O')], [Fleet], "turn the order round"),
+    bind!(Open, "open", [Key::Enter, Key::Right], [Fleet], "open the selected VM", "open"),
+    bind!(NextPane, "next-pane", [Key::Tab], [Vm], "to the next pane", "pane"),
+    bind!(PreviousPane, "previous-pane", [Key::BackTab], [Vm], "to the pane before"),
+    bind!(LogMore, "log-more", [Char('>')], [Log], "show finer lines too", "finer"),
+    bind!(LogLess, "log-less", [Char('<')], [Log], "show only graver lines", "graver"),
+    bind!(Status, "status", [Char('c')], [Everywhere], "collector and writer, configuration", "status"),
+    bind!(Log, "log", [Char('l')], [Everywhere], "the log", "log"),
+    bind!(
+        Freeze,
+        "freeze",
+        [Char('p'), Char(' ')],
+        [Everywhere],
+        "freeze the screen; collection goes on",
+        "freeze",
+        "live"
+    ),
+    bind!(
+        Inactive,
+        "inactive",
+        [Char('a')],
+        [Fleet],
+        "show or hide VMs that are off",
+        "hide off",
+        "show off"
+    ),
+    bind!(Copy, "copy", [Char('y')], [Everywhere], "copy the VM's name; once more: its uuid"),
+    bind!(IntervalLonger, "interval-longer", [Char('+'), Char('=')], [Everywhere], "longer poll interval"),
+    bind!(IntervalShorter, "interval-shorter", [Char('-')], [Everywhere], "shorter poll interval"),
+    bind!(Reconnect, "reconnect", [Char('r')], [Everywhere], "connect to libvirt anew, now"),
+    bind!(Theme, "theme", [Char('t')], [Everywhere], "next theme: dark, light, safe, mono"),
+    bind!(Mouse, "mouse", [Char('m')], [Everywhere], "mouse on or off"),
+    bind!(Up, "up", [Key::Up, Char('k')], [List], "up"),
+    bind!(Down, "down", [Key::Down, Char('j')], [List], "down"),
+    bind!(PageUp, "page-up", [Key::PageUp], [List], "a page up"),
+    bind!(PageDown, "page-down", [Key::PageDown], [List], "a page down"),
+    bind!(Top, "top", [Char('g'), Key::Home], [List], "to the first"),
+    bind!(Bottom, "bottom", [Char('G'), Key::End], [List], "to the last"),
+    bind!(Suspend, "suspend", [Ctrl('z')], [Terminal], "back to the shell; fg returns"),
+    bind!(Redraw, "redraw", [Ctrl('l')], [Terminal], "draw everything anew"),
+    bind!(Help, "help", [Char('?')], [Everywhere], "this help", "help"),
+    bind!(Quit, "quit", [Char('q'), Ctrl('c')], [Everywhere], "quit", "quit"),
+];

@@ -1,0 +1,361 @@
+//! Which VMs the table shows, in which order, and which one is selected.
+//!
+//! Owns filter, sort and selection. The selection is a uuid, so that it stays
+//! on its VM while rows move; when the VM is gone, its neighbour is selected.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use uuid::Uuid;
+
+use crate::model::{DomainFrame, DomainState, Frame, Measured, frame::Health};
+
+/// What the table can be sorted by, in the order of its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SortKey {
+    /// Name.
+    Name,
+    /// vCPUs.
+    Vcpus,
+    /// CPU percent.
+    Cpu,
+    /// Memory percent.
+    Memory,
+    /// Disk traffic, the larger direction.
+    Disk,
+    /// Network traffic, the larger direction.
+    Net,
+    /// Steal percent.
+    Steal,
+}
+
+impl SortKey {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Name, Self::Vcpus, Self::Cpu, Self::Memory, Self::Disk, Self::Net, Self::Steal];
+
+    /// The column's heading.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Name => "NAME",
+            Self::Vcpus => "vCPU",
+            Self::Cpu => "CPU",
+            Self::Memory => "MEM",
+            Self::Disk => "DISK",
+            Self::Net => "NET",
+            Self::Steal => "STEAL",
+        }
+    }
+
+    /// Names read upwards, loads downwards.
+    fn natural(self) -> Direction {
+        if self == Self::Name { Direction::Ascending } else { Direction::Descending }
+    }
+}
+
+/// Which end comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Small ones first.
+    Ascending,
+    /// Large ones first.
+    Descending,
+}
+
+/// Whether VMs that are off have rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inactive {
+    /// At the end of the table.
+    #[default]
+    Shown,
+    /// Only counted.
+    Hidden,
+}
+
+/// The table's rows and the cursor in them.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    sort: SortKey,
+    direction: Direction,
+    inactive: Inactive,
+    filter: String,
+    /// Indices into the shown frame's domains.
+    rows: Vec<usize>,
+    /// The same rows as uuids, to find a neighbour when one is gone.
+    order: Vec<Uuid>,
+    selected: Option<usize>,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            sort: SortKey::Cpu,
+            direction: Direction::Descending,
+            inactive: Inactive::default(),
+            filter: String::new(),
+            rows: Vec::new(),
+            order: Vec::new(),
+            selected: None,
+        }
+    }
+}
+
+impl Fleet {
+    /// The shown rows as indices into the frame's domains.
+    #[must_use]
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// The row of the cursor.
+    #[must_use]
+    pub fn selected_row(&self) -> Option<usize> {
+        self.selected
+    }
+
+    /// The VM of the cursor; always one that is shown.
+    #[must_use]
+    pub fn selected(&self) -> Option<Uuid> {
+        self.selected.and_then(|row| self.order.get(row)).copied()
+    }
+
+    /// Column and direction of the order.
+    #[must_use]
+    pub fn sort(&self) -> (SortKey, Direction) {
+        (self.sort, self.direction)
+    }
+
+    /// The filter in force; empty: none.
+    #[must_use]
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// Whether VMs that are off are shown.
+    #[must_use]
+    pub fn inactive(&self) -> Inactive {
+        self.inactive
+    }
+
+    pub(super) fn set_filter(&mut self, filter: &str) {
+        filter.trim().clone_into(&mut self.filter);
+    }
+
+    pub(super) fn toggle_inactive(&mut self) {
+        self.inactive = match self.inactive {
+            Inactive::Shown => Inactive::Hidden,
+            Inactive::Hidden => Inactive::Shown,
+        };
+    }
+
+    pub(super) fn sort_next(&mut self) {
+        let at = SortKey::ALL.iter().position(|&k| k == self.sort).unwrap_or(0);
+        self.sort_by(SortKey::ALL[(at + 1) % SortKey::ALL.len()]);
+    }
+
+    /// Sorts by `key`; by the same key again: the other way round.
+    pub(super) fn sort_by(&mut self, key: SortKey) {
+        if key == self.sort {
+            self.reverse();
+        } else {
+            self.sort = key;
+            self.direction = key.natural();
+        }
+    }
+
+    pub(super) fn reverse(&mut self) {
+        self.direction = match self.direction {
+            Direction::Ascending => Direction::Descending,
+            Direction::Descending => Direction::Ascending,
+        };
+    }
+
+    pub(super) fn select(&mut self, uuid: Uuid) {
+        if let Some(row) = self.order.iter().position(|&u| u == uuid) {
+            self.selected = Some(row);
+        }
+    }
+
+    pub(super) fn move_by(&mut self, step: isize) {
+        if let (Some(row), Some(last)) = (self.selected, self.rows.len().checked_sub(1)) {
+            self.selected = Some(row.saturating_add_signed(step).min(last));
+        }
+    }
+
+    /// Finds the rows of `frame` anew and keeps the cursor on its VM.
+    pub(super) fn arrange(&mut self, frame: Option<&Frame>) {
+        let Some(frame) = frame else { return };
+        let needle = Needle::new(&self.filter);
+        let mut keyed: Vec<(Rank, usize)> = frame
+            .domains
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| (self.inactive == Inactive::Shown || d.is_live()) && needle.matches(d))
+            .map(|(i, d)| (Rank::of(d, self.sort), i))
+            .collect();
+        let name = |i: usize| (&frame.domains[i].identity().name, frame.domains[i].identity().uuid);
+        keyed.sort_by(|(a, i), (b, j)| {
+            a.compare(b, self.direction).then_with(|| match (self.sort, self.direction) {
+                (SortKey::Name, Direction::Descending) => name(*j).cmp(&name(*i)),
+                _ => name(*i).cmp(&name(*j)),
+            })
+        });
+        let rows: Vec<usize> = keyed.into_iter().map(|(_, i)| i).collect();
+        let order: Vec<Uuid> = rows.iter().map(|&i| frame.domains[i].identity().uuid).collect();
+        self.selected = self.keep_cursor(&order);
+        self.rows = rows;
+        self.order = order;
+    }
+
+    /// The row in `order` of the VM that was selected, or of the nearest
+    /// neighbour that is still there: the ones below first, then those above.
+    fn keep_cursor(&self, order: &[Uuid]) -> Option<usize> {
+        if order.is_empty() {
+            return None;
+        }
+        let Some(old) = self.selected else { return Some(0) };
+        let current = self.order.get(old).copied();
+        if let Some(row) = current.and_then(|uuid| order.iter().position(|&u| u == uuid)) {
+            return Some(row);
+        }
+        let places: std::collections::HashMap<Uuid, usize> =
+            order.iter().enumerate().map(|(row, &uuid)| (uuid, row)).collect();
+        let below = self.order.iter().skip(old + 1);
+        let above = self.order.iter().take(old).rev();
+        let neighbour = below.chain(above).find_map(|uuid| places.get(uuid).copied());
+        Some(neighbour.unwrap_or_else(|| old.min(order.len() - 1)))
+    }
+}
+
+/// A row's place: live ones first, known values before missing ones.
+struct Rank {
+    live: bool,
+    value: Option<f64>,
+}
+
+impl Rank {
+    /// Values are compared in steps no finer than the table shows them, so
+    /// that rows of equal looks keep the order of their names and do not
+    /// trade places at every cycle.
+    fn of(domain: &DomainFrame, key: SortKey) -> Self {
+        const STEP: f64 = 64.0 * 1024.0;
+        let rates = &domain.rates;
+        let stepped = |value: Measured<f64>, step: f64| value.ok().map(|v| (v / step).round());
+        let value = match key {
+            SortKey::Name => Some(0.0),
+            SortKey::Vcpus => domain.reading.vcpu_count.ok().map(f64::from),
+            SortKey::Cpu => stepped(rates.cpu_percent, 1.0),
+            SortKey::Memory => stepped(rates.memory_percent, 1.0),
+            SortKey::Disk => stepped(larger(rates.disk.read_bytes_per_s, rates.disk.write_bytes_per_s), STEP),
+            SortKey::Net => stepped(larger(rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s), STEP),
+            SortKey::Steal => stepped(rates.steal_percent, 0.1),
+        };
+        Self { live: domain.is_live(), value }
+    }
+
+    fn compare(&self, other: &Self, direction: Direction) -> Ordering {
+        other.live.cmp(&self.live).then_with(|| match (self.value, other.value) {
+            (Some(a), Some(b)) => match direction {
+                Direction::Ascending => a.total_cmp(&b),
+                Direction::Descending => b.total_cmp(&a),
+            },
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        })
+    }
+}
+
+/// The larger of two values; the one that is there if only one is.
+pub(crate) fn larger(a: Measured<f64>, b: Measured<f64>) -> Measured<f64> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok(a.max(b)),
+        (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
+        (Err(why), Err(_)) => Err(why),
+    }
+}
+
+/// A filter taken apart: every word must be met.
+struct Needle {
+    words: Vec<Word>,
+}
+
+enum Word {
+    /// Part of the name or of the uuid, in lower case.
+    Text(String),
+    /// Beginning of the state's word, or of `hung`.
+    State(String),
+}
+
+impl Needle {
+    fn new(filter: &str) -> Self {
+        let words = filter
+            .split_whitespace()
+            .map(|word| {
+                let word = word.to_lowercase();
+                match word.strip_prefix("state:") {
+                    Some(state) => Word::State(state.to_owned()),
+                    None => Word::Text(word),
+                }
+            })
+            .collect();
+        Self { words }
+    }
+
+    fn matches(&self, domain: &DomainFrame) -> bool {
+        self.words.iter().all(|word| match word {
+            Word::Text(text) => {
+                domain.identity().name.to_lowercase().contains(text)
+                    || domain.identity().uuid.to_string().contains(text)
+            }
+            Word::State(state) => {
+                domain.state().word().starts_with(state.as_str())
+                    || ("hung".starts_with(state.as_str()) && is_hung(domain))
+                    || ("off".starts_with(state.as_str()) && domain.state() == DomainState::Shutoff)
+            }
+        })
+    }
+}
+
+/// Whether the domain's monitor does not answer.
+#[must_use]
+pub fn is_hung(domain: &DomainFrame) -> bool {
+    matches!(domain.health, Health::Impaired(m) if m.why == crate::model::Why::MonitorNotAnswering)
+}
+
+/// How many VMs are in which condition, over the whole frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Running or blocked, and answering in full or in part.
+    pub running: usize,
+    /// Paused or suspended.
+    pub paused: usize,
+    /// Live, and the monitor does not answer.
+    pub hung: usize,
+    /// Crashed, or in no state.
+    pub crashed: usize,
+    /// Not live.
+    pub off: usize,
+}
+
+impl Counts {
+    /// Counts the VMs of `frame`.
+    #[must_use]
+    pub fn of(frame: &Arc<Frame>) -> Self {
+        let mut counts = Self::default();
+        for domain in &frame.domains {
+            let bin = if is_hung(domain) {
+                &mut counts.hung
+            } else {
+                match domain.state() {
+                    DomainState::Crashed => &mut counts.crashed,
+                    _ if !domain.is_live() => &mut counts.off,
+                    DomainState::Paused | DomainState::PmSuspended => &mut counts.paused,
+                    _ => &mut counts.running,
+                }
+            };
+            *bin += 1;
+        }
+        counts
+    }
+}

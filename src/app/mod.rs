@@ -1,0 +1,813 @@
+//! What the screen is about: pages, selection, sort, filter, histories, and
+//! what every key does to them.
+//!
+//! [`App::update`] turns a [`Message`] into a changed state and the
+//! [`Effect`]s the runtime carries out. It knows no terminal, no drawing, no
+//! tasks and no clock: times come with messages.
+
+pub mod action;
+mod control;
+pub mod detail;
+pub mod fleet;
+mod key;
+mod keymap;
+mod series;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use tui_input::{Input, InputRequest};
+use uuid::Uuid;
+
+pub use action::{ACTIONS, Action, Binding, Mode};
+pub use control::Collection;
+pub use detail::{Pane, VmPage};
+pub use fleet::{Counts, Direction, Fleet, Inactive, SortKey};
+pub use key::Key;
+pub use keymap::{Clash, Keymap, bindings};
+pub use series::Series;
+
+use crate::{
+    config,
+    model::{
+        DomainFrame, Frame, WallTime,
+        status::{CollectorStatus, ConfigEntry, DeliveryState, DeliveryStatus, StoreStatus},
+    },
+};
+use control::Control;
+
+/// What the screen starts with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[screen]`.
+    pub screen: config::Screen,
+    /// The effective configuration, fit to show.
+    pub config: Vec<ConfigEntry>,
+    /// The poll interval collection starts with.
+    pub interval: Duration,
+    /// The time now.
+    pub now: WallTime,
+}
+
+/// Everything that can happen to the screen.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// A cycle was closed.
+    Frame(Arc<Frame>),
+    /// The collector's figures changed.
+    Collector(CollectorStatus),
+    /// Delivery's or the store's figures changed.
+    Delivery(DeliveryStatus, StoreStatus),
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The mouse did something.
+    Mouse(Mouse),
+    /// The terminal has this size.
+    Resize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// The terminal gained or lost the focus.
+    Focus(bool),
+    /// Time went on.
+    Tick(WallTime),
+}
+
+/// What the mouse did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mouse {
+    /// The button went down on this cell. `ui::Screen::resolve` knows what
+    /// lies there and makes it a [`Mouse::Click`].
+    Press {
+        /// Column.
+        x: u16,
+        /// Row.
+        y: u16,
+    },
+    /// A click on something.
+    Click(Target),
+    /// The wheel turned by so many lines, downwards positive.
+    Scroll(i16),
+}
+
+/// What can be clicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A VM's row.
+    Row(Uuid),
+    /// A column's heading.
+    Column(SortKey),
+    /// A line of a VM's page.
+    Line(Pane, usize),
+}
+
+/// What the runtime is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start collection.
+    StartCollection,
+    /// Stop collection.
+    StopCollection,
+    /// Connect to libvirt anew, now.
+    Reconnect,
+    /// Keep this interval from now on.
+    SetInterval(Duration),
+    /// Put this text on the clipboard (OSC 52).
+    Copy(String),
+    /// Mouse reports on or off.
+    Mouse(bool),
+    /// Restore the terminal and stop this process until it is continued.
+    Suspend,
+    /// Clear the terminal and draw everything anew.
+    Redraw,
+    /// End the program.
+    Quit,
+}
+
+/// A page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Page {
+    /// All VMs.
+    Fleet,
+    /// One VM; see [`App::vm_page`].
+    Vm,
+    /// Collector and writer.
+    Status,
+    /// The log.
+    Log,
+}
+
+/// What lies over the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// Nothing.
+    None,
+    /// The help.
+    Help,
+    /// "Lines wait. Quit all the same?"
+    QuitQuestion,
+}
+
+/// A text that scrolls as a whole. Its offset belongs to the ui; the app only
+/// counts the lines asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scroll {
+    /// The status page.
+    Status,
+    /// The help.
+    Help,
+    /// The log, in pages.
+    Log,
+}
+
+/// How much of the log is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Errors.
+    Error,
+    /// And warnings.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And details.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The level's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        ["error", "warn", "info", "debug", "trace"][self as usize]
+    }
+
+    fn step(self, by: isize) -> Self {
+        Self::ALL[(self as usize).saturating_add_signed(by).min(Self::ALL.len() - 1)]
+    }
+}
+
+/// Lines of scrolling that surely reach either end.
+const FAR: i64 = 1_000_000;
+/// Longest filter in characters.
+const LONGEST_FILTER: usize = 200;
+/// How long a notice stands.
+const NOTICE_NANOS: i64 = 4_000_000_000;
+
+/// The frame looked at while the screen is frozen.
+#[derive(Clone, Debug)]
+struct Frozen {
+    frame: Arc<Frame>,
+}
+
+/// A word to the operator, for a few seconds.
+#[derive(Clone, Debug)]
+struct Notice {
+    text: String,
+    until: WallTime,
+    /// The VM whose name was copied: the next `y` copies its uuid.
+    copied: Option<Uuid>,
+}
+
+/// The state of the screen.
+#[derive(Clone, Debug)]
+pub struct App {
+    keymap: Keymap,
+    config: Vec<ConfigEntry>,
+    screen: config::Screen,
+    theme: config::Theme,
+    mouse: bool,
+    focused: bool,
+    size: (u16, u16),
+    now: WallTime,
+    changed: bool,
+
+    page: Page,
+    /// Where Status and Log go back to.
+    under: Page,
+    overlay: Overlay,
+    vm: Option<VmPage>,
+    fleet: Fleet,
+    /// The filter's line while it is written, and the filter before.
+    input: Option<(Input, String)>,
+    scrolled: [i64; 3],
+    log_level: LogLevel,
+    notice: Option<Notice>,
+
+    latest: Option<Arc<Frame>>,
+    frozen: Option<Frozen>,
+    series: Series,
+    control: Control,
+    delivery: DeliveryStatus,
+    store: StoreStatus,
+}
+
+impl App {
+    /// A screen without data.
+    ///
+    /// # Errors
+    /// Two key bindings clash: a mistake in [`ACTIONS`].
+    pub fn new(settings: Settings) -> Result<Self, Clash> {
+        let Settings { screen, config, interval, now } = settings;
+        Ok(Self {
+            keymap: Keymap::new()?,
+            config,
+            theme: screen.theme,
+            mouse: screen.mouse,
+            focused: true,
+            size: (80, 24),
+            now,
+            changed: true,
+            page: Page::Fleet,
+            under: Page::Fleet,
+            overlay: Overlay::None,
+            vm: None,
+            fleet: Fleet::default(),
+            input: None,
+            scrolled: [0; 3],
+            log_level: LogLevel::Info,
+            notice: None,
+            latest: None,
+            frozen: None,
+            series: Series::new(screen.history_cycles),
+            control: Control::new(interval),
+            delivery: DeliveryStatus::default(),
+            store: StoreStatus::default(),
+            screen,
+        })
+    }
+
+    /// Takes in what happened; returns what the runtime has to do.
+    pub fn update(&mut self, message: Message) -> Vec<Effect> {
+        let before = self.now.seconds();
+        let ticked = matches!(message, Message::Tick(_));
+        let effects = match message {
+            Message::Frame(frame) => self.take_frame(frame),
+            Message::Collector(status) => {
+                self.control.confirm(status);
+                Vec::new()
+            }
+            Message::Delivery(delivery, store) => {
+                self.delivery = delivery;
+                self.store = store;
+                Vec::new()
+            }
+            Message::Key(key) => self.press(key),
+            Message::Paste(text) => self.paste(&text),
+            Message::Mouse(mouse) => self.mouse_event(mouse),
+            Message::Resize { width, height } => {
+                self.size = (width, height);
+                Vec::new()
+            }
+            Message::Focus(focused) => {
+                self.focused = focused;
+                Vec::new()
+            }
+            Message::Tick(now) => {
+                self.now = now;
+                if self.notice.as_ref().is_some_and(|n| now >= n.until) {
+                    self.notice = None;
+                    self.changed = true;
+                }
+                Vec::new()
+            }
+        };
+        self.changed |= !ticked || self.now.seconds() != before;
+        effects
+    }
+
+    fn take_frame(&mut self, frame: Arc<Frame>) -> Vec<Effect> {
+        self.series.push(&frame);
+        self.now = self.now.max(frame.at);
+        self.latest = Some(frame);
+        if self.frozen.is_none() {
+            self.rearrange();
+        }
+        Vec::new()
+    }
+
+    /// Finds rows and cursors anew for the shown frame.
+    fn rearrange(&mut self) {
+        let frame = self.frame().cloned();
+        self.fleet.arrange(frame.as_deref());
+        if let (Some(page), Some(frame)) = (&mut self.vm, frame.as_deref())
+            && let Some(domain) = frame.domains.iter().find(|d| d.identity().uuid == page.uuid)
+        {
+            page.clamp(domain);
+        }
+    }
+
+    fn press(&mut self, key: Key) -> Vec<Effect> {
+        match self.keymap.action(self.mode(), key) {
+            Some(action) => self.act(action),
+            None => {
+                if self.input.is_some() {
+                    self.edit(key);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn edit(&mut self, key: Key) {
+        let request = match key {
+            Key::Char(c) if !c.is_control() => InputRequest::InsertChar(c),
+            Key::Backspace | Key::Ctrl('h') => InputRequest::DeletePrevChar,
+            Key::Delete => InputRequest::DeleteNextChar,
+            Key::Left => InputRequest::GoToPrevChar,
+            Key::Right => InputRequest::GoToNextChar,
+            Key::Home | Key::Ctrl('a') => InputRequest::GoToStart,
+            Key::End | Key::Ctrl('e') => InputRequest::GoToEnd,
+            Key::Ctrl('w') => InputRequest::DeletePrevWord,
+            Key::Ctrl('u') => InputRequest::DeleteLine,
+            Key::Ctrl('k') => InputRequest::DeleteTillEnd,
+            Key::Up => return self.fleet.move_by(-1),
+            Key::Down => return self.fleet.move_by(1),
+            _ => return,
+        };
+        let Some((input, _)) = &mut self.input else { return };
+        let insert = matches!(request, InputRequest::InsertChar(_));
+        if insert && input.value().chars().count() >= LONGEST_FILTER {
+            return;
+        }
+        input.handle(request);
+        let value = input.value().to_owned();
+        self.fleet.set_filter(&value);
+        self.rearrange();
+    }
+
+    /// Pasted text is only ever text: it goes into the filter's line, and
+    /// nowhere if that is not open.
+    fn paste(&mut self, text: &str) -> Vec<Effect> {
+        if self.input.is_some() {
+            for c in text.chars().filter(|c| !c.is_control()).take(LONGEST_FILTER) {
+                self.edit(Key::Char(c));
+            }
+        }
+        Vec::new()
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
+        match action {
+            Action::Quit => return self.quit(),
+            Action::Yes => return vec![Effect::Quit],
+            Action::No => self.overlay = Overlay::None,
+            Action::ToggleCollection => {
+                let start = self.control.toggle();
+                return vec![if start { Effect::StartCollection } else { Effect::StopCollection }];
+            }
+            Action::Reconnect => {
+                self.say("connecting to libvirt anew".into());
+                return vec![Effect::Reconnect];
+            }
+            Action::IntervalLonger => return self.interval(Control::longer),
+            Action::IntervalShorter => return self.interval(Control::shorter),
+            Action::Mouse => {
+                self.mouse = !self.mouse;
+                self.say(format!("mouse {}", if self.mouse { "on" } else { "off" }));
+                return vec![Effect::Mouse(self.mouse)];
+            }
+            Action::Copy => return self.copy(),
+            Action::Suspend => return vec![Effect::Suspend],
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Theme => self.next_theme(),
+            Action::Freeze => self.freeze(),
+            Action::Help => {
+                self.scroll(Scroll::Help, -FAR);
+                self.overlay = if self.overlay == Overlay::Help { Overlay::None } else { Overlay::Help };
+            }
+            Action::Status => self.toggle_page(Page::Status),
+            Action::Log => self.toggle_page(Page::Log),
+            Action::Back => self.back(),
+            Action::Open => self.open(),
+            Action::NextPane => self.turn_pane(true),
+            Action::PreviousPane => self.turn_pane(false),
+            Action::Up => self.move_by(-1),
+            Action::Down => self.move_by(1),
+            Action::PageUp => self.move_by(-self.page_step()),
+            Action::PageDown => self.move_by(self.page_step()),
+            Action::Top => self.move_far(-1),
+            Action::Bottom => self.move_far(1),
+            Action::Filter => {
+                let filter = self.fleet.filter().to_owned();
+                self.input = Some((Input::new(filter.clone()), filter));
+            }
+            Action::FilterKeep => self.input = None,
+            Action::FilterDrop => {
+                self.input = None;
+                self.fleet.set_filter("");
+                self.rearrange();
+            }
+            Action::SortNext => {
+                self.fleet.sort_next();
+                self.rearrange();
+            }
+            Action::SortReverse => {
+                self.fleet.reverse();
+                self.rearrange();
+            }
+            Action::Inactive => {
+                self.fleet.toggle_inactive();
+                self.rearrange();
+            }
+            Action::LogMore => self.log_level = self.log_level.step(1),
+            Action::LogLess => self.log_level = self.log_level.step(-1),
+        }
+        Vec::new()
+    }
+
+    /// Asks first only when quitting would lose lines: they wait in memory,
+    /// and nothing is delivering them. What waits on disk survives.
+    fn quit(&mut self) -> Vec<Effect> {
+        let lost = self.delivery.waiting_in_memory > 0
+            && !matches!(self.delivery.state, DeliveryState::Delivering | DeliveryState::Off);
+        if lost {
+            self.overlay = Overlay::QuitQuestion;
+            return Vec::new();
+        }
+        vec![Effect::Quit]
+    }
+
+    fn interval(&mut self, step: fn(&mut Control) -> Option<Duration>) -> Vec<Effect> {
+        let Some(interval) = step(&mut self.control) else { return Vec::new() };
+        self.say(format!("poll interval {} s", interval.as_secs_f64()));
+        vec![Effect::SetInterval(interval)]
+    }
+
+    fn copy(&mut self) -> Vec<Effect> {
+        let Some(domain) = self.subject() else { return Vec::new() };
+        let (uuid, name) = (domain.identity().uuid, Arc::clone(&domain.identity().name));
+        let again = self.notice.as_ref().is_some_and(|n| n.copied == Some(uuid));
+        if again {
+            self.say(format!("copied uuid {uuid}"));
+            return vec![Effect::Copy(uuid.to_string())];
+        }
+        self.say(format!("copied name {name}; y again copies the uuid"));
+        if let Some(notice) = &mut self.notice {
+            notice.copied = Some(uuid);
+        }
+        vec![Effect::Copy(name.to_string())]
+    }
+
+    fn next_theme(&mut self) {
+        use config::Theme::{Dark, Light, Mono, Safe};
+        self.theme = match self.theme {
+            Dark => Light,
+            Light => Safe,
+            Safe => Mono,
+            Mono => Dark,
+        };
+        self.say(format!("theme {}", format!("{:?}", self.theme).to_lowercase()));
+    }
+
+    fn freeze(&mut self) {
+        if self.frozen.take().is_some() {
+            self.series.thaw();
+            self.rearrange();
+        } else if let Some(frame) = self.latest.clone() {
+            self.series.freeze();
+            self.frozen = Some(Frozen { frame });
+        }
+    }
+
+    fn toggle_page(&mut self, page: Page) {
+        self.overlay = Overlay::None;
+        if self.page == page {
+            self.page = self.under;
+            return;
+        }
+        if matches!(self.page, Page::Fleet | Page::Vm) {
+            self.under = self.page;
+        }
+        self.page = page;
+        let text = if page == Page::Status { Scroll::Status } else { Scroll::Log };
+        self.scroll(text, -FAR * if page == Page::Log { -1 } else { 1 });
+    }
+
+    fn back(&mut self) {
+        if self.overlay != Overlay::None {
+            self.overlay = Overlay::None;
+            return;
+        }
+        match self.page {
+            Page::Fleet => {
+                self.fleet.set_filter("");
+                self.rearrange();
+            }
+            Page::Vm => {
+                self.page = Page::Fleet;
+                self.vm = None;
+            }
+            Page::Status | Page::Log => self.page = self.under,
+        }
+    }
+
+    fn open(&mut self) {
+        let Some(uuid) = self.fleet.selected() else { return };
+        let Some(domain) = self.domain(uuid) else { return };
+        self.vm = Some(VmPage::new(uuid, Arc::clone(&domain.identity().name)));
+        self.page = Page::Vm;
+    }
+
+    fn turn_pane(&mut self, forward: bool) {
+        let Some(domain) = self.vm_domain().cloned() else { return };
+        if let Some(page) = &mut self.vm {
+            page.turn(&domain, forward);
+        }
+    }
+
+    fn page_step(&self) -> isize {
+        isize::try_from(self.size.1.saturating_sub(8).max(1)).unwrap_or(1)
+    }
+
+    fn move_far(&mut self, sign: isize) {
+        self.move_by(sign * isize::try_from(FAR).unwrap_or(isize::MAX));
+    }
+
+    /// Moves whatever is in front: the help, a cursor, a text.
+    fn move_by(&mut self, step: isize) {
+        let lines = i64::try_from(step).unwrap_or(0);
+        if self.overlay == Overlay::Help {
+            return self.scroll(Scroll::Help, lines);
+        }
+        match self.page {
+            Page::Fleet => self.fleet.move_by(step),
+            Page::Vm => {
+                if let Some(domain) = self.vm_domain().cloned()
+                    && let Some(page) = &mut self.vm
+                {
+                    page.move_by(&domain, step);
+                }
+            }
+            Page::Status => self.scroll(Scroll::Status, lines),
+            Page::Log => self.scroll(Scroll::Log, lines.signum() * if lines.abs() >= FAR { FAR } else { 1 }),
+        }
+    }
+
+    fn scroll(&mut self, text: Scroll, lines: i64) {
+        let counter = &mut self.scrolled[text as usize];
+        *counter = counter.saturating_add(lines);
+    }
+
+    fn mouse_event(&mut self, mouse: Mouse) -> Vec<Effect> {
+        match mouse {
+            Mouse::Press { .. } => {}
+            Mouse::Scroll(lines) => self.move_by(isize::from(lines)),
+            Mouse::Click(_) if self.overlay != Overlay::None => {}
+            Mouse::Click(Target::Row(uuid)) => self.fleet.select(uuid),
+            Mouse::Click(Target::Column(key)) => {
+                self.fleet.sort_by(key);
+                self.rearrange();
+            }
+            Mouse::Click(Target::Line(pane, line)) => {
+                if let Some(domain) = self.vm_domain().cloned()
+                    && let Some(page) = &mut self.vm
+                {
+                    page.point(pane, line);
+                    page.clamp(&domain);
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn say(&mut self, text: String) {
+        let until = WallTime(self.now.0.saturating_add(NOTICE_NANOS));
+        self.notice = Some(Notice { text, until, copied: None });
+    }
+}
+
+/// What the ui reads.
+impl App {
+    /// The page shown.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        self.page
+    }
+
+    /// What lies over it.
+    #[must_use]
+    pub fn overlay(&self) -> Overlay {
+        self.overlay
+    }
+
+    /// Which keys hold now.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match (self.overlay, self.page) {
+            (Overlay::QuitQuestion, _) => Mode::Question,
+            (Overlay::Help, _) => Mode::Help,
+            (Overlay::None, Page::Fleet) if self.input.is_some() => Mode::Filter,
+            (Overlay::None, page) => page.mode(),
+        }
+    }
+
+    /// The frame to show: the newest, or the one frozen.
+    #[must_use]
+    pub fn frame(&self) -> Option<&Arc<Frame>> {
+        self.frozen.as_ref().map(|f| &f.frame).or(self.latest.as_ref())
+    }
+
+    /// The moment looked at while the screen is frozen.
+    #[must_use]
+    pub fn frozen_at(&self) -> Option<WallTime> {
+        self.frozen.as_ref().map(|f| f.frame.at)
+    }
+
+    /// The table's rows, order and cursor.
+    #[must_use]
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The filter's line while it is written.
+    #[must_use]
+    pub fn filter_input(&self) -> Option<&Input> {
+        self.input.as_ref().map(|(input, _)| input)
+    }
+
+    /// A domain of the shown frame.
+    #[must_use]
+    pub fn domain(&self, uuid: Uuid) -> Option<&Arc<DomainFrame>> {
+        self.frame()?.domains.iter().find(|d| d.identity().uuid == uuid)
+    }
+
+    /// The open VM page.
+    #[must_use]
+    pub fn vm_page(&self) -> Option<&VmPage> {
+        self.vm.as_ref()
+    }
+
+    /// The VM of the open page, if the shown frame still has it.
+    #[must_use]
+    pub fn vm_domain(&self) -> Option<&Arc<DomainFrame>> {
+        self.domain(self.vm.as_ref()?.uuid)
+    }
+
+    /// The VM that `y` copies: the page's, else the selected one.
+    fn subject(&self) -> Option<&Arc<DomainFrame>> {
+        match self.page {
+            Page::Vm => self.vm_domain(),
+            _ => self.domain(self.fleet.selected()?),
+        }
+    }
+
+    /// The angles of the past.
+    #[must_use]
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
+    /// What collection is doing.
+    #[must_use]
+    pub fn collection(&self) -> Collection<'_> {
+        self.control.view()
+    }
+
+    /// The collector's figures, once they came.
+    #[must_use]
+    pub fn collector(&self) -> Option<&CollectorStatus> {
+        self.control.status()
+    }
+
+    /// The poll interval, as asked for.
+    #[must_use]
+    pub fn poll_interval(&self) -> Duration {
+        self.control.interval()
+    }
+
+    /// Delivery's figures.
+    #[must_use]
+    pub fn delivery(&self) -> &DeliveryStatus {
+        &self.delivery
+    }
+
+    /// The local record's figures.
+    #[must_use]
+    pub fn store(&self) -> &StoreStatus {
+        &self.store
+    }
+
+    /// The effective configuration.
+    #[must_use]
+    pub fn config(&self) -> &[ConfigEntry] {
+        &self.config
+    }
+
+    /// `[screen]` as configured.
+    #[must_use]
+    pub fn screen(&self) -> &config::Screen {
+        &self.screen
+    }
+
+    /// The theme in use.
+    #[must_use]
+    pub fn theme(&self) -> config::Theme {
+        self.theme
+    }
+
+    /// The time of the last tick or frame.
+    #[must_use]
+    pub fn now(&self) -> WallTime {
+        self.now
+    }
+
+    /// Whether the terminal has the focus.
+    #[must_use]
+    pub fn focused(&self) -> bool {
+        self.focused
+    }
+
+    /// A word to the operator.
+    #[must_use]
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_ref().map(|n| n.text.as_str())
+    }
+
+    /// How much of the log is shown.
+    #[must_use]
+    pub fn log_level(&self) -> LogLevel {
+        self.log_level
+    }
+
+    /// Lines (of the log: pages) scrolled since the start, downwards
+    /// positive. The ui follows the difference and keeps within its text.
+    #[must_use]
+    pub fn scrolled(&self, text: Scroll) -> i64 {
+        self.scrolled[text as usize]
+    }
+
+    /// Whether the thing an action switches is on, for the footer's word.
+    #[must_use]
+    pub fn is_on(&self, action: Action) -> bool {
+        match action {
+            Action::ToggleCollection => self.control.is_off(),
+            Action::Freeze => self.frozen.is_some(),
+            Action::Inactive => self.fleet.inactive() == Inactive::Hidden,
+            _ => false,
+        }
+    }
+
+    /// Whether anything was changed since the last call: whether to draw.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+impl Page {
+    fn mode(self) -> Mode {
+        match self {
+            Self::Fleet => Mode::Fleet,
+            Self::Vm => Mode::Vm,
+            Self::Status => Mode::Status,
+            Self::Log => Mode::Log,
+        }
+    }
+}

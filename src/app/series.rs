@@ -1,0 +1,112 @@
+//! The angles of the last cycles of every VM, for the sparklines.
+//!
+//! Every known VM gets exactly one slot per cycle, so that "as of the freeze"
+//! is the same number of slots back for all of them.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::model::{Frame, MonoTime, history::AngleHistory, history::Metric};
+
+/// A VM that is gone for this many cycles is forgotten.
+const FORGET_AFTER: u32 = 600;
+
+#[derive(Clone, Debug)]
+struct Track {
+    history: AngleHistory,
+    absent: u32,
+}
+
+/// Histories by VM.
+#[derive(Clone, Debug)]
+pub struct Series {
+    capacity: usize,
+    tracks: HashMap<Uuid, Track>,
+    last: Option<(u64, MonoTime)>,
+    /// Slots added since the screen was frozen.
+    hidden: Option<usize>,
+}
+
+impl Series {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), tracks: HashMap::new(), last: None, hidden: None }
+    }
+
+    /// Adds a frame. Cycles that were never seen here, and a pause of
+    /// collection, leave gaps: a line never joins what was not measured.
+    pub(super) fn push(&mut self, frame: &Frame) {
+        if let Some((cycle, mono)) = self.last {
+            let missed = usize::try_from(frame.cycle.saturating_sub(cycle + 1)).unwrap_or(usize::MAX);
+            let paused = frame.mono.since(mono) > frame.interval * 3;
+            for _ in 0..missed.max(usize::from(paused)).min(self.capacity) {
+                self.push_gaps();
+            }
+        }
+        self.last = Some((frame.cycle, frame.mono));
+        let mut seen = HashSet::with_capacity(frame.domains.len());
+        for domain in frame.domains.iter().filter(|d| d.is_live()) {
+            let uuid = domain.identity().uuid;
+            if !seen.insert(uuid) {
+                continue;
+            }
+            let capacity = self.capacity;
+            let track = self
+                .tracks
+                .entry(uuid)
+                .or_insert_with(|| Track { history: AngleHistory::new(capacity), absent: 0 });
+            track.absent = 0;
+            if domain.fresh {
+                track.history.push(&domain.rates.angles);
+            } else {
+                track.history.push_gap();
+            }
+        }
+        let frozen = self.hidden.is_some();
+        self.tracks.retain(|uuid, track| {
+            if !seen.contains(uuid) {
+                track.history.push_gap();
+                track.absent += 1;
+            }
+            frozen || track.absent <= FORGET_AFTER
+        });
+        self.hidden = self.hidden.map(|hidden| hidden + 1);
+    }
+
+    fn push_gaps(&mut self) {
+        for track in self.tracks.values_mut() {
+            track.history.push_gap();
+        }
+        self.hidden = self.hidden.map(|hidden| hidden + 1);
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.hidden = Some(0);
+    }
+
+    pub(super) fn thaw(&mut self) {
+        self.hidden = None;
+    }
+
+    /// The newest `count` angles of one metric of one VM as of the shown
+    /// moment, oldest first; `None` is a gap.
+    pub fn last(&self, uuid: Uuid, metric: Metric, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
+        let hidden = self.hidden.unwrap_or(0);
+        self.tracks.get(&uuid).into_iter().flat_map(move |track| {
+            let take = count.saturating_add(hidden).min(track.history.len());
+            track.history.last(metric, take).take(take.saturating_sub(hidden))
+        })
+    }
+
+    /// VMs with a history.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// Whether there is no history yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+}

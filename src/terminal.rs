@@ -1,0 +1,270 @@
+//! The terminal: into raw mode and out of it again, whatever happens.
+//!
+//! Owns the modes of the terminal, the panic hook that restores them, the
+//! clipboard sequence and the translation of terminal events into
+//! [`Message`]s. It decides nothing.
+
+use std::{
+    io::{self, BufWriter, Stdout, Write, stdout},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crossterm::{
+    event::{
+        DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
+        EnableFocusChange, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
+        MouseButton, MouseEventKind,
+    },
+    execute,
+    terminal::{
+        BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+        disable_raw_mode, enable_raw_mode,
+    },
+};
+use ratatui::{Frame, backend::CrosstermBackend};
+use rustix::process::{Signal, getpid, kill_process};
+
+use crate::app::{Key, Message, Mouse};
+
+/// Whether the terminal is in our modes. Process-wide, because the panic hook
+/// must know it on any thread.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// Exit code after a panic, as Rust itself uses.
+const PANICKED: i32 = 101;
+
+/// The terminal in raw mode on its alternate screen; dropping it restores it.
+pub struct Terminal {
+    inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    mouse: bool,
+}
+
+impl Terminal {
+    /// Enters raw mode and the alternate screen.
+    ///
+    /// # Errors
+    /// Standard output is not a terminal, or cannot be written.
+    pub fn enter(mouse: bool) -> io::Result<Self> {
+        enter(mouse)?;
+        // From here on the modes are ours: an error must restore them.
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stdout()));
+        match ratatui::Terminal::new(backend) {
+            Ok(inner) => Ok(Self { inner, mouse }),
+            Err(error) => {
+                restore();
+                Err(error)
+            }
+        }
+    }
+
+    /// Draws one frame; only cells that changed are sent.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        execute!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
+        self.inner.draw(draw)?;
+        execute!(self.inner.backend_mut(), EndSynchronizedUpdate)
+    }
+
+    /// Columns and rows.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn size(&self) -> io::Result<(u16, u16)> {
+        self.inner.size().map(|size| (size.width, size.height))
+    }
+
+    /// Mouse reports on or off.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn set_mouse(&mut self, on: bool) -> io::Result<()> {
+        self.mouse = on;
+        let mut out = stdout();
+        if on { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) }
+    }
+
+    /// Clears the screen; the next draw sends every cell.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn redraw(&mut self) -> io::Result<()> {
+        self.inner.clear()
+    }
+
+    /// Puts `text` on the clipboard of the terminal the user sits at (OSC 52).
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        let mut out = stdout();
+        write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+        out.flush()
+    }
+
+    /// Gives the terminal back, stops this process until it is continued, and
+    /// takes the terminal again.
+    ///
+    /// # Errors
+    /// The signal could not be sent, or the terminal is gone.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        let stopped = kill_process(getpid(), Signal::TSTP);
+        enter(self.mouse)?;
+        self.inner.clear()?;
+        stopped.map_err(io::Error::from)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn enter(mouse: bool) -> io::Result<()> {
+    enable_raw_mode()?;
+    ENTERED.store(true, Ordering::SeqCst);
+    let mut out = stdout();
+    let modes = execute!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange);
+    let modes = if mouse { modes.and_then(|()| execute!(out, EnableMouseCapture)) } else { modes };
+    if modes.is_err() {
+        restore();
+    }
+    modes
+}
+
+/// Restores the terminal if it is in our modes. May be called from anywhere
+/// and any number of times.
+pub fn restore() {
+    if !ENTERED.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut out = stdout();
+    // Each on its own: one that fails must not keep the others from being sent.
+    let _ = execute!(out, EndSynchronizedUpdate);
+    let _ = execute!(out, DisableMouseCapture);
+    let _ = execute!(out, DisableFocusChange, DisableBracketedPaste);
+    let _ = execute!(out, LeaveAlternateScreen, crossterm::cursor::Show);
+    let _ = disable_raw_mode();
+}
+
+/// From now on a panic on any thread restores the terminal, reports through
+/// the hook that was there before, and ends the program: a dead background
+/// task never leaves a living screen.
+pub fn install_panic_hook() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        restore();
+        previous(info);
+        std::process::exit(PANICKED);
+    }));
+}
+
+/// What a terminal event means to the app; `None`: nothing.
+#[must_use]
+pub fn message(event: Event) -> Option<Message> {
+    match event {
+        Event::Key(key) => self::key(key).map(Message::Key),
+        Event::Paste(text) => Some(Message::Paste(text)),
+        Event::Resize(width, height) => Some(Message::Resize { width, height }),
+        Event::FocusGained => Some(Message::Focus(true)),
+        Event::FocusLost => Some(Message::Focus(false)),
+        Event::Mouse(mouse) => match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => {
+                Some(Message::Mouse(Mouse::Press { x: mouse.column, y: mouse.row }))
+            }
+            MouseEventKind::ScrollUp => Some(Message::Mouse(Mouse::Scroll(-3))),
+            MouseEventKind::ScrollDown => Some(Message::Mouse(Mouse::Scroll(3))),
+            _ => None,
+        },
+    }
+}
+
+fn key(event: KeyEvent) -> Option<Key> {
+    if event.kind == KeyEventKind::Release {
+        return None;
+    }
+    let other = KeyModifiers::ALT | KeyModifiers::META | KeyModifiers::SUPER | KeyModifiers::HYPER;
+    if event.modifiers.intersects(other) {
+        return None;
+    }
+    let control = event.modifiers.contains(KeyModifiers::CONTROL);
+    Some(match event.code {
+        KeyCode::Char(c) if control => Key::Ctrl(c.to_ascii_lowercase()),
+        KeyCode::Char(c) => Key::Char(c),
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Esc => Key::Esc,
+        KeyCode::Tab => Key::Tab,
+        KeyCode::BackTab => Key::BackTab,
+        KeyCode::Backspace => Key::Backspace,
+        KeyCode::Delete => Key::Delete,
+        KeyCode::Left => Key::Left,
+        KeyCode::Right => Key::Right,
+        KeyCode::Up => Key::Up,
+        KeyCode::Down => Key::Down,
+        KeyCode::Home => Key::Home,
+        KeyCode::End => Key::End,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        _ => return None,
+    })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().fold(0u32, |group, &byte| group << 8 | u32::from(byte));
+        let group = group << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            if place <= chunk.len() {
+                let index = (group >> (18 - 6 * place)) as usize & 63;
+                text.push(char::from(ALPHABET[index]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_rfc_4648() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+    }
+
+    fn pressed(code: KeyCode, modifiers: KeyModifiers) -> Option<Key> {
+        match message(Event::Key(KeyEvent::new(code, modifiers))) {
+            Some(Message::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn keys_are_translated_and_unknown_ones_dropped() {
+        assert_eq!(pressed(KeyCode::Char('O'), KeyModifiers::SHIFT), Some(Key::Char('O')));
+        assert_eq!(pressed(KeyCode::Char('z'), KeyModifiers::CONTROL), Some(Key::Ctrl('z')));
+        assert_eq!(pressed(KeyCode::Char('q'), KeyModifiers::ALT), None);
+        assert_eq!(pressed(KeyCode::F(5), KeyModifiers::NONE), None);
+        let mut release = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        release.kind = KeyEventKind::Release;
+        assert!(message(Event::Key(release)).is_none());
+    }
+}

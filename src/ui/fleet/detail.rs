@@ -1,0 +1,75 @@
+//! The line under the table: the selected VM in words, first of all why
+//! something of it is missing.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::short;
+use crate::{
+    app::App,
+    model::{DomainFrame, Missing, frame::Health},
+    ui::{Look, glyph::Condition, text::Strip, units},
+};
+
+/// Draws the line for the selected VM.
+pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+    let Some(domain) = app.fleet().selected().and_then(|uuid| app.domain(uuid)) else { return };
+    let palette = &look.palette;
+    let identity = domain.identity();
+    let condition = Condition::of(domain);
+    let mut strip = Strip::new(2);
+    strip.left(
+        0,
+        vec![
+            (format!("{} ", condition.sign()), condition.style(palette)),
+            (crate::ui::text::fit(&identity.name, 40).into_owned(), palette.text),
+            (format!(" {}", state(domain, condition)), palette.dim),
+        ],
+    );
+    for (rank, (what, missing)) in (2..).zip(reasons(domain)) {
+        let mend = missing.why.mend().map(|mend| format!(" ({mend})")).unwrap_or_default();
+        strip.left(rank, vec![(format!("{what}{missing}{mend}"), palette.warn)]);
+    }
+    if let Ok(cores) = domain.rates.cpu_cores {
+        strip.left(11, vec![(format!("{cores:.2} cores"), palette.dim)]);
+    }
+    if let Ok((used, _)) = domain.reading.memory_used() {
+        strip.left(12, vec![(format!("{} used", units::bytes(used.bytes())), palette.dim)]);
+    }
+    strip.right(14, vec![(short(identity.uuid), palette.faint)]);
+    if let Some(id) = identity.id {
+        strip.right(13, vec![(format!("id {id}"), palette.faint)]);
+    }
+    strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+}
+
+fn state(domain: &DomainFrame, condition: Condition) -> &'static str {
+    match condition {
+        Condition::Hung | Condition::Impaired => domain.state().word(),
+        other => other.word(),
+    }
+}
+
+/// Why values of this VM are missing, each reason once.
+fn reasons(domain: &DomainFrame) -> Vec<(&'static str, Missing)> {
+    let rates = &domain.rates;
+    let mut reasons: Vec<(&'static str, Missing)> = Vec::new();
+    if !domain.is_live() {
+        return reasons;
+    }
+    let mut add = |what: &'static str, missing: Option<Missing>| {
+        if let Some(missing) = missing
+            && !reasons.iter().any(|(_, known)| known.why == missing.why)
+        {
+            reasons.push((what, missing));
+        }
+    };
+    if let Health::Impaired(missing) = domain.health {
+        add("", Some(missing));
+    }
+    add("CPU: ", rates.cpu_percent.err());
+    add("memory: ", rates.memory_percent.err());
+    add("disk: ", rates.disk.read_bytes_per_s.err());
+    add("network: ", rates.net.rx_bytes_per_s.err());
+    add("guest memory: ", domain.reading.guest_memory.as_ref().err().copied());
+    reasons
+}

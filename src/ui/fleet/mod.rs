@@ -1,0 +1,263 @@
+//! The fleet: one row per VM.
+//!
+//! Only the rows in view are looked at, so that ten thousand VMs cost no more
+//! than a screenful.
+
+mod columns;
+mod detail;
+mod row;
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use uuid::Uuid;
+
+use super::{Look, glyph::Condition, text, text::Strip, units};
+use crate::{
+    app::{App, Collection, Counts, Direction, Inactive, SortKey, Target},
+    model::Frame,
+};
+use columns::{Columns, GAP, LEAD, Parts};
+
+/// The table's own memory: where it is scrolled to.
+#[derive(Debug, Default)]
+pub struct Table {
+    offset: usize,
+    /// Longest name of a frame, by the frame's cycle and number of domains.
+    longest: Option<((u64, usize), u16)>,
+}
+
+impl Table {
+    /// Draws the table into `area`.
+    pub fn render(
+        &mut self,
+        app: &App,
+        look: &Look,
+        area: Rect,
+        buf: &mut Buffer,
+        targets: &mut Vec<(Rect, Target)>,
+    ) {
+        if area.is_empty() {
+            return;
+        }
+        let Some(frame) = app.frame() else {
+            return nothing_yet(app, look, area, buf);
+        };
+        counts(app, look, Rect { height: 1, ..area }, buf);
+        let columns = Columns::fit(area.width, self.longest_name(frame));
+        let detail = u16::from(area.height >= 8);
+        let head = Rect { y: area.y + 1, height: 1, ..area };
+        let rows = Rect { y: area.y + 2, height: area.height.saturating_sub(2 + detail), ..area };
+        if area.height > 1 {
+            headings(app, look, &columns, head, buf, targets);
+        }
+        self.rows(app, frame, look, &columns, rows, buf, targets);
+        if detail > 0 {
+            let line = Rect { y: area.bottom() - 1, height: 1, ..area };
+            detail::render(app, look, line, buf);
+        }
+    }
+
+    fn longest_name(&mut self, frame: &Frame) -> u16 {
+        let key = (frame.cycle, frame.domains.len());
+        match self.longest {
+            Some((known, longest)) if known == key => longest,
+            _ => {
+                let names = frame.domains.iter().map(|d| text::width(&d.identity().name));
+                let longest = names.max().unwrap_or(0);
+                self.longest = Some((key, longest));
+                longest
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what to draw, how, and where")]
+    fn rows(
+        &mut self,
+        app: &App,
+        frame: &Frame,
+        look: &Look,
+        columns: &Columns,
+        area: Rect,
+        buf: &mut Buffer,
+        targets: &mut Vec<(Rect, Target)>,
+    ) {
+        let rows = app.fleet().rows();
+        if rows.is_empty() {
+            let message = match (frame.domains.is_empty(), app.fleet().filter()) {
+                (true, _) => "No virtual machines on this host.".to_owned(),
+                (false, "") => "No virtual machine is running; a shows those that are off.".to_owned(),
+                (false, filter) => format!("No virtual machine matches “{filter}”. Esc drops the filter."),
+            };
+            return centred(&message, look.palette.dim, area, buf);
+        }
+        let height = usize::from(area.height);
+        let selected = app.fleet().selected_row().unwrap_or(0);
+        let last = rows.len().saturating_sub(height);
+        self.offset = self.offset.min(selected).max((selected + 1).saturating_sub(height)).min(last);
+        let shown = rows.iter().enumerate().skip(self.offset);
+        for (y, (row, &index)) in (area.top()..area.bottom()).zip(shown) {
+            let Some(domain) = frame.domains.get(index) else { continue };
+            let line = Rect { y, height: 1, ..area };
+            let view = row::Row {
+                domain,
+                series: app.series(),
+                columns,
+                look,
+                thresholds: (app.screen().warn_percent, app.screen().critical_percent),
+                selected: row == selected,
+            };
+            view.render(line, buf);
+            targets.push((line, Target::Row(domain.identity().uuid)));
+        }
+    }
+}
+
+fn nothing_yet(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+    let message = match app.collection() {
+        Collection::Stopped { .. } | Collection::Stopping => {
+            "Nothing was collected yet. s starts collection."
+        }
+        Collection::Failed { .. } => "No reading yet: libvirt was not reached.",
+        Collection::Running { .. } => "Waiting for the first reading…",
+        _ => "Connecting to libvirt…",
+    };
+    centred(message, look.palette.dim, area, buf);
+}
+
+/// A line of text in the middle of `area`.
+pub fn centred(message: &str, style: Style, area: Rect, buf: &mut Buffer) {
+    let lines = text::wrap(message, area.width.saturating_sub(2));
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.height);
+    let top = area.y + area.height.saturating_sub(height) / 2;
+    for (y, line) in (top..area.bottom()).zip(&lines) {
+        let room = area.width.saturating_sub(text::width(line)) / 2;
+        text::put(buf, area.x + room, y, area.width.saturating_sub(room), line, style);
+    }
+}
+
+/// The second line: how many VMs in which state, what is filtered, the order.
+fn counts(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+    let Some(frame) = app.frame() else { return };
+    let palette = &look.palette;
+    let counts = Counts::of(frame);
+    let mut strip = Strip::new(2);
+    for (count, condition, rank) in [
+        (counts.running, Condition::Running, 1),
+        (counts.paused, Condition::Paused, 3),
+        (counts.hung, Condition::Hung, 1),
+        (counts.crashed, Condition::Crashed, 2),
+        (counts.off, Condition::Off, 4),
+    ] {
+        if count == 0 && condition != Condition::Running {
+            continue;
+        }
+        let hidden = condition == Condition::Off && app.fleet().inactive() == Inactive::Hidden;
+        let word = format!(" {count} {}{}", condition.word(), if hidden { " (hidden)" } else { "" });
+        let style = if condition == Condition::Hung { palette.crit } else { palette.text };
+        strip.left(rank, vec![(condition.sign().into(), condition.style(palette)), (word, style)]);
+    }
+    if let Some(load) = load(frame) {
+        strip.left(6, vec![(load, palette.dim)]);
+    }
+    let shown = app.fleet().rows().len();
+    if !app.fleet().filter().is_empty() {
+        strip.right(
+            1,
+            vec![
+                ("filter ".into(), palette.dim),
+                (text::fit(app.fleet().filter(), 24).into_owned(), palette.accent),
+                (format!("  {shown} of {}", frame.domains.len()), palette.text),
+            ],
+        );
+    }
+    let (key, direction) = app.fleet().sort();
+    let arrow = if direction == Direction::Descending { "▼" } else { "▲" };
+    strip.right(5, vec![("sort ".into(), palette.dim), (format!("{} {arrow}", key.title()), palette.accent)]);
+    if let Some(row) = app.fleet().selected_row().filter(|_| shown > usize::from(area.height)) {
+        strip.right(7, vec![(format!("{} / {shown}", row + 1), palette.dim)]);
+    }
+    strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+}
+
+/// What all VMs together take of the host: vCPUs and memory handed out.
+fn load(frame: &Frame) -> Option<String> {
+    let live = || frame.domains.iter().filter(|d| d.is_live());
+    let vcpus: u64 = live().filter_map(|d| d.reading.vcpu_count.ok()).map(u64::from).sum();
+    let memory: u64 = live().filter_map(|d| d.reading.memory.ok()).map(|m| m.current.bytes()).sum();
+    let cpus = frame.host.cpus?;
+    let total = frame.host.memory_kib?.saturating_mul(1024);
+    Some(format!("{vcpus} vCPUs on {cpus}, {} of {}", units::bytes(memory), units::bytes(total)))
+}
+
+fn headings(
+    app: &App,
+    look: &Look,
+    columns: &Columns,
+    area: Rect,
+    buf: &mut Buffer,
+    targets: &mut Vec<(Rect, Target)>,
+) {
+    let (sorted, direction) = app.fleet().sort();
+    let mut heading = |key: SortKey, x: u16, width: u16, right: bool, buf: &mut Buffer| {
+        let (style, arrow) = match (key == sorted, direction) {
+            (false, _) => (look.palette.dim, ""),
+            (true, Direction::Descending) => (look.palette.accent, "▼"),
+            (true, Direction::Ascending) => (look.palette.accent, "▲"),
+        };
+        let title = format!("{}{arrow}", key.title());
+        if right {
+            text::put_right(buf, x, area.y, width, &title, style);
+        } else {
+            text::put(buf, x, area.y, width, &title, style);
+        }
+        targets.push((Rect { x, y: area.y, width, height: 1 }, Target::Column(key)));
+    };
+    let mut x = area.x + LEAD;
+    heading(SortKey::Name, x, columns.name, false, buf);
+    x += columns.name + GAP;
+    if columns.vcpus > 0 {
+        heading(SortKey::Vcpus, x, columns.vcpus, true, buf);
+        x += columns.vcpus + GAP;
+    }
+    for (key, parts) in [
+        (SortKey::Cpu, columns.cpu),
+        (SortKey::Memory, columns.memory),
+        (SortKey::Disk, columns.disk),
+        (SortKey::Net, columns.net),
+    ] {
+        let width = parts.width();
+        if width == 0 {
+            continue;
+        }
+        let lone = parts.gauge == 0;
+        heading(key, x, width, lone, buf);
+        units_of(key, parts, look, Rect { x, width, ..area }, buf);
+        x += width + GAP;
+    }
+    if columns.steal > 0 {
+        heading(SortKey::Steal, x, columns.steal, true, buf);
+    }
+}
+
+/// The units above the parts of a metric: what the numbers below are.
+fn units_of(key: SortKey, parts: Parts, look: &Look, area: Rect, buf: &mut Buffer) {
+    let mut x = area.x + parts.gauge + parts.percent;
+    if parts.gauge == 0 {
+        return;
+    }
+    if parts.rates > 0 {
+        x += 1;
+        let words = if key == SortKey::Disk { ["read", "write"] } else { ["rx", "tx"] };
+        text::put_right(buf, x, area.y, 5, words[0], look.palette.inward);
+        text::put_right(buf, x + 6, area.y, 5, words[1], look.palette.outward);
+        x += parts.rates;
+    }
+    if parts.degrees > 0 {
+        x += 1;
+        text::put_right(buf, x, area.y, parts.degrees, "deg", look.palette.faint);
+    }
+}
+
+/// A uuid's first block, enough to tell VMs apart.
+fn short(uuid: Uuid) -> String {
+    uuid.to_string().chars().take(8).collect()
+}

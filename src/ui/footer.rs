@@ -1,0 +1,82 @@
+//! The last line: the keys that matter here, from the one table, or a word
+//! to the operator.
+
+use ratatui::{buffer::Buffer, layout::Rect, widgets::Widget};
+
+use super::{Look, text, text::Strip};
+use crate::app::{Action, App, Mode, bindings};
+
+/// The footer, ready to draw.
+pub struct Footer {
+    strip: Strip,
+}
+
+impl Footer {
+    /// The footer of `app`.
+    #[must_use]
+    pub fn of(app: &App, look: &Look) -> Self {
+        let palette = &look.palette;
+        let mode = app.mode();
+        let mut strip = Strip::new(2);
+        if let Some(input) = app.filter_input().filter(|_| mode == Mode::Filter) {
+            strip.left(
+                0,
+                vec![
+                    ("/".into(), palette.accent),
+                    (with_cursor(input.value(), input.cursor()), palette.strong),
+                ],
+            );
+            if input.value().is_empty() {
+                strip.left(3, vec![("name, uuid or state:paused".into(), palette.faint)]);
+            }
+        } else if let Some(notice) = app.notice() {
+            strip.left(0, vec![(notice.to_owned(), palette.accent)]);
+        }
+        if mode == Mode::Question {
+            let waiting = super::units::count(app.delivery().waiting_in_memory);
+            strip.left(
+                0,
+                vec![(
+                    format!(" {waiting} lines wait in memory, nothing delivers them. Quit and lose them? "),
+                    palette.banner_crit,
+                )],
+            );
+        }
+        let mut rank = 3;
+        for binding in bindings(mode).filter(|b| !b.label.is_empty()) {
+            // On the fleet there is nowhere to go back to without a filter.
+            if binding.action == Action::Back && mode == Mode::Fleet && app.fleet().filter().is_empty() {
+                continue;
+            }
+            let label = if app.is_on(binding.action) { binding.label_on } else { binding.label };
+            let Some(key) = binding.keys.first() else { continue };
+            let parts = vec![(key.to_string(), palette.accent), (format!(" {label}"), palette.dim)];
+            if matches!(binding.action, Action::Help | Action::Quit) {
+                strip.right(1, parts);
+            } else {
+                strip.left(rank, parts);
+                rank += 1;
+            }
+        }
+        Self { strip }
+    }
+}
+
+impl Widget for Footer {
+    fn render(self, area: Rect, buf: &mut Buffer) {
+        self.strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+    }
+}
+
+/// The text with a bar at the cursor; what is left of a long text is cut.
+fn with_cursor(value: &str, cursor: usize) -> String {
+    let before: String = value.chars().take(cursor).collect();
+    let after: String = value.chars().skip(cursor).collect();
+    let mut before = before.as_str();
+    while text::width(before) > 30 {
+        let mut chars = before.chars();
+        chars.next();
+        before = chars.as_str();
+    }
+    format!("{before}▏{}", text::fit(&after, 12))
+}

@@ -1,0 +1,124 @@
+//! The first line: which host this is, and what collector and writer do.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
+
+use super::{Look, text::Strip, units};
+use crate::{
+    app::{App, Collection},
+    model::{
+        WallTime,
+        status::{DeliveryState, DeliveryStatus, StoreState, StoreStatus},
+    },
+};
+
+/// The header, ready to draw.
+pub struct Header {
+    strip: Strip,
+}
+
+impl Header {
+    /// The header of `app`.
+    #[must_use]
+    pub fn of(app: &App, look: &Look) -> Self {
+        let palette = &look.palette;
+        let mut strip = Strip::new(2);
+        let host = app.frame().map(|f| &f.host);
+        strip.left(4, vec![("kvmscope".into(), palette.accent)]);
+        if let Some(name) = host.and_then(|h| h.name.as_deref()) {
+            strip.left(1, vec![(crate::model::name::storable(name).into_owned(), palette.strong)]);
+        }
+        if host.is_some_and(|h| h.demo) {
+            strip.left(0, vec![(" DEMO ".into(), palette.demo)]);
+        }
+        if let Some(at) = app.frozen_at() {
+            let age = units::span(app.now().since(at));
+            strip.left(0, vec![(format!(" FROZEN at {}, {age} ago ", at.hms()), palette.frozen)]);
+        }
+        if let Some(host) = host {
+            let versions =
+                [host.hypervisor.clone(), host.libvirt.as_ref().map(|version| format!("libvirt {version}"))];
+            let versions: Vec<String> = versions.into_iter().flatten().collect();
+            if !versions.is_empty() {
+                strip.left(5, vec![(versions.join(" · "), palette.dim)]);
+            }
+            let size = [
+                host.cpus.map(|cpus| format!("{cpus} CPUs")),
+                host.memory_kib.map(|kib| units::bytes(kib.saturating_mul(1024))),
+            ];
+            let size: Vec<String> = size.into_iter().flatten().collect();
+            if !size.is_empty() {
+                strip.left(6, vec![(size.join(" · "), palette.dim)]);
+            }
+        }
+        strip.right(0, collector_pill(app, look));
+        strip.right(2, writer_pill(app.delivery(), app.store(), app.now(), look));
+        strip.right(7, vec![(format!("{} UTC", app.now().hms()), palette.faint)]);
+        Self { strip }
+    }
+}
+
+impl Widget for Header {
+    fn render(self, area: Rect, buf: &mut Buffer) {
+        self.strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+    }
+}
+
+/// What collection is doing, as a sign and a word.
+pub fn collector_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
+    let palette = &look.palette;
+    let pill =
+        |sign: &str, style: Style, word: String| vec![(format!("{sign} "), style), (word, palette.text)];
+    match app.collection() {
+        Collection::Unknown => pill("·", palette.dim, "starting".into()),
+        Collection::Starting => pill("·", palette.warn, "starting…".into()),
+        Collection::Stopping => pill("■", palette.warn, "stopping…".into()),
+        Collection::Stopped { .. } => pill("■", palette.warn, "stopped".into()),
+        Collection::Connecting { .. } => pill("·", palette.warn, "connecting…".into()),
+        Collection::Running { .. } => {
+            pill("●", palette.ok, format!("collecting {}", units::interval(app.poll_interval())))
+        }
+        Collection::Failed { retry_at, .. } => {
+            pill("✖", palette.crit, format!("no libvirt, next try {}", until(retry_at, app.now())))
+        }
+    }
+}
+
+/// What becomes of the lines, as a sign and a word.
+pub fn writer_pill(
+    delivery: &DeliveryStatus,
+    store: &StoreStatus,
+    now: WallTime,
+    look: &Look,
+) -> Vec<(String, Style)> {
+    let palette = &look.palette;
+    let waiting = match delivery.waiting() {
+        0 => String::new(),
+        n => format!(", {} waiting", units::count(n)),
+    };
+    let (sign, style, word) = match (&delivery.state, &store.state) {
+        (_, StoreState::ReadOnly { .. }) => ("○", palette.warn, "not recording".to_owned()),
+        (DeliveryState::Off, StoreState::Writable) => ("●", palette.ok, "recording locally".to_owned()),
+        (DeliveryState::Off, StoreState::Off) => ("○", palette.dim, "not recorded".to_owned()),
+        (DeliveryState::Off, StoreState::Failing { .. }) => ("✖", palette.crit, "record failing".to_owned()),
+        (DeliveryState::Probing, _) => ("·", palette.warn, format!("asking InfluxDB{waiting}")),
+        (DeliveryState::Delivering, _) => ("▲", palette.ok, format!("delivering{waiting}")),
+        (DeliveryState::Retrying { next_at, .. }, _) => {
+            ("!", palette.warn, format!("retry {}{waiting}", until(*next_at, now)))
+        }
+        (DeliveryState::Paused { .. }, _) => ("‖", palette.crit, format!("paused{waiting}")),
+    };
+    let mut pill = vec![(format!("{sign} "), style), (word, palette.text)];
+    if delivery.dropped_total() > 0 {
+        pill.push((format!(", {} lost", units::count(delivery.dropped_total())), palette.crit));
+    }
+    pill
+}
+
+/// `in 3 s`, or `now`.
+pub fn until(at: WallTime, now: WallTime) -> String {
+    let seconds = at.seconds().saturating_sub(now.seconds());
+    match u64::try_from(seconds) {
+        Ok(seconds @ 1..) => format!("in {}", units::span(std::time::Duration::from_secs(seconds))),
+        _ => "now".to_owned(),
+    }
+}

@@ -1,0 +1,211 @@
+//! Colours by meaning. Panels ask for a meaning; only this file knows colours.
+//!
+//! The 256-colour palette is used throughout: terminals that matter have it,
+//! and nothing has to be detected. Backgrounds are left to the terminal.
+
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::config;
+
+/// How much a value asks for attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing to see.
+    Calm,
+    /// Over the first threshold.
+    Warn,
+    /// Over the second.
+    Critical,
+}
+
+/// A style for every meaning.
+#[derive(Clone, Debug)]
+pub struct Palette {
+    /// Ordinary text.
+    pub text: Style,
+    /// Names and values that matter.
+    pub strong: Style,
+    /// Labels and units.
+    pub dim: Style,
+    /// Rules, tracks and things that are off.
+    pub faint: Style,
+    /// The program's own colour: keys, sort arrow, pane in focus.
+    pub accent: Style,
+    /// Laid under the selected row.
+    pub selected: Style,
+    /// The unfilled part of a gauge.
+    pub track: Style,
+    /// Whether the track is visible by its background.
+    pub track_is_coloured: bool,
+    /// Good.
+    pub ok: Style,
+    /// Over the first threshold, or not as it should be.
+    pub warn: Style,
+    /// Over the second threshold, or broken.
+    pub crit: Style,
+    /// CPU and memory while calm.
+    pub load: Style,
+    /// Read from disk, received from the network.
+    pub inward: Style,
+    /// Written to disk, sent to the network.
+    pub outward: Style,
+    /// The DEMO badge.
+    pub demo: Style,
+    /// The badge of a frozen screen.
+    pub frozen: Style,
+    /// A banner that only tells.
+    pub banner_note: Style,
+    /// A banner about something stopped on purpose.
+    pub banner_warn: Style,
+    /// A banner about something broken.
+    pub banner_crit: Style,
+}
+
+impl Palette {
+    /// The palette of a theme.
+    #[must_use]
+    pub fn of(theme: config::Theme) -> Self {
+        match theme {
+            config::Theme::Dark => Self::coloured(&Inks {
+                text: 252,
+                strong: 255,
+                dim: 246,
+                faint: 240,
+                accent: 80,
+                selected: 237,
+                track: 236,
+                ok: 114,
+                warn: 221,
+                crit: 203,
+                load: 67,
+                inward: 73,
+                outward: 139,
+                on_badge: 232,
+                crit_badge: 160,
+                on_crit_badge: 231,
+            }),
+            config::Theme::Light => Self::coloured(&Inks {
+                text: 236,
+                strong: 232,
+                dim: 242,
+                faint: 248,
+                accent: 30,
+                selected: 254,
+                track: 254,
+                ok: 28,
+                warn: 130,
+                crit: 160,
+                load: 67,
+                inward: 31,
+                outward: 97,
+                on_badge: 231,
+                crit_badge: 160,
+                on_crit_badge: 231,
+            }),
+            // Blue, orange and yellow stay apart for every common kind of
+            // colour blindness; red and green are never set against each other.
+            config::Theme::Safe => Self::coloured(&Inks {
+                text: 252,
+                strong: 255,
+                dim: 246,
+                faint: 240,
+                accent: 117,
+                selected: 237,
+                track: 236,
+                ok: 75,
+                warn: 220,
+                crit: 208,
+                load: 68,
+                inward: 117,
+                outward: 180,
+                on_badge: 232,
+                crit_badge: 208,
+                on_crit_badge: 232,
+            }),
+            config::Theme::Mono => Self::mono(),
+        }
+    }
+
+    fn coloured(inks: &Inks) -> Self {
+        let ink = |index: u8| Style::new().fg(Color::Indexed(index));
+        let badge = |on: u8, ground: u8| ink(on).bg(Color::Indexed(ground)).add_modifier(Modifier::BOLD);
+        Self {
+            text: ink(inks.text),
+            strong: ink(inks.strong).add_modifier(Modifier::BOLD),
+            dim: ink(inks.dim),
+            faint: ink(inks.faint),
+            accent: ink(inks.accent),
+            selected: Style::new().bg(Color::Indexed(inks.selected)),
+            track: Style::new().bg(Color::Indexed(inks.track)),
+            track_is_coloured: true,
+            ok: ink(inks.ok),
+            warn: ink(inks.warn),
+            crit: ink(inks.crit).add_modifier(Modifier::BOLD),
+            load: ink(inks.load),
+            inward: ink(inks.inward),
+            outward: ink(inks.outward),
+            demo: badge(inks.on_badge, inks.warn),
+            frozen: badge(inks.on_badge, inks.accent),
+            banner_note: badge(inks.on_badge, inks.accent),
+            banner_warn: badge(inks.on_badge, inks.warn),
+            banner_crit: badge(inks.on_crit_badge, inks.crit_badge),
+        }
+    }
+
+    fn mono() -> Self {
+        let plain = Style::new();
+        let bold = plain.add_modifier(Modifier::BOLD);
+        let reversed = plain.add_modifier(Modifier::REVERSED);
+        Self {
+            text: plain,
+            strong: bold,
+            dim: plain,
+            faint: plain.add_modifier(Modifier::DIM),
+            accent: bold,
+            selected: bold,
+            track: plain.add_modifier(Modifier::DIM),
+            track_is_coloured: false,
+            ok: plain,
+            warn: bold,
+            crit: bold.add_modifier(Modifier::UNDERLINED),
+            load: plain,
+            inward: plain,
+            outward: plain,
+            demo: reversed,
+            frozen: reversed,
+            banner_note: reversed,
+            banner_warn: reversed,
+            banner_crit: reversed.add_modifier(Modifier::BOLD),
+        }
+    }
+
+    /// The ink of a severity; calm values take `calm`.
+    #[must_use]
+    pub fn severity(&self, severity: Severity, calm: Style) -> Style {
+        match severity {
+            Severity::Calm => calm,
+            Severity::Warn => self.warn,
+            Severity::Critical => self.crit,
+        }
+    }
+}
+
+/// Colour numbers of a coloured theme.
+struct Inks {
+    text: u8,
+    strong: u8,
+    dim: u8,
+    faint: u8,
+    accent: u8,
+    selected: u8,
+    track: u8,
+    ok: u8,
+    warn: u8,
+    crit: u8,
+    load: u8,
+    inward: u8,
+    outward: u8,
+    on_badge: u8,
+    crit_badge: u8,
+    on_crit_badge: u8,
+}
