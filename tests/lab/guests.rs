@@ -1,0 +1,198 @@
+//! The lab: `scripts/lab` run for as long as a test process lives.
+//!
+//! The script ends the lab when its standard input ends, which the kernel sees
+//! to even when the test process is killed.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{repository, skipped, within};
+
+/// Computes 40 % of the time on one of its two vCPUs.
+pub const WEB: &str = "web-frontend-1";
+/// Writes 1 MiB and reads 256 KiB about four times a second, on `vda`.
+pub const DB: &str = "db-main";
+/// Pings the host's side of `gw0` fifty times a second with 1000 bytes.
+pub const GATEWAY: &str = "gateway";
+/// Runs idle; user-mode NIC, empty CD-ROM, balloon without a period.
+pub const BATCH: &str = "batch";
+/// Paused, without an operating system.
+pub const STAGING: &str = "staging";
+/// Runs without an operating system and without a balloon.
+pub const HOSTILE: &str = "we b,host=1 \"q\" [31m größe \u{202e}desrever";
+/// Defined and off.
+pub const BACKUP: &str = "backup";
+
+/// The guests whose load and balloon reports [`Lab`] waits for.
+pub const LOADED: [&str; 3] = [WEB, DB, GATEWAY];
+
+/// A running lab. Dropping it ends the daemon and the guests.
+pub struct Lab {
+    name: String,
+    held: Option<ChildStdin>,
+    script: Child,
+}
+
+impl Lab {
+    /// The lab that all tests of this process share, started by the first that
+    /// asks; or `None` after saying that `test` is skipped and why. A test that
+    /// stops or breaks guests starts its own with [`Lab::start`].
+    pub fn shared(test: &str) -> Option<&'static Self> {
+        static SHARED: OnceLock<Result<Lab, String>> = OnceLock::new();
+        match SHARED.get_or_init(Self::start) {
+            Ok(lab) => Some(lab),
+            Err(reason) => {
+                skipped(test, reason);
+                None
+            }
+        }
+    }
+
+    /// A lab of one's own, with every load running.
+    ///
+    /// # Errors
+    /// Why this machine cannot run one, in words.
+    pub fn start() -> Result<Self, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("kvmscope-t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut script = Command::new(repository().join("scripts/lab"))
+            .args(["hold", &name])
+            .env("KVMSCOPE_LAB_STATE", states())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("scripts/lab does not start: {error}"))?;
+        let held = script.stdin.take();
+        let output = BufReader::new(script.stdout.take().unwrap());
+        let errors = BufReader::new(script.stderr.take().unwrap());
+        let complaint = std::thread::spawn(move || errors.lines().map_while(Result::ok).collect::<Vec<_>>());
+        // The script's own waits have deadlines; it says "up" or ends.
+        if !output.lines().map_while(Result::ok).any(|line| line == "up") {
+            drop(held);
+            let _ = script.wait();
+            let lines = complaint.join().unwrap();
+            return Err(lines.last().cloned().unwrap_or_else(|| "scripts/lab failed without a word".into()));
+        }
+        let lab = Self { name, held, script };
+        lab.wait_for_loads();
+        Ok(lab)
+    }
+
+    /// The URI of the read-only socket: what kvmscope is given.
+    pub fn uri(&self) -> String {
+        format!("{}-ro", self.writable_uri())
+    }
+
+    /// The URI that may change guests, for tests that act as the operator.
+    pub fn writable_uri(&self) -> String {
+        format!("qemu:///system?socket=/run/{}/libvirt/libvirt-sock", self.name)
+    }
+
+    /// Runs `virsh` with `arguments` as the operator and returns what it prints.
+    pub fn virsh(&self, arguments: &[&str]) -> String {
+        let output = Command::new("virsh")
+            .args(["--quiet", "--connect", &self.writable_uri()])
+            .args(arguments)
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "virsh {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `virsh domstats` of one guest: every parameter by its name.
+    pub fn domstats(&self, guest: &str) -> BTreeMap<String, String> {
+        parse_domstats(&self.virsh(&["domstats", guest]))
+    }
+
+    /// The uuid of a guest.
+    pub fn uuid(&self, guest: &str) -> String {
+        self.virsh(&["domuuid", guest]).trim().to_owned()
+    }
+
+    /// The process of a running guest.
+    pub fn qemu_pid(&self, guest: &str) -> u32 {
+        // By uuid: in the pid file's name libvirt escapes what it finds odd.
+        let uuid = self.uuid(guest);
+        pid_files(&self.directory())
+            .find(|&pid| command_line(pid).is_some_and(|line| line.contains(&format!("-uuid {uuid} "))))
+            .unwrap_or_else(|| panic!("{guest} has no process"))
+    }
+
+    /// What a guest wrote to its serial console so far.
+    pub fn console(&self, guest: &str) -> String {
+        let path = states().join(&self.name).join("consoles").join(format!("{guest}.log"));
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+
+    /// The daemon's run directory, as seen from outside.
+    fn directory(&self) -> PathBuf {
+        Path::new("/run").join(&self.name).join("libvirt")
+    }
+
+    /// Until each load has done a whole round and each balloon has reported
+    /// twice: before that, rates are those of booting.
+    fn wait_for_loads(&self) {
+        for guest in [WEB, DB, GATEWAY, BATCH] {
+            within(Duration::from_mins(3), &format!("{guest} runs its load"), || {
+                self.console(guest).contains("load runs").then_some(())
+            });
+        }
+        for guest in LOADED {
+            let mut first = None;
+            within(Duration::from_mins(1), &format!("the balloon of {guest} reports"), || {
+                let stats = self.domstats(guest);
+                stats.get("balloon.usable")?;
+                let report = stats.get("balloon.last-update").filter(|time| *time != "0")?;
+                (first.get_or_insert_with(|| report.clone()) != report).then_some(())
+            });
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.held.take());
+        let _ = self.script.wait();
+    }
+}
+
+/// Reads the output of `virsh domstats` for one domain.
+pub fn parse_domstats(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Where the script keeps images, consoles and the guests' kernel.
+fn states() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("lab")
+}
+
+fn pid_files(directory: &Path) -> impl Iterator<Item = u32> + use<> {
+    let entries = std::fs::read_dir(directory.join("qemu")).unwrap();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "pid"))
+        .filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
+}
+
+fn command_line(pid: u32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
+}

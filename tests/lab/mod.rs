@@ -1,0 +1,67 @@
+//! Real parts for the integration tests: a libvirtd of its own with real QEMU
+//! guests, databases as processes, the program in a pseudo-terminal.
+//!
+//! Owns starting, waiting for and ending them. It asserts nothing about
+//! kvmscope and knows none of its types. A part that cannot run on this machine
+//! is reported by [`skipped`] and never passes in silence.
+
+#![allow(dead_code, reason = "each test file uses the parts it needs")]
+
+pub mod guests;
+pub mod http;
+pub mod program;
+pub mod servers;
+pub mod terminal;
+
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
+
+/// Says that `test`, or a part of it, did not run on this machine, and why.
+///
+/// The line goes past the test runner's capture to standard error, and to the
+/// file that `make test` lists at its end.
+pub fn skipped(test: &str, reason: &str) {
+    let line = format!("SKIPPED: {test}: {}\n", reason.trim().replace('\n', "; "));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("KVMSCOPE_SKIPS") {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+}
+
+/// Whether this is the long form of the tests (`make torture`).
+pub fn torture() -> bool {
+    std::env::var_os("KVMSCOPE_TORTURE").is_some_and(|value| !value.is_empty())
+}
+
+/// Asks until there is an answer, and returns it. Panics with `what` when there
+/// is none within `deadline`.
+pub fn within<T>(deadline: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "not within {deadline:?}: {what}");
+        std::thread::park_timeout(left.min(Duration::from_millis(20)));
+    }
+}
+
+/// The repository.
+pub fn repository() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The URI of the demo host that the repository ships.
+pub fn demo_host() -> String {
+    format!("test://{}/assets/demo-host.xml", repository().display())
+}
+
+/// Whether `program` can be started from the `PATH`.
+pub fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}

@@ -1,0 +1,122 @@
+//! InfluxDB 1.6 and VictoriaMetrics as processes, each with its own directory
+//! and loopback port, ended when dropped.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use super::{http, installed, skipped, within};
+
+/// A database server of the test's own.
+pub struct Server {
+    process: Child,
+    address: SocketAddr,
+    // Removed after the process has ended.
+    _directory: tempfile::TempDir,
+}
+
+impl Server {
+    /// InfluxDB 1.6 without authentication and without a database; or `None`
+    /// after saying that `test` is skipped.
+    pub fn influxd(test: &str) -> Option<Self> {
+        if !installed("influxd") {
+            skipped(test, "influxd is not installed (make test unpacks it on Debian and Ubuntu)");
+            return None;
+        }
+        Some(Self::start("/ping", |address, directory| {
+            let path = directory.display();
+            let configuration = format!(
+                "reporting-disabled = true\nbind-address = \"127.0.0.1:0\"\n\
+                 [meta]\ndir = \"{path}/meta\"\nlogging-enabled = false\n\
+                 [data]\ndir = \"{path}/data\"\nwal-dir = \"{path}/wal\"\nquery-log-enabled = false\n\
+                 [monitor]\nstore-enabled = false\n\
+                 [http]\nbind-address = \"{address}\"\nlog-enabled = false\n"
+            );
+            let file = directory.join("influxdb.conf");
+            std::fs::write(&file, configuration).unwrap();
+            let mut command = Command::new("influxd");
+            command.args(["run", "-config"]).arg(file).env("HOME", directory);
+            command
+        }))
+    }
+
+    /// VictoriaMetrics, whose writes can be read back at once after `flush`; or
+    /// `None` after saying that `test` is skipped.
+    pub fn victoria_metrics(test: &str) -> Option<Self> {
+        if !installed("victoria-metrics") {
+            skipped(test, "victoria-metrics is not installed (make test unpacks it on Debian and Ubuntu)");
+            return None;
+        }
+        Some(Self::start("/health", |address, directory| {
+            let mut command = Command::new("victoria-metrics");
+            command
+                .arg(format!("-httpListenAddr={address}"))
+                .arg(format!("-storageDataPath={}", directory.join("data").display()))
+                .arg("-retentionPeriod=100y")
+                .arg("-loggerLevel=ERROR");
+            command
+        }))
+    }
+
+    /// Where it listens: a loopback address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// One request to it; the body of a successful answer.
+    pub fn ask(&self, method: &str, target: &str) -> String {
+        let (status, body) = http::request(self.address, method, target, b"").unwrap();
+        assert!((200..300).contains(&status), "{method} {target}: {status} {body}");
+        body
+    }
+
+    /// Runs an InfluxQL statement (InfluxDB only) and returns its JSON.
+    pub fn influxql(&self, database: &str, statement: &str) -> String {
+        self.ask(
+            "POST",
+            &format!("/query?epoch=ns&db={}&q={}", http::encode(database), http::encode(statement)),
+        )
+    }
+
+    fn start(ready: &str, command: impl Fn(SocketAddr, &std::path::Path) -> Command) -> Self {
+        // Another process may take the port between choosing and binding it:
+        // then the server ends, and the next port is tried.
+        for _ in 0..5 {
+            let directory = tempfile::tempdir().unwrap();
+            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let log = std::fs::File::create(directory.path().join("log")).unwrap();
+            let process = command(address, directory.path())
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().unwrap())
+                .stderr(log)
+                .spawn()
+                .unwrap();
+            let mut server = Self { process, address, _directory: directory };
+            let answers = within(Duration::from_secs(30), "the server answers", || {
+                if server.process.try_wait().unwrap().is_some() {
+                    return Some(false);
+                }
+                let (status, _) = http::request(address, "GET", ready, b"").ok()?;
+                (200..300).contains(&status).then_some(true)
+            });
+            if answers {
+                return server;
+            }
+        }
+        panic!("the server ends at once, five times");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

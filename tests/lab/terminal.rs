@@ -1,0 +1,190 @@
+//! kvmscope in a pseudo-terminal, and the screen it draws.
+
+use std::{
+    io::{Read as _, Write},
+    path::Path,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use portable_pty::{CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+use super::program;
+
+/// How long a test waits for the program to show or do something.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running kvmscope with a terminal around it. Dropping it kills the program.
+pub struct Terminal {
+    seen: Arc<Seen>,
+    keyboard: Box<dyn Write + Send>,
+    process: Box<dyn portable_pty::Child + Send + Sync>,
+    // The terminal hangs up when this is dropped.
+    master: Box<dyn MasterPty + Send>,
+}
+
+/// What came out of the program so far.
+struct Seen {
+    state: Mutex<Output>,
+    changed: Condvar,
+}
+
+struct Output {
+    screen: vt100::Parser,
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Terminal {
+    /// Starts kvmscope with `arguments` in a terminal of `rows` by `columns`,
+    /// with `home` as its home and `variables` added to its environment.
+    pub fn start(
+        home: &Path,
+        (rows, columns): (u16, u16),
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_kvmscope"));
+        command.args(arguments);
+        command.cwd(home);
+        for (name, value) in program::environment(home) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            }
+        }
+        command.env("TERM", "xterm-256color");
+        command.env("LC_ALL", "C.UTF-8");
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        let process = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let seen = Arc::new(Seen {
+            state: Mutex::new(Output {
+                screen: vt100::Parser::new(rows, columns, 0),
+                bytes: Vec::new(),
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let writer = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                let count = reader.read(&mut buffer).unwrap_or(0);
+                let mut state = writer.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.screen.process(&buffer[..count]);
+                state.bytes.extend_from_slice(&buffer[..count]);
+                state.ended = count == 0;
+                writer.changed.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        let keyboard = pair.master.take_writer().unwrap();
+        Self { seen, keyboard, process, master: pair.master }
+    }
+
+    /// Types `keys`.
+    pub fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        self.seen.state.lock().unwrap().screen.screen_mut().set_size(rows, columns);
+        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    /// What is on the screen now, a line for each row.
+    pub fn screen(&self) -> String {
+        self.seen.state.lock().unwrap().screen.screen().contents()
+    }
+
+    /// Everything the program has ever written to the terminal.
+    pub fn everything(&self) -> Vec<u8> {
+        self.seen.state.lock().unwrap().bytes.clone()
+    }
+
+    /// Waits until the screen fulfils `condition`, and returns its text. Panics
+    /// with the screen when it does not within [`PATIENCE`].
+    pub fn wait(&self, what: &str, condition: impl Fn(&str) -> bool) -> String {
+        self.wait_state(what, |output| {
+            let text = output.screen.screen().contents();
+            condition(&text).then_some(text)
+        })
+    }
+
+    /// Waits until `text` is on the screen.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.wait(&format!("{text:?} on the screen"), |screen| screen.contains(text))
+    }
+
+    /// Waits until the program has ended and everything it wrote is read.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.wait_state("the program ends", |output| output.ended.then_some(()));
+        self.process.wait().unwrap()
+    }
+
+    /// Whether the terminal is as a shell expects it: main screen, cursor
+    /// shown, no mouse reports, no bracketed paste, plain colours.
+    pub fn is_restored(&self) -> Result<(), String> {
+        let state = self.seen.state.lock().unwrap();
+        let screen = state.screen.screen();
+        let wrong = [
+            (screen.alternate_screen(), "the alternate screen is still shown"),
+            (screen.hide_cursor(), "the cursor is hidden"),
+            (screen.bracketed_paste(), "bracketed paste is on"),
+            (screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None, "mouse reports are on"),
+            (screen.fgcolor() != vt100::Color::Default, "a colour is left set"),
+        ];
+        match wrong.iter().find(|(is_wrong, _)| *is_wrong) {
+            Some((_, what)) => Err((*what).to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// The program's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.process_id().unwrap()
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, signal: &str) {
+        let status = std::process::Command::new("kill")
+            .args([format!("-{signal}"), self.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    fn wait_state<T>(&self, what: &str, ask: impl Fn(&Output) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        let mut state = self.seen.state.lock().unwrap();
+        loop {
+            if let Some(answer) = ask(&state) {
+                return answer;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero() && !state.ended,
+                "not within {PATIENCE:?}: {what}; the screen:\n{}",
+                state.screen.screen().contents()
+            );
+            state = self.seen.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
