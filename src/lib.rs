@@ -6,6 +6,7 @@ pub mod clock;
 pub mod collector;
 pub mod config;
 pub mod influx;
+pub mod journal;
 pub mod libvirt;
 pub mod model;
 pub mod once;

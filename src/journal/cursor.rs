@@ -1,0 +1,351 @@
+//! What is sent next, and the cursor that moves after the answer.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Error, Journal, account::reason};
+use crate::model::WallTime;
+
+/// Up to where lines are settled: all rows before `row`, and `line` lines of
+/// `row` itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The row.
+    pub row: i64,
+    /// Settled lines of it.
+    pub line: i64,
+}
+
+/// Lines that wait, in order, from one or more rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The lines, each ended by a newline.
+    pub bytes: Vec<u8>,
+    /// How many they are.
+    pub lines: usize,
+    /// Timestamp of the oldest.
+    pub oldest: WallTime,
+    /// Each row's place in the batch.
+    rows: Vec<BatchRow>,
+}
+
+/// One row's place in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BatchRow {
+    row: i64,
+    /// Lines of the row that are before the batch.
+    skipped: usize,
+    /// The batch's line at which the row begins, and after which it ends.
+    begin: usize,
+    end: usize,
+}
+
+/// A line the target refused, and its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The line.
+    pub line: Vec<u8>,
+    /// What the server said.
+    pub message: String,
+}
+
+impl Batch {
+    /// The position after the first `settled` lines of the batch.
+    #[must_use]
+    pub fn position_after(&self, settled: usize) -> Option<Position> {
+        let row = self.rows.iter().rev().find(|row| row.begin < settled)?;
+        let within = row.skipped + settled.min(row.end) - row.begin;
+        Some(Position { row: row.row, line: i64::try_from(within).unwrap_or(i64::MAX) })
+    }
+}
+
+impl Journal {
+    /// Puts a target in force, or none: what is appended from now on is its
+    /// to get, or stays local. A target takes over what waits for the one
+    /// used before it; the first one ever begins at the end of the record.
+    ///
+    /// # Errors
+    /// The file could not be written; nothing has changed.
+    pub fn set_target(&mut self, target: Option<&str>, now: WallTime) -> Result<(), Error> {
+        if let Some(name) = target {
+            let known: Option<i64> = self
+                .db
+                .query_row("SELECT max(used) FROM target", [], |row| row.get(0))
+                .map_err(self.failed("reading the cursor"))?;
+            let nothing_waits = known.is_none() || self.totals.waiting == 0;
+            let cursor = if nothing_waits { self.end()? } else { self.cursor };
+            // Later than any before, also where the clock went back.
+            let used = known.map_or(now.0, |known| now.0.max(known.saturating_add(1)));
+            self.commit("setting the target", self.account(), self.totals, |tx| {
+                tx.execute(
+                    "INSERT INTO target (name, row, line, used) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (name) DO UPDATE SET row = ?2, line = ?3, used = ?4",
+                    params![name, cursor.row, cursor.line, used],
+                )
+                .map(drop)
+            })?;
+            self.cursor = cursor;
+        }
+        self.target = target.map(str::to_owned);
+        self.count().map_err(self.failed("counting"))
+    }
+
+    /// The position behind the last row.
+    fn end(&self) -> Result<Position, Error> {
+        self.db
+            .query_row("SELECT seq, lines FROM cycle ORDER BY seq DESC LIMIT 1", [], |row| {
+                Ok(Position { row: row.get(0)?, line: row.get(1)? })
+            })
+            .optional()
+            .map(|end| end.unwrap_or(self.cursor).max(self.cursor))
+            .map_err(self.failed("reading"))
+    }
+
+    /// The next lines that wait, at most `max_lines` and `max_bytes` of them
+    /// (one line at least), or `None`. They stay where they are, and
+    /// retention leaves them alone, until [`Journal::advance`] or
+    /// [`Journal::release`]. A row that is damaged is counted as lost.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn next_batch(&mut self, max_lines: usize, max_bytes: usize) -> Result<Option<Batch>, Error> {
+        loop {
+            if self.totals.waiting == 0 {
+                return Ok(None);
+            }
+            let (batch, damaged) = self.read_batch(max_lines, max_bytes)?;
+            if batch.lines > 0 {
+                self.sending = batch.rows.last().map(|row| row.row);
+                return Ok(Some(batch));
+            }
+            match damaged {
+                Some(row) => self.remove(&[row], reason::DAMAGED_ROW)?,
+                // The figures say that lines wait and the file has none.
+                None => self.count().map_err(self.failed("counting"))?,
+            }
+        }
+    }
+
+    /// Reads rows until a limit or a damaged row, whose number is returned.
+    fn read_batch(&self, max_lines: usize, max_bytes: usize) -> Result<(Batch, Option<i64>), Error> {
+        let mut batch = Batch::default();
+        let damaged = (|| {
+            let mut query = self.db.prepare_cached(
+                "SELECT cycle.seq, cycle.lines, bytes, crc, first, body.lines
+                 FROM cycle LEFT JOIN body ON body.seq = cycle.seq
+                 WHERE wanted AND (cycle.seq > ?1 OR (cycle.seq = ?1 AND cycle.lines > ?2))
+                 ORDER BY cycle.seq",
+            )?;
+            let mut rows = query.query((self.cursor.row, self.cursor.line))?;
+            while batch.lines < max_lines
+                && batch.bytes.len() < max_bytes
+                && let Some(row) = rows.next()?
+            {
+                let seq: i64 = row.get(0)?;
+                let lines = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+                let body = row.get_ref(5)?.as_blob_or_null()?;
+                let Some(text) =
+                    body.and_then(|body| super::read::unpack(body, row.get(2).ok()?, row.get(3).ok()?))
+                else {
+                    return Ok(Some(seq));
+                };
+                let skipped = if seq == self.cursor.row { self.cursor.line } else { 0 };
+                let skipped = usize::try_from(skipped).unwrap_or(0);
+                let begin = batch.lines;
+                if begin == 0 {
+                    batch.oldest = WallTime(row.get(4)?);
+                }
+                let whole = batch.take(&text, skipped, max_lines, max_bytes);
+                batch.rows.push(BatchRow { row: seq, skipped, begin, end: batch.lines });
+                if whole && skipped + batch.lines - begin != lines {
+                    // The row's own count is what the account rests on.
+                    batch.undo_last();
+                    return Ok(Some(seq));
+                }
+                if !whole {
+                    break;
+                }
+            }
+            Ok(None)
+        })()
+        .map_err(self.failed("reading"))?;
+        Ok((batch, damaged))
+    }
+
+    /// Moves the cursor: the lines up to `to` are settled. `refused` of them
+    /// go to quarantine, all others are delivered. Figures, cursor and
+    /// quarantine change in one transaction. Returns the lines delivered.
+    ///
+    /// # Errors
+    /// The file could not be told. The cursor has moved all the same, so that
+    /// nothing is sent or counted twice, and the file is told with the next
+    /// write that succeeds; if the program ends before, the lines are sent
+    /// again. Only where the file cannot even be read nothing has moved.
+    pub fn advance(&mut self, to: Position, refused: Vec<Refused>, now: WallTime) -> Result<u64, Error> {
+        let (lines, rows) = self.between(self.cursor, to)?;
+        let delivered = lines.saturating_sub(refused.len() as u64);
+        self.sending = self.sending.filter(|last| *last > to.row);
+        self.cursor = to;
+        self.totals.waiting = self.totals.waiting.saturating_sub(lines);
+        self.totals.waiting_rows = self.totals.waiting_rows.saturating_sub(rows);
+        self.unsaved.moved = true;
+        self.unsaved.delta.delivered += delivered;
+        self.unsaved.delta.quarantined += refused.len() as u64;
+        self.unsaved.refused.extend(refused.into_iter().map(|line| (now, line)));
+        if self.unsaved.refused.len() > MOST_UNSAVED {
+            // The disk has been full for long. The lines' text cannot be kept, their number is.
+            let excess = self.unsaved.refused.len() - MOST_UNSAVED;
+            self.unsaved.refused.drain(..excess);
+            self.unsaved.delta.quarantined -= excess as u64;
+            self.unsaved.delta.drop_lines(QUARANTINE_LOST, excess as u64);
+        }
+        self.save()?;
+        Ok(delivered)
+    }
+
+    /// Tells the file what it could not be told before; nothing to do is no
+    /// write.
+    ///
+    /// # Errors
+    /// It still cannot be told.
+    pub fn save(&mut self) -> Result<(), Error> {
+        if self.unsaved.moved {
+            self.commit("moving the cursor", self.account(), self.totals, |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Waiting lines between two positions, and rows that end there.
+    fn between(&self, from: Position, to: Position) -> Result<(u64, u64), Error> {
+        self.db
+            .prepare_cached(
+                "SELECT coalesce(sum(CASE WHEN seq = ?3 THEN min(lines, ?4) ELSE lines END
+                                   - CASE WHEN seq = ?1 THEN ?2 ELSE 0 END), 0),
+                        count(*) FILTER (WHERE seq < ?3 OR lines <= ?4)
+                 FROM cycle
+                 WHERE wanted AND seq >= ?1 AND seq <= ?3 AND (seq > ?1 OR lines > ?2)",
+            )
+            .and_then(|mut query| {
+                query.query_row((from.row, from.line, to.row, to.line), |row| {
+                    Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()))
+                })
+            })
+            .map_err(self.failed("reading"))
+    }
+
+    /// Gives back a batch that was not sent, so that retention may act again.
+    pub fn release(&mut self) {
+        self.sending = None;
+    }
+
+    /// Timestamp of the oldest line that waits.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn oldest_waiting(&self) -> Result<Option<WallTime>, Error> {
+        if self.totals.waiting == 0 {
+            return Ok(None);
+        }
+        self.db
+            .prepare_cached(
+                "SELECT first FROM cycle WHERE wanted AND (seq > ?1 OR (seq = ?1 AND lines > ?2))
+                 ORDER BY seq LIMIT 1",
+            )
+            .and_then(|mut q| {
+                q.query_row((self.cursor.row, self.cursor.line), |row| row.get(0).map(WallTime)).optional()
+            })
+            .map_err(self.failed("reading"))
+    }
+
+    /// The quarantined lines, oldest first, at most `limit`: when, the
+    /// target, and the line with the server's words.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn quarantine(&self, limit: usize) -> Result<Vec<(WallTime, String, Refused)>, Error> {
+        (|| {
+            let mut query =
+                self.db.prepare_cached("SELECT at, target, message, line FROM quarantine ORDER BY id LIMIT ?1")?;
+            query
+                .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+                    let refused = Refused { message: row.get(2)?, line: row.get(3)? };
+                    Ok((WallTime(row.get(0)?), row.get(1)?, refused))
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })()
+        .map_err(self.failed("reading the quarantine"))
+    }
+
+    /// Counts rows as lost and removes them, in one transaction. `rows` wait.
+    pub(super) fn remove(&mut self, rows: &[i64], why: &str) -> Result<(), Error> {
+        let mut account = self.account();
+        let mut totals = self.totals;
+        for row in rows {
+            let found = self
+                .db
+                .prepare_cached("SELECT part, lines, wanted FROM cycle WHERE seq = ?1")
+                .and_then(|mut q| {
+                    q.query_row([row], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, bool>(2)?)))
+                        .optional()
+                })
+                .map_err(self.failed("reading"))?;
+            let Some((part, lines, wanted)) = found else { continue };
+            let lines = lines.unsigned_abs();
+            let settled = match row.cmp(&self.cursor.row) {
+                std::cmp::Ordering::Less => lines,
+                std::cmp::Ordering::Equal => self.cursor.line.unsigned_abs().min(lines),
+                std::cmp::Ordering::Greater => 0,
+            };
+            totals.rows = totals.rows.saturating_sub(1);
+            totals.cycles = totals.cycles.saturating_sub(u64::from(part == 0));
+            totals.lines = totals.lines.saturating_sub(lines);
+            if wanted && settled < lines {
+                account.drop_lines(why, lines - settled);
+                totals.waiting = totals.waiting.saturating_sub(lines - settled);
+                totals.waiting_rows = totals.waiting_rows.saturating_sub(1);
+            }
+        }
+        self.commit("removing rows", account, totals, |tx| {
+            for row in rows {
+                tx.prepare_cached("DELETE FROM cycle WHERE seq = ?1")?.execute([row])?;
+                tx.prepare_cached("DELETE FROM body WHERE seq = ?1")?.execute([row])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Refused lines kept in memory while the file cannot be told.
+const MOST_UNSAVED: usize = 10_000;
+const QUARANTINE_LOST: &str = "refused while the record could not be written";
+
+impl Batch {
+    /// Takes lines of a row, from line `skipped` on, within the limits.
+    /// Whether the row was taken to its end.
+    fn take(&mut self, text: &[u8], skipped: usize, max_lines: usize, max_bytes: usize) -> bool {
+        let mut rest = text.split_inclusive(|byte| *byte == b'\n').skip(skipped);
+        for line in rest.by_ref() {
+            let full = self.lines >= max_lines || self.bytes.len() + line.len() > max_bytes;
+            if full && self.lines > 0 {
+                return false;
+            }
+            self.bytes.extend_from_slice(line);
+            self.lines += 1;
+        }
+        true
+    }
+
+    /// Takes out the lines of the last row.
+    fn undo_last(&mut self) {
+        if let Some(row) = self.rows.pop() {
+            let keep: usize =
+                self.bytes.split_inclusive(|byte| *byte == b'\n').take(row.begin).map(<[u8]>::len).sum();
+            self.bytes.truncate(keep);
+            self.lines = row.begin;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+}

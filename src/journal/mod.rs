@@ -1,0 +1,45 @@
+//! The local record on disk: `SQLite` in WAL mode with `synchronous=FULL`.
+//!
+//! Owns the file and its schema ([`open`]), appending cycles ([`append`]),
+//! reading them back and the cursor of each target ([`cursor`]), the account
+//! of every line ([`account`]), what is deleted when ([`retention`]), and the
+//! lock by which one process per host records ([`lock`]). It knows lines as
+//! bytes and reasons as words: no InfluxDB, no HTTP, no policy, no thread and
+//! no clock. What a figure means after a failed write is said at each method;
+//! nothing here is ever counted twice or forgotten.
+//!
+//! ## What power loss means
+//! An append returns after the data is on the disk (`synchronous=FULL` syncs
+//! the write-ahead log in each transaction). Delivery commits at most every
+//! `influx.batch_max_sec`, so a power cut loses what was read in at most that
+//! span, and a killed process the same.
+//!
+//! ## Which lines a target gets
+//! A target (server and database) gets what is recorded from the moment it is
+//! configured: lines recorded while no target was configured may be thinned
+//! already, so they stay local and never wait. A change of target hands the
+//! waiting lines to the new one. Lines that wait when `influx.url` is removed
+//! go on waiting, within the bounds of retention.
+
+mod account;
+mod append;
+mod cursor;
+mod error;
+pub mod lock;
+mod open;
+mod read;
+mod retention;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    account::{Account, reason},
+    append::{Entry, Local},
+    cursor::{Batch, Position, Refused},
+    error::{Error, Fault},
+    open::{Journal, Opened, SetAside, file_name},
+    read::Stored,
+    retention::Limits,
+};

@@ -1,0 +1,437 @@
+//! Opening the record: the place and its permissions, a damaged or newer file
+//! set aside, the figures counted once, and the state that is kept while open.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use super::{
+    Account, Error, Limits, Position, Refused,
+    account::reason,
+    error::{Fault, is_damage},
+    schema,
+};
+use crate::model::WallTime;
+
+/// The open record. One per process and file; a second one is refused.
+pub struct Journal {
+    pub(super) db: Connection,
+    pub(super) path: PathBuf,
+    pub(super) limits: Limits,
+    /// What the file says; [`Journal::account`] adds what it does not hold yet.
+    pub(super) account: Account,
+    pub(super) totals: Totals,
+    /// The target in force; `None`: what is appended stays local.
+    pub(super) target: Option<String>,
+    /// Up to where lines are settled, also where the file could not be told.
+    pub(super) cursor: Position,
+    /// Settled, but not yet in the file.
+    pub(super) unsaved: Unsaved,
+    pub(super) next_row: i64,
+    /// Rows up to this one are being sent: retention leaves them alone.
+    pub(super) sending: Option<i64>,
+    pub(super) packer: zstd::bulk::Compressor<'static>,
+    pub(super) thinning: super::retention::Thinning,
+    /// Device and inode of the file as it was opened.
+    identity: (u64, u64),
+    /// Held locked while the record is open.
+    _guard: File,
+}
+
+/// What is in the file, kept up with every change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) rows: u64,
+    pub(super) cycles: u64,
+    pub(super) lines: u64,
+    /// Lines the cursor has not passed, and the rows they are in.
+    pub(super) waiting: u64,
+    pub(super) waiting_rows: u64,
+}
+
+/// An advance of the cursor that the file could not be told.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    pub(super) moved: bool,
+    pub(super) delta: Account,
+    pub(super) refused: Vec<(WallTime, Refused)>,
+}
+
+/// A record that was opened, and what happened on the way.
+pub struct Opened {
+    /// The record.
+    pub journal: Journal,
+    /// The file that stood there before and could not be used.
+    pub set_aside: Option<SetAside>,
+}
+
+/// A file that could not be used and was renamed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Its new name.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+/// The record's file name for a libvirt URI: records of different
+/// hypervisors never mix. The URI itself may name hosts and users, so only
+/// its scheme and a checksum are shown.
+#[must_use]
+pub fn file_name(libvirt_uri: &str) -> String {
+    let (scheme, mark) = super::lock::key(libvirt_uri);
+    format!("record-{scheme}-{mark}.db")
+}
+
+impl Journal {
+    /// Opens the record `name` in `directory`, making both where they are
+    /// missing (0700, 0600). A damaged file, or one of a newer kvmscope, is
+    /// renamed and a new one begun; `carried` is counted in a new file.
+    ///
+    /// # Errors
+    /// The place does not allow it, or another process writes this record.
+    pub fn open(
+        directory: &Path,
+        name: &str,
+        limits: Limits,
+        carried: &Account,
+        now: WallTime,
+    ) -> Result<Opened, Error> {
+        make_directory(directory)?;
+        let path = directory.join(name);
+        let guard = guard(&path)?;
+        let mut carried = carried.clone();
+        let mut set_aside = None;
+        if let Some((word, why)) = unusable(&path)? {
+            let (aside, account) = put_aside(&path, word, &why, now)?;
+            carried.add(&account);
+            set_aside = Some(aside);
+        }
+        match Self::open_file(&path, &guard, limits) {
+            Ok(mut journal) => {
+                journal.carry(&carried)?;
+                Ok(Opened { journal, set_aside })
+            }
+            Err(error) if error.fault() == Fault::File => {
+                let (aside, account) = put_aside(&path, "damaged", &error.to_string(), now)?;
+                carried.add(&account);
+                let mut journal = Self::open_file(&path, &guard, limits)?;
+                journal.carry(&carried)?;
+                Ok(Opened { journal, set_aside: Some(aside) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_file(path: &Path, guard: &File, limits: Limits) -> Result<Self, Error> {
+        let place = |source| Error::Place { path: path.to_owned(), source };
+        // Made by hand: SQLite would make it readable by others.
+        drop(private_file(path).map_err(place)?);
+        let meta = path.metadata().map_err(place)?;
+        let fail = |action| {
+            let path = path.to_owned();
+            move |source| Error::Sqlite { path, action, source }
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = Connection::open_with_flags(path, flags).map_err(fail("opening"))?;
+        schema::prepare(&db).map_err(fail("opening"))?;
+        if schema::version(&db).map_err(fail("opening"))? == 0 {
+            schema::create(&mut db).map_err(fail("making the tables"))?;
+        }
+        let packer = zstd::bulk::Compressor::new(LEVEL).map_err(|source| Error::Codec {
+            path: path.to_owned(),
+            action: "starting compression",
+            source,
+        })?;
+        let mut journal = Self {
+            db,
+            path: path.to_owned(),
+            limits,
+            account: Account::default(),
+            totals: Totals::default(),
+            target: None,
+            cursor: Position::default(),
+            unsaved: Unsaved::default(),
+            next_row: 1,
+            sending: None,
+            packer,
+            thinning: super::retention::Thinning::default(),
+            identity: (meta.dev(), meta.ino()),
+            _guard: guard.try_clone().map_err(place)?,
+        };
+        journal.load().map_err(fail("reading"))?;
+        journal.explain_difference()?;
+        Ok(journal)
+    }
+
+    /// Reads account, cursor and totals.
+    fn load(&mut self) -> rusqlite::Result<()> {
+        self.account = stored_account(&self.db)?;
+        self.cursor = self
+            .db
+            .query_row("SELECT row, line FROM target ORDER BY used DESC LIMIT 1", [], |row| {
+                Ok(Position { row: row.get(0)?, line: row.get(1)? })
+            })
+            .optional()?
+            .unwrap_or_default();
+        self.thinning.passed =
+            self.db
+                .query_row("SELECT value FROM mark WHERE name = 'thinned'", [], |row| row.get(0))
+                .optional()?
+                .unwrap_or(0);
+        self.count()
+    }
+
+    /// Counts what is in the file, by its small rows.
+    pub(super) fn count(&mut self) -> rusqlite::Result<()> {
+        let waits = "wanted AND (seq > ?1 OR (seq = ?1 AND lines > ?2))";
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE part = 0), coalesce(sum(lines), 0),
+                    coalesce(sum(CASE WHEN seq = ?1 THEN lines - ?2 ELSE lines END) FILTER (WHERE {waits}), 0),
+                    count(*) FILTER (WHERE {waits}), coalesce(max(seq), 0)
+             FROM cycle"
+        );
+        let (totals, last) = self.db.query_row(&sql, (self.cursor.row, self.cursor.line), |row| {
+            let n = |i| row.get::<_, i64>(i).map(i64::unsigned_abs);
+            let totals = Totals {
+                rows: n(0)?,
+                cycles: n(1)?,
+                lines: n(2)?,
+                waiting: n(3)?,
+                waiting_rows: n(4)?,
+            };
+            Ok((totals, row.get::<_, i64>(5)?))
+        })?;
+        self.totals = totals;
+        self.next_row = last.max(self.cursor.row) + 1;
+        Ok(())
+    }
+
+    /// Rows that vanished without being counted (a file cut or mended by
+    /// another tool) are counted as lost when the record is opened.
+    fn explain_difference(&mut self) -> Result<(), Error> {
+        let known = self.account.settled() + self.totals.waiting;
+        let mut found = Account::default();
+        if known < self.account.emitted {
+            found.drop_lines(reason::DAMAGED_FILE, self.account.emitted - known);
+        } else {
+            found.emitted = known - self.account.emitted;
+        }
+        self.carry(&found)
+    }
+
+    /// Adds figures that belong to no row of this file.
+    fn carry(&mut self, carried: &Account) -> Result<(), Error> {
+        if carried.is_empty() { Ok(()) } else { self.append(&[], carried) }
+    }
+
+    /// Renames the file of a record that was abandoned, so that a new one can
+    /// be begun in its place.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn set_aside(path: &Path, why: &str, now: WallTime) -> Result<SetAside, Error> {
+        put_aside(path, "damaged", why, now).map(|(aside, _)| aside)
+    }
+
+    /// Ends the use of a file that has turned out damaged or gone: what
+    /// waited in it is lost and counted so. The caller opens a new one, with
+    /// this account carried over.
+    #[must_use]
+    pub fn abandon(self) -> Account {
+        let mut account = self.account();
+        account.drop_lines(reason::DAMAGED_FILE, self.totals.waiting);
+        account
+    }
+
+    /// Whether the file is still the one that was opened.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] where it was removed or replaced.
+    pub fn still_there(&self) -> Result<(), Error> {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(meta) if (meta.dev(), meta.ino()) == self.identity => Ok(()),
+            _ => Err(Error::Gone { path: self.path.clone() }),
+        }
+    }
+
+    /// The account, with what the file could not be told yet.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        let mut account = self.account.clone();
+        account.add(&self.unsaved.delta);
+        account
+    }
+
+    /// Where the record is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lines the cursor has not passed.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.totals.waiting
+    }
+
+    /// Cycles in the record.
+    #[must_use]
+    pub fn cycles(&self) -> u64 {
+        self.totals.cycles
+    }
+
+    /// Lines in the record, delivered ones included.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.totals.lines
+    }
+
+    pub(super) fn failed(&self, action: &'static str) -> impl FnOnce(rusqlite::Error) -> Error + use<> {
+        let path = self.path.clone();
+        move |source| Error::Sqlite { path, action, source }
+    }
+}
+
+/// zstd's level: its default; higher ones win a few percent for several times
+/// the work.
+const LEVEL: i32 = 3;
+
+pub(super) fn stored_account(db: &Connection) -> rusqlite::Result<Account> {
+    let mut account = Account::default();
+    let mut query = db.prepare("SELECT name, lines FROM account")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        account.set(&row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+    }
+    Ok(account)
+}
+
+fn make_directory(directory: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|source| Error::Place { path: directory.to_owned(), source })
+}
+
+/// Opens or makes a file of ours; a symbolic link in its place is refused.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(super::lock::NO_FOLLOW)
+        .open(path)
+}
+
+/// Locks the record against a second writer, for as long as the file lives.
+fn guard(path: &Path) -> Result<File, Error> {
+    let beside = path.with_added_extension("lock");
+    let place = |source| Error::Place { path: beside.clone(), source };
+    let file = private_file(&beside).map_err(place)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(place(source)),
+    }
+}
+
+/// Why the file at `path` cannot be this program's record; `None` when it can
+/// be, or when there is none.
+fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Error> {
+    let place = |source| Error::Place { path: path.to_owned(), source };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // A log without its file would be taken for the new file's.
+            for side in SIDES {
+                match std::fs::remove_file(path.with_added_extension_raw(side)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(place(error)),
+                    _ => {}
+                }
+            }
+            return Ok(None);
+        }
+        Err(error) => return Err(place(error)),
+        Ok(meta) if !meta.is_file() => return Err(Error::NotAFile { path: path.to_owned() }),
+        Ok(meta) if meta.len() == 0 => return Ok(None),
+        Ok(_) => {}
+    }
+    let look = || -> rusqlite::Result<Option<(&'static str, String)>> {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let version = schema::version(&db)?;
+        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok(if tables > 0 && application != schema::APPLICATION {
+            Some(("foreign", "it is a database of another program".to_owned()))
+        } else if version > schema::VERSION {
+            let known = schema::VERSION;
+            let why = format!("it was written by a newer kvmscope (form {version}, this one knows {known})");
+            Some(("newer", why))
+        } else {
+            None
+        })
+    };
+    match look() {
+        Ok(why) => Ok(why),
+        Err(error) if is_damage(&error) => Ok(Some(("damaged", format!("it is damaged: {error}")))),
+        Err(source) => Err(Error::Sqlite { path: path.to_owned(), action: "opening", source }),
+    }
+}
+
+/// What `SQLite` keeps beside the file.
+const SIDES: [&str; 2] = ["-wal", "-shm"];
+
+/// Renames the file and its sides, notes the reason beside it, and brings
+/// away what of its account can still be read: what waited in it is lost to
+/// delivery and counted so.
+fn put_aside(path: &Path, word: &str, why: &str, now: WallTime) -> Result<(SetAside, Account), Error> {
+    let place = |source| Error::Place { path: path.to_owned(), source };
+    let stamp = jiff::Timestamp::from_second(now.seconds())
+        .map_or_else(|_| now.seconds().to_string(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string());
+    let mut aside = path.with_added_extension_raw(&format!(".{word}-{stamp}"));
+    let mut attempt = 1;
+    while aside.symlink_metadata().is_ok() {
+        attempt += 1;
+        aside = path.with_added_extension_raw(&format!(".{word}-{stamp}-{attempt}"));
+    }
+    for side in SIDES {
+        match std::fs::rename(path.with_added_extension_raw(side), aside.with_added_extension_raw(side)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(place(error)),
+            _ => {}
+        }
+    }
+    std::fs::rename(path, &aside).map_err(place)?;
+    if let Ok(mut note) = private_file(&aside.with_added_extension_raw(".reason")) {
+        // The reason is also logged and shown; a note that cannot be written changes nothing.
+        let _ = writeln!(note, "{why}");
+    }
+    let mut account = Connection::open_with_flags(&aside, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|db| stored_account(&db))
+        .unwrap_or_default();
+    let waited = account.emitted.saturating_sub(account.settled());
+    account.drop_lines(reason::DAMAGED_FILE, waited);
+    // A figure that makes no sense is damage too: what is settled was emitted.
+    account.emitted = account.settled();
+    Ok((SetAside { path: aside, why: why.to_owned() }, account))
+}
+
+/// Appends to the file name as it is, with no dot in between.
+trait RawExtension {
+    fn with_added_extension_raw(&self, tail: &str) -> PathBuf;
+}
+
+impl RawExtension for Path {
+    fn with_added_extension_raw(&self, tail: &str) -> PathBuf {
+        let mut name = self.as_os_str().to_owned();
+        name.push(tail);
+        PathBuf::from(name)
+    }
+}

@@ -1,0 +1,103 @@
+//! Reading rows back, for sending and for looking back.
+
+use super::{Error, Journal};
+use crate::model::WallTime;
+
+/// One row as it is in the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number; grows in the order of recording.
+    pub row: i64,
+    /// When its cycle closed.
+    pub at: WallTime,
+    /// 0 for a cycle's first row, then 1, 2 …
+    pub part: u32,
+    /// How many lines it has.
+    pub lines: u64,
+    /// The lines; `None` where the checksum does not fit.
+    pub bytes: Option<Vec<u8>>,
+    /// Version and content of the local part, where there is one and it can
+    /// be unpacked.
+    pub local: Option<(u32, Vec<u8>)>,
+}
+
+impl Journal {
+    /// The rows after row `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn rows(&self, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {
+        (|| {
+            let mut query = self.db.prepare_cached(
+                "SELECT cycle.seq, at, part, cycle.lines, bytes, crc, body.lines,
+                        local_version, local_bytes, local
+                 FROM cycle LEFT JOIN body ON body.seq = cycle.seq
+                 WHERE cycle.seq > ?1 ORDER BY cycle.seq LIMIT ?2",
+            )?;
+            query
+                .query_map((after, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+                    let lines = match row.get_ref(6)?.as_blob_or_null()? {
+                        Some(body) => unpack(body, row.get(4)?, row.get(5)?),
+                        None => None,
+                    };
+                    let local = match (row.get::<_, Option<u32>>(7)?, row.get_ref(9)?.as_blob_or_null()?) {
+                        (Some(version), Some(packed)) => {
+                            inflate(packed, row.get(8)?).map(|bytes| (version, bytes))
+                        }
+                        _ => None,
+                    };
+                    Ok(Stored {
+                        row: row.get(0)?,
+                        at: WallTime(row.get(1)?),
+                        part: row.get(2)?,
+                        lines: row.get::<_, i64>(3)?.unsigned_abs(),
+                        bytes: lines,
+                        local,
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })()
+        .map_err(self.failed("reading"))
+    }
+
+    /// Timestamp of the oldest line in the record.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn covers_since(&self) -> Result<Option<WallTime>, Error> {
+        self.db
+            .prepare_cached("SELECT first FROM cycle ORDER BY seq LIMIT 1")
+            .and_then(|mut query| {
+                let mut rows = query.query([])?;
+                rows.next()?.map(|row| row.get(0).map(WallTime)).transpose()
+            })
+            .map_err(self.failed("reading"))
+    }
+
+    /// Bytes the record takes on disk, its log included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        size(&self.path) + self.log_bytes()
+    }
+
+    /// Bytes of the write-ahead log.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        std::fs::metadata(std::path::Path::new(&log)).map_or(0, |meta| meta.len())
+    }
+}
+
+/// The lines of a body, or `None` where they are not what was stored.
+pub(super) fn unpack(body: &[u8], bytes: i64, crc: u32) -> Option<Vec<u8>> {
+    inflate(body, bytes).filter(|text| super::append::checksum(text) == crc)
+}
+
+/// A row is at most a batch; more is damage, and no reason to take memory.
+const MOST_BYTES: usize = 64 << 20;
+
+fn inflate(packed: &[u8], bytes: i64) -> Option<Vec<u8>> {
+    let size = usize::try_from(bytes).ok().filter(|size| *size <= MOST_BYTES)?;
+    zstd::bulk::decompress(packed, size).ok().filter(|text| text.len() == size)
+}

@@ -1,0 +1,80 @@
+//! The record on real files in a directory of each test's own.
+
+mod accounting;
+mod files;
+mod locking;
+mod retention;
+
+use std::{path::Path, time::Duration};
+
+use super::*;
+use crate::model::WallTime;
+
+const NAME: &str = "record.db";
+const SECOND: i64 = 1_000_000_000;
+
+fn wide() -> Limits {
+    Limits {
+        max_bytes: 1 << 30,
+        max_age: Duration::from_hours(168),
+        min_free: 0,
+        full_resolution: Duration::from_hours(6),
+    }
+}
+
+fn at(second: i64) -> WallTime {
+    WallTime(second * SECOND)
+}
+
+fn open(directory: &Path) -> Journal {
+    open_with(directory, wide())
+}
+
+fn open_with(directory: &Path, limits: Limits) -> Journal {
+    Journal::open(directory, NAME, limits, &Account::default(), at(0)).unwrap().journal
+}
+
+/// `count` lines of cycle `cycle`, each told apart from every other.
+fn text(cycle: i64, count: usize) -> String {
+    (0..count)
+        .map(|i| format!("vm_metrics,VMID={i},name=vm{i} cputime_ns={}i {}\n", cycle * 1000, cycle * SECOND))
+        .collect()
+}
+
+fn entry(cycle: i64, text: &str) -> Entry<'_> {
+    Entry {
+        at: at(cycle),
+        part: 0,
+        first: at(cycle),
+        last: at(cycle),
+        lines: text.lines().count() as u64,
+        bytes: text.as_bytes(),
+        local: None,
+    }
+}
+
+fn append(journal: &mut Journal, cycle: i64, lines: usize) -> String {
+    let text = text(cycle, lines);
+    journal.append(&[entry(cycle, &text)], &Account::default()).unwrap();
+    text
+}
+
+/// The identity, with `waiting` counted anew from the rows.
+fn assert_accounted(journal: &mut Journal) {
+    let believed = journal.totals;
+    journal.count().unwrap();
+    assert_eq!(journal.totals, believed, "figures kept in memory and rows on disk");
+    let account = journal.account();
+    assert_eq!(account.emitted, account.settled() + journal.waiting(), "{account:?}");
+}
+
+/// Delivers everything that waits and returns it.
+fn drain(journal: &mut Journal) -> String {
+    let mut all = Vec::new();
+    while let Some(batch) = journal.next_batch(7, 1 << 20).unwrap() {
+        let to = batch.position_after(batch.lines).unwrap();
+        journal.advance(to, Vec::new(), at(0)).unwrap();
+        all.extend(batch.bytes);
+    }
+    String::from_utf8(all).unwrap()
+}
