@@ -107,6 +107,20 @@ impl Error {
         Some(Self::BadUri { uri: uri::masked(uri), detail })
     }
 
+    /// The test hypervisor's file cannot be read. libvirt would find that out
+    /// as well, but its XML library tells it on stderr, over the screen.
+    pub(super) fn of_builtin_file(raw_uri: &str) -> Option<Self> {
+        let path = uri::builtin_file(raw_uri)?;
+        // A pipe is not even opened: that could wait forever.
+        let fault = match std::fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => "it is no regular file".to_owned(),
+            Ok(_) => std::fs::File::open(&path).err()?.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let detail = uri::scrubbed(&format!("{}: {fault}", path.display()), raw_uri);
+        Some(Self::Unreachable { uri: uri::masked(raw_uri), detail, next: BUILTIN })
+    }
+
     /// From libvirt's error to opening a connection.
     pub(super) fn of_opening(error: &virt::error::Error, raw_uri: &str) -> Self {
         let uri = uri::masked(raw_uri);
@@ -116,13 +130,8 @@ impl Error {
             let next = if way == Way::Local { RULE } else { next(raw_uri) };
             return Self::NoPermission { uri, detail, next };
         }
-        let words = error.message();
-        let unparsable = words.contains("parse") && words.contains("URI");
-        let known = |number| error.code().is(number);
-        if known(ErrorNumber::NoConnect)
-            || unparsable
-            || (known(ErrorNumber::InvalidArg) && way != Way::Builtin)
-        {
+        let judged_bad = error.code().is(ErrorNumber::NoConnect) || error.code().is(ErrorNumber::InvalidArg);
+        if judged_bad || (error.code().is(ErrorNumber::InternalError) && error.message().contains("URI")) {
             return Self::BadUri { uri, detail };
         }
         Self::Unreachable { uri, detail, next: next(raw_uri) }

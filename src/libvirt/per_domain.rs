@@ -50,9 +50,24 @@ impl Refused {
     }
 }
 
+/// Which call tells a driver's total CPU time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CpuClock {
+    /// The summary of `getCPUStats`, from the same source as QEMU's bulk data.
+    Summary,
+    /// `info`, which every driver has; the summary splits it where it can.
+    Info,
+}
+
 /// What needs no monitor, from calls that never wait for one: CPU, vCPU count
 /// and the balloon's size.
-pub(super) fn fill_monitor_free(domain: &Domain, groups: Groups, refused: &mut Refused, raw: &mut RawDomain) {
+pub(super) fn fill_monitor_free(
+    domain: &Domain,
+    groups: Groups,
+    clock: CpuClock,
+    refused: &mut Refused,
+    raw: &mut RawDomain,
+) {
     if groups.and(Groups::CPU | Groups::VCPUS | Groups::MEMORY).is_empty() {
         return;
     }
@@ -66,32 +81,41 @@ pub(super) fn fill_monitor_free(domain: &Domain, groups: Groups, refused: &mut R
         }
     }
     if groups.has(Groups::CPU) {
-        raw.cpu = cpu(domain, info.map(|info| info.cpu_time), refused);
+        raw.cpu = cpu(domain, info.map(|info| info.cpu_time), clock, refused);
     }
 }
 
 /// CPU times of the process. The two calls may count from different sources
 /// (cgroup, process), and a counter must not change its source between two
-/// readings: so the summary is taken wherever the driver has it, and `info`
-/// only where it never has.
-fn cpu(domain: &Domain, info_time: Option<u64>, refused: &mut Refused) -> Option<CpuCounters> {
+/// readings, so each driver has one of them for good.
+fn cpu(
+    domain: &Domain,
+    info_time: Option<u64>,
+    clock: CpuClock,
+    refused: &mut Refused,
+) -> Option<CpuCounters> {
+    let mut counters = CpuCounters { time: Nanos(info_time.unwrap_or(0)), user: None, system: None };
+    let mut known = info_time.is_some();
     if !refused.has(Call::CpuStats) {
         match domain.cpu_stats(-1, 1, 0) {
             Ok(stats) => {
-                let total = stats.into_iter().next()?;
-                return Some(CpuCounters {
-                    time: Nanos(total.cpu_time?),
-                    user: total.user_time.map(Nanos),
-                    system: total.system_time.map(Nanos),
-                });
+                let total = stats.into_iter().next().unwrap_or_default();
+                counters.user = total.user_time.map(Nanos);
+                counters.system = total.system_time.map(Nanos);
+                if clock == CpuClock::Summary || !known {
+                    counters.time = Nanos(total.cpu_time?);
+                    known = true;
+                }
             }
             Err(error) if is_not_offered(&error) => refused.0.push(Call::CpuStats),
-            // QEMU's words for "no cgroup to count in", which lasts.
+            // QEMU's words for "no cgroup to count in"; bulk then counts as
+            // `info` does.
             Err(error) if error.code().is(ErrorNumber::OperationInvalid) => (),
-            Err(_) => return None,
+            Err(_) if clock == CpuClock::Summary => return None,
+            Err(_) => (),
         }
     }
-    info_time.map(|time| CpuCounters { time: Nanos(time), user: None, system: None })
+    known.then_some(counters)
 }
 
 /// Fills every wanted group that is still absent, call by call. These calls
@@ -105,7 +129,7 @@ pub(super) fn fill(
     raw: &mut RawDomain,
 ) {
     let cheap = absent(raw, wanted).and(Groups::CPU | Groups::VCPUS | Groups::MEMORY);
-    fill_monitor_free(domain, cheap, refused, raw);
+    fill_monitor_free(domain, cheap, CpuClock::Info, refused, raw);
     if cheap.has(Groups::MEMORY) && !monitor_free {
         let stats = refused.unless(Call::MemoryStats, || domain.memory_stats(0));
         memory(&stats.unwrap_or_default(), raw);

@@ -14,7 +14,7 @@ use super::{
     devices, error,
     ffi::bulk::{self, Record, Records},
     host,
-    per_domain::{self, Refused},
+    per_domain::{self, CpuClock, Refused},
     question::{Member, RawDomain, Reply, Roster, RosterEntry},
     uri,
 };
@@ -56,7 +56,7 @@ struct Handle {
 impl Session {
     /// Opens the connection, read-only.
     pub(super) fn open(uri: &str, clock: &Clock) -> Result<Self, Error> {
-        if let Some(fault) = Error::of_uri(uri) {
+        if let Some(fault) = Error::of_uri(uri).or_else(|| Error::of_builtin_file(uri)) {
             return Err(fault);
         }
         let connection = Connect::open_read_only(Some(&uri::to_open(uri)))
@@ -234,7 +234,13 @@ impl Session {
                     raw.refused |= Groups::VCPUS;
                 }
             }
-            raw.short = self.qemu && raw.id.is_some() && is_short(asked, signs);
+            if raw.id.is_none() {
+                // libvirt gives an inactive domain counters of zero.
+                let RawDomain { uuid, state, reason, .. } = *raw;
+                *raw = RawDomain { state, reason, ..RawDomain::empty(uuid) };
+            } else {
+                raw.short = self.qemu && is_short(asked, signs);
+            }
         }
         // libvirt skips a domain that has vanished since it was looked up.
         for &place in places.iter().filter(|&&place| !answered[place]) {
@@ -281,7 +287,7 @@ impl Session {
             }
             let refused = &mut self.refused;
             if self.qemu {
-                per_domain::fill_monitor_free(domain, read.groups, refused, raw);
+                per_domain::fill_monitor_free(domain, read.groups, CpuClock::Summary, refused, raw);
             } else {
                 per_domain::fill(domain, &members[place], read.groups, read.monitor_free, refused, raw);
             }

@@ -1,7 +1,7 @@
 //! The connection URI: what is wrong with it before libvirt is asked, what is
 //! added to it, and how it may be shown.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::PathBuf};
 
 /// How libvirt is reached, as far as advice depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ struct Parts<'a> {
     transport: Option<&'a str>,
     /// Between `//` and the path.
     authority: &'a str,
+    path: &'a str,
     query: Option<&'a str>,
 }
 
@@ -37,8 +38,11 @@ fn parts(uri: &str) -> Parts<'_> {
         Some((path, query)) => (path, Some(query)),
         None => (rest, None),
     };
-    let authority = path.strip_prefix("//").unwrap_or("").split('/').next().unwrap_or("");
-    Parts { driver, transport, authority, query }
+    let (authority, path) = match path.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", path),
+    };
+    Parts { driver, transport, authority, path, query }
 }
 
 /// Whether everything this URI shows is a demonstration: it names libvirt's
@@ -53,7 +57,7 @@ pub(super) fn way(uri: &str) -> Way {
     match parts.transport {
         Some("ssh" | "libssh" | "libssh2") => Way::Ssh,
         Some("unix" | "ext") => Way::Local,
-        None if parts.driver.eq_ignore_ascii_case("test") => Way::Builtin,
+        None if parts.authority.is_empty() && is_demo(uri) => Way::Builtin,
         None if parts.authority.is_empty() => Way::Local,
         Some(_) | None => Way::Network,
     }
@@ -76,11 +80,44 @@ pub(super) fn fault(uri: &str) -> Option<&'static str> {
     if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(letters) {
         return Some("it has no scheme, such as qemu: in front");
     }
-    let web = ["http", "https", "ftp", "file", "ws", "wss", "ssh", "tcp", "unix"];
-    if web.contains(&scheme.to_ascii_lowercase().as_str()) {
-        return Some("its scheme names no hypervisor driver");
+    let driver = parts(uri).driver.to_ascii_lowercase();
+    if !DRIVERS.contains(&driver.as_str()) {
+        return Some("libvirt has no hypervisor driver of that name");
     }
     None
+}
+
+/// The hypervisor drivers of libvirt, and `remote`, which lets the other side
+/// choose. Without this list a slip of the pen would read as "no daemon".
+const DRIVERS: [&str; 19] = [
+    "qemu",
+    "test",
+    "lxc",
+    "xen",
+    "libxl",
+    "ch",
+    "bhyve",
+    "vbox",
+    "vz",
+    "parallels",
+    "openvz",
+    "esx",
+    "gsx",
+    "vpx",
+    "hyperv",
+    "vmwareplayer",
+    "vmwarews",
+    "vmwarefusion",
+    "remote",
+];
+
+/// The file that the built-in test hypervisor would read its host from.
+pub(super) fn builtin_file(uri: &str) -> Option<PathBuf> {
+    if way(uri) != Way::Builtin {
+        return None;
+    }
+    let path = parts(uri).path;
+    (!matches!(path, "/default" | "/" | "")).then(|| percent_decoded(path).into())
 }
 
 /// The URI to hand to libvirt: over ssh, the ssh client is kept from taking
@@ -168,7 +205,7 @@ fn percent_decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Way, fault, is_demo, masked, scrubbed, to_open, way};
+    use super::{Way, builtin_file, fault, is_demo, masked, scrubbed, to_open, way};
 
     #[test]
     fn good_uris_pass_and_bad_ones_say_what_is_wrong() {
@@ -192,6 +229,7 @@ mod tests {
             ("://x", "no scheme"),
             ("1:2", "no scheme"),
             ("http://localhost:8086", "no hypervisor"),
+            ("quemu:///system", "no hypervisor"),
             ("ssh://host", "no hypervisor"),
         ] {
             assert!(fault(bad).is_some_and(|fault| fault.contains(word)), "{bad:?}: {:?}", fault(bad));
@@ -241,10 +279,21 @@ mod tests {
             ("qemu+tcp://h/system", Way::Network),
             ("qemu://h/system", Way::Network),
             ("test:///default", Way::Builtin),
+            ("test://h/default", Way::Network),
         ] {
             assert_eq!(way(uri), expected, "{uri}");
         }
         assert!(is_demo("test:///default") && is_demo("TEST:///x") && is_demo("test+tcp://h/default"));
         assert!(!is_demo("qemu:///test") && !is_demo("test"));
+        for (uri, file) in [
+            ("test:///default", None),
+            ("test:///", None),
+            ("qemu:///system", None),
+            ("test+ssh://h/a.xml", None),
+            ("test:///a%20b/c.xml?x", Some("/a b/c.xml")),
+            ("test:c.xml", Some("c.xml")),
+        ] {
+            assert_eq!(builtin_file(uri), file.map(Into::into), "{uri}");
+        }
     }
 }
