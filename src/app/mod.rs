@@ -8,6 +8,8 @@
 pub mod action;
 mod control;
 pub mod detail;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod fleet;
 mod key;
 mod keymap;

@@ -11,9 +11,13 @@ mod gauge;
 mod glyph;
 mod header;
 mod sparkline;
+mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod theme;
 mod units;
+mod vm;
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
@@ -49,6 +53,7 @@ pub struct Screen {
     theme: config::Theme,
     look: Look,
     fleet: fleet::Table,
+    vm: vm::Page,
     /// What was drawn where, for the mouse.
     targets: Vec<(Rect, Target)>,
 }
@@ -61,6 +66,7 @@ impl Screen {
             theme: screen.theme,
             look: Look::new(screen.theme, screen.ascii),
             fleet: fleet::Table::default(),
+            vm: vm::Page::default(),
             targets: Vec::new(),
         }
     }
@@ -104,7 +110,8 @@ impl Screen {
         let body = Rect { y: top, height: (area.bottom() - 1).saturating_sub(top), ..area };
         match app.page() {
             Page::Fleet => self.fleet.render(app, &self.look, body, buf, &mut self.targets),
-            Page::Vm | Page::Status | Page::Log => {}
+            Page::Vm => self.vm.render(app, &self.look, body, buf, &mut self.targets),
+            Page::Status | Page::Log => {}
         }
     }
 

@@ -10,13 +10,16 @@ use ratatui::{
 };
 
 use super::Look;
+use crate::model::{AngleScale, history::Metric};
 
 const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 const ASCII_BARS: [&str; 8] = [".", ":", "-", "=", "+", "*", "*", "#"];
 
-/// Draws `angles`, oldest first, into the right end of `area`.
+/// Draws `angles`, oldest first, into the right end of `area`. `ceiling` is
+/// the angle that reaches the top.
 pub fn draw(
     angles: impl Iterator<Item = Option<f64>>,
+    ceiling: f64,
     style: Style,
     look: &Look,
     area: Rect,
@@ -31,13 +34,22 @@ pub fn draw(
     let blank = usize::from(area.width) - shown.len();
     for (column, angle) in (area.left()..area.right()).skip(blank).zip(shown) {
         let Some(angle) = angle else { continue };
-        let (symbol, style) = mark(*angle, style, look.ascii);
+        let (symbol, style) = mark(*angle, ceiling, style, look.ascii);
         buf[(column, area.y)].set_symbol(symbol).set_style(style);
     }
 }
 
-fn mark(angle: f64, style: Style, ascii: bool) -> (&'static str, Style) {
-    let share = (angle.abs() / 90.0).clamp(0.0, 1.0);
+/// The angle that fills a sparkline: for CPU that of all vCPUs busy, since
+/// no guest gets further; for all others 90°.
+pub fn ceiling(metric: Metric, scale: &AngleScale) -> f64 {
+    match metric {
+        Metric::Cpu => scale.cpu_angle(1.0, 1.0).0.max(1.0),
+        _ => 90.0,
+    }
+}
+
+fn mark(angle: f64, ceiling: f64, style: Style, ascii: bool) -> (&'static str, Style) {
+    let share = (angle.abs() / ceiling).clamp(0.0, 1.0);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0…7")]
     let level = ((share * 8.0) as usize).min(7);
     let falls = angle <= -0.05;
@@ -58,7 +70,7 @@ mod tests {
     fn drawn(angles: &[Option<f64>], width: u16, ascii: bool) -> (String, Buffer) {
         let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));
         let look = Look::new(Theme::Dark, ascii);
-        draw(angles.iter().copied(), Style::new(), &look, buf.area, &mut buf);
+        draw(angles.iter().copied(), 90.0, Style::new(), &look, buf.area, &mut buf);
         ((0..width).map(|x| buf[(x, 0)].symbol().to_owned()).collect(), buf)
     }
 

@@ -18,6 +18,20 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The severity of `percent` against the two thresholds.
+    #[must_use]
+    pub fn of(percent: f64, (warn, critical): (f64, f64)) -> Self {
+        if percent >= critical {
+            Self::Critical
+        } else if percent >= warn {
+            Self::Warn
+        } else {
+            Self::Calm
+        }
+    }
+}
+
 /// A style for every meaning.
 #[derive(Clone, Debug)]
 pub struct Palette {
@@ -45,6 +59,10 @@ pub struct Palette {
     pub crit: Style,
     /// CPU and memory while calm.
     pub load: Style,
+    /// Gauges over the first threshold: a quieter ink, since there is much of it.
+    pub warn_fill: Style,
+    /// Gauges over the second.
+    pub crit_fill: Style,
     /// Read from disk, received from the network.
     pub inward: Style,
     /// Written to disk, sent to the network.
@@ -73,11 +91,13 @@ impl Palette {
                 faint: 240,
                 accent: 80,
                 selected: 237,
-                track: 236,
+                track: 235,
                 ok: 114,
                 warn: 221,
                 crit: 203,
                 load: 67,
+                warn_fill: 179,
+                crit_fill: 167,
                 inward: 73,
                 outward: 139,
                 on_badge: 232,
@@ -90,12 +110,14 @@ impl Palette {
                 dim: 242,
                 faint: 248,
                 accent: 30,
-                selected: 254,
-                track: 254,
+                selected: 253,
+                track: 255,
                 ok: 28,
                 warn: 130,
                 crit: 160,
                 load: 67,
+                warn_fill: 173,
+                crit_fill: 167,
                 inward: 31,
                 outward: 97,
                 on_badge: 231,
@@ -116,6 +138,8 @@ impl Palette {
                 warn: 220,
                 crit: 208,
                 load: 68,
+                warn_fill: 178,
+                crit_fill: 208,
                 inward: 117,
                 outward: 180,
                 on_badge: 232,
@@ -142,6 +166,8 @@ impl Palette {
             warn: ink(inks.warn),
             crit: ink(inks.crit).add_modifier(Modifier::BOLD),
             load: ink(inks.load),
+            warn_fill: ink(inks.warn_fill),
+            crit_fill: ink(inks.crit_fill),
             inward: ink(inks.inward),
             outward: ink(inks.outward),
             demo: badge(inks.on_badge, inks.warn),
@@ -169,6 +195,8 @@ impl Palette {
             warn: bold,
             crit: bold.add_modifier(Modifier::UNDERLINED),
             load: plain,
+            warn_fill: plain,
+            crit_fill: plain,
             inward: plain,
             outward: plain,
             demo: reversed,
@@ -176,6 +204,16 @@ impl Palette {
             banner_note: reversed,
             banner_warn: reversed,
             banner_crit: reversed.add_modifier(Modifier::BOLD),
+        }
+    }
+
+    /// The ink of a CPU or memory gauge.
+    #[must_use]
+    pub fn fill(&self, severity: Severity) -> Style {
+        match severity {
+            Severity::Calm => self.load,
+            Severity::Warn => self.warn_fill,
+            Severity::Critical => self.crit_fill,
         }
     }
 
@@ -203,6 +241,8 @@ struct Inks {
     warn: u8,
     crit: u8,
     load: u8,
+    warn_fill: u8,
+    crit_fill: u8,
     inward: u8,
     outward: u8,
     on_badge: u8,

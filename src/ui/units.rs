@@ -20,6 +20,7 @@ pub fn amount(count: f64) -> String {
     let (value, unit) = scaled(count, 1023.995);
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
+    let text = if text == "-0" { "0" } else { text };
     format!("{text} {}", UNITS[unit])
 }
 

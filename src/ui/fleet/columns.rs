@@ -98,11 +98,11 @@ impl Columns {
             c.net.rates = RATES;
         });
         grow(&|c| c.vcpus = 4);
-        grow(&name(20));
         grow(&|c| c.net.spark = 6);
         grow(&|c| c.disk.spark = 6);
         grow(&|c| c.memory.spark = 6);
         grow(&|c| c.steal = 6);
+        grow(&name(20));
         grow(&|c| c.gauges(8));
         grow(&name(28));
         grow(&|c| c.sparks(10));
@@ -158,7 +158,7 @@ mod tests {
             assert!(metric.gauge >= 4 && metric.degrees > 0, "all gauges and degrees at 80 columns");
         }
         assert!(at(40).cpu.percent > 0 && at(40).memory.percent > 0);
-        let all = at(140);
+        let all = at(136);
         assert!(all.vcpus > 0 && all.steal > 0 && all.disk.rates > 0, "{all:?}");
         for metric in [all.cpu, all.memory, all.disk, all.net] {
             assert!(metric.spark >= 6, "{all:?}");

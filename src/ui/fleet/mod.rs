@@ -100,6 +100,7 @@ impl Table {
             let view = row::Row {
                 domain,
                 series: app.series(),
+                scale: &frame.scale,
                 columns,
                 look,
                 thresholds: (app.screen().warn_percent, app.screen().critical_percent),

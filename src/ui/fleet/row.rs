@@ -5,7 +5,9 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use super::columns::{Columns, GAP, LEAD, Parts};
 use crate::{
     app::Series,
-    model::{Degrees, DomainFrame, Measured, Missing, Why, history::Metric},
+    model::{
+        AngleScale, Degrees, DomainFrame, Measured, Missing, Why, history::Metric, reading::MemorySource,
+    },
     ui::{
         Look,
         gauge::Gauge,
@@ -22,6 +24,8 @@ pub struct Row<'a> {
     pub domain: &'a DomainFrame,
     /// Angles of the past.
     pub series: &'a Series,
+    /// The references of the angles.
+    pub scale: &'a AngleScale,
     /// Where the columns are.
     pub columns: &'a Columns,
     /// Palette and glyphs.
@@ -36,7 +40,7 @@ pub struct Row<'a> {
 struct Cell {
     /// How full the gauge is, and its ink.
     fill: (f64, Style),
-    percent: Option<f64>,
+    percent: Option<(f64, Severity)>,
     rates: Option<[Measured<f64>; 2]>,
     degrees: Measured<Degrees>,
     signed: bool,
@@ -138,7 +142,13 @@ impl Row<'_> {
             Why::MonitorNotAnswering | Why::NoConnection => (format!("– {missing}"), palette.warn),
             _ => (format!("– {missing}"), palette.dim),
         };
-        let reason = if room < 6 { "–" } else { &reason };
+        // Where the whole does not fit, the beginning is left out, not cut off.
+        let brief = format!("– {}", Missing::new(missing.why));
+        let reason = match room {
+            0..6 => "–",
+            _ if text::width(&reason) > room && missing.since.is_some() => &brief,
+            _ => &reason,
+        };
         text::put(buf, x, y, room, reason, style);
     }
 
@@ -156,8 +166,7 @@ impl Row<'_> {
         ratatui::widgets::Widget::render(gauge, Rect { x: at, y, width: parts.gauge, height: 1 }, buf);
         at += parts.gauge;
         if parts.percent > 0 {
-            if let Some(percent) = cell.percent {
-                let severity = self.severity(percent);
+            if let Some((percent, severity)) = cell.percent {
                 let number = format!("{}{}", glyph::mark(severity), units::percent4(percent));
                 let style = palette.severity(severity, palette.text);
                 text::put_right(buf, at, y, parts.percent, &number, style);
@@ -193,7 +202,8 @@ impl Row<'_> {
             let uuid = self.domain.identity().uuid;
             let angles = self.series.last(uuid, metric, usize::from(parts.spark));
             let area = Rect { x: at, y, width: parts.spark, height: 1 };
-            sparkline::draw(angles, style, self.look, area, buf);
+            let ceiling = sparkline::ceiling(metric, self.scale);
+            sparkline::draw(angles, ceiling, style, self.look, area, buf);
         }
     }
 
@@ -205,44 +215,36 @@ impl Row<'_> {
         }
     }
 
-    fn severity(&self, percent: f64) -> Severity {
-        let (warn, critical) = self.thresholds;
-        if percent >= critical {
-            Severity::Critical
-        } else if percent >= warn {
-            Severity::Warn
-        } else {
-            Severity::Calm
-        }
-    }
-
-    fn percent_cell(
-        &self,
-        percent: Measured<f64>,
-        degrees: Measured<Degrees>,
-        metric: Metric,
-    ) -> Measured<Cell> {
-        let palette = &self.look.palette;
-        let percent = percent?;
-        let ink = palette.severity(self.severity(percent), palette.load);
+    fn cpu(&self) -> Measured<Cell> {
+        let rates = &self.domain.rates;
+        let percent = rates.cpu_percent?;
+        let severity = Severity::of(percent, self.thresholds);
         Ok(Cell {
-            fill: (percent / 100.0, ink),
-            percent: Some(percent),
+            fill: (percent / 100.0, self.look.palette.fill(severity)),
+            percent: Some((percent, severity)),
             rates: None,
-            degrees,
-            signed: metric == Metric::Memory,
-            spark: (metric, palette.load),
+            degrees: rates.angles.cpu,
+            signed: false,
+            spark: (Metric::Cpu, self.look.palette.load),
         })
     }
 
-    fn cpu(&self) -> Measured<Cell> {
-        let rates = &self.domain.rates;
-        self.percent_cell(rates.cpu_percent, rates.angles.cpu, Metric::Cpu)
-    }
-
+    /// Without the guest's report the balloon's size stands in: it says how
+    /// much the guest has, not how full it is, and is no cause for alarm.
     fn memory(&self) -> Measured<Cell> {
         let rates = &self.domain.rates;
-        self.percent_cell(rates.memory_percent, rates.angles.memory, Metric::Memory)
+        let palette = &self.look.palette;
+        let percent = rates.memory_percent?;
+        let reported = matches!(self.domain.reading.memory_used(), Ok((_, MemorySource::Guest)));
+        let severity = if reported { Severity::of(percent, self.thresholds) } else { Severity::Calm };
+        Ok(Cell {
+            fill: (percent / 100.0, if reported { palette.fill(severity) } else { palette.faint }),
+            percent: Some((percent, severity)),
+            rates: None,
+            degrees: rates.angles.memory,
+            signed: true,
+            spark: (Metric::Memory, palette.load),
+        })
     }
 
     fn disk(&self) -> Measured<Cell> {

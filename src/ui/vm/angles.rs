@@ -1,0 +1,138 @@
+//! The six angles: now, the plain rate, least and most over the shown span,
+//! and the sparkline.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::{Subject, rule};
+use crate::{
+    app::Pane,
+    model::{AngleMode, Degrees, DomainRates, Measured, history::Metric},
+    ui::{sparkline, text, theme::Palette, units},
+};
+
+/// Marker and name.
+const NAME: u16 = 13;
+/// `37.2° ▲`
+const NOW: u16 = 7;
+/// `12.46 MB/s`
+const RATE: u16 = 12;
+/// ` 90.0°`, with a sign for memory
+const EDGE: u16 = 7;
+
+/// The metric's name.
+pub fn name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Cpu => "cpu",
+        Metric::Memory => "memory",
+        Metric::DiskRead => "disk read",
+        Metric::DiskWrite => "disk write",
+        Metric::NetRx => "net rx",
+        Metric::NetTx => "net tx",
+    }
+}
+
+/// The metric's angle now.
+pub fn angle(rates: &DomainRates, metric: Metric) -> Measured<Degrees> {
+    match metric {
+        Metric::Cpu => rates.angles.cpu,
+        Metric::Memory => rates.angles.memory,
+        Metric::DiskRead => rates.angles.disk_read,
+        Metric::DiskWrite => rates.angles.disk_write,
+        Metric::NetRx => rates.angles.net_rx,
+        Metric::NetTx => rates.angles.net_tx,
+    }
+}
+
+/// The metric's plain rate in words.
+pub fn plain(rates: &DomainRates, metric: Metric) -> Measured<String> {
+    match metric {
+        Metric::Cpu => rates.cpu_cores.map(|cores| format!("{cores:.2} cores")),
+        Metric::Memory => rates.memory_kib_per_s.map(|kib| units::rate(kib * 1024.0)),
+        Metric::DiskRead => rates.disk.read_bytes_per_s.map(units::rate),
+        Metric::DiskWrite => rates.disk.write_bytes_per_s.map(units::rate),
+        Metric::NetRx => rates.net.rx_bytes_per_s.map(units::rate),
+        Metric::NetTx => rates.net.tx_bytes_per_s.map(units::rate),
+    }
+}
+
+/// The metric's ink.
+fn ink(palette: &Palette, metric: Metric) -> Style {
+    match metric {
+        Metric::Cpu | Metric::Memory => palette.load,
+        Metric::DiskRead | Metric::NetRx => palette.inward,
+        Metric::DiskWrite | Metric::NetTx => palette.outward,
+    }
+}
+
+/// Draws title, heading and six lines.
+pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let edges = area.width >= NAME + NOW + RATE + 2 * EDGE + 16;
+    let left = NAME + NOW + RATE + if edges { 2 * EDGE } else { 0 } + 2;
+    let spark = area.width.saturating_sub(left + 1);
+    let mode = match subject.app.frame().map(|f| f.scale.mode) {
+        Some(AngleMode::Raw) => "raw: 45° is 1 per second",
+        _ => "45° is the reference rate",
+    };
+    let focused = subject.selected(Pane::Angles).is_some();
+    rule(
+        "degrees",
+        &[(mode.to_owned(), palette.dim)],
+        focused,
+        subject.look,
+        Rect { height: 1, ..area },
+        buf,
+    );
+    let y = area.y + 1;
+    text::put_right(buf, area.x + NAME, y, NOW, "now  ", palette.faint);
+    text::put_right(buf, area.x + NAME + NOW, y, RATE, "rate", palette.faint);
+    if edges {
+        text::put_right(buf, area.x + NAME + NOW + RATE, y, EDGE, "least", palette.faint);
+        text::put_right(buf, area.x + NAME + NOW + RATE + EDGE, y, EDGE, "most", palette.faint);
+    }
+    text::put(buf, area.x + left, y, spark, &format!("last {spark} cycles"), palette.faint);
+    for (line, metric) in Metric::ALL.into_iter().enumerate() {
+        let y = area.y + 2 + u16::try_from(line).unwrap_or(0);
+        let row = Rect { y, height: 1, ..area };
+        if subject.selected(Pane::Angles) == Some(line) {
+            buf.set_style(row, palette.selected);
+            text::put(buf, area.x, y, 1, "▶", palette.accent);
+        }
+        text::put(buf, area.x + 2, y, NAME - 2, name(metric), palette.text);
+        one(subject, metric, edges, Rect { x: area.x + NAME, width: left - NAME, ..row }, buf);
+        let angles = subject.app.series().last(subject.page.uuid, metric, usize::from(spark));
+        let ceiling = subject.app.frame().map_or(90.0, |frame| sparkline::ceiling(metric, &frame.scale));
+        let place = Rect { x: area.x + left, width: spark, ..row };
+        sparkline::draw(angles, ceiling, ink(palette, metric), subject.look, place, buf);
+    }
+}
+
+fn one(subject: &Subject<'_>, metric: Metric, edges: bool, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let rates = &subject.domain.rates;
+    let (x, y) = (area.x, area.y);
+    match angle(rates, metric) {
+        Ok(degrees) => {
+            let now = format!("{} {}", units::degrees5(degrees), units::arrow(degrees));
+            text::put_right(buf, x, y, NOW, &now, palette.strong);
+        }
+        Err(missing) => {
+            text::put(buf, x, y, area.width.saturating_sub(1), &format!("– {missing}"), palette.dim);
+            return;
+        }
+    }
+    let rate = plain(rates, metric);
+    let style = if rate.is_ok() { palette.dim } else { palette.faint };
+    text::put_right(buf, x + NOW, y, RATE, rate.as_deref().unwrap_or("–"), style);
+    if !edges {
+        return;
+    }
+    let spark = usize::from(buf.area.width.saturating_sub(area.right() + 1));
+    let seen = || subject.app.series().last(subject.page.uuid, metric, spark).flatten();
+    let least = seen().min_by(f64::total_cmp);
+    let most = seen().max_by(f64::total_cmp);
+    for (column, edge) in [(0, least), (1, most)] {
+        let text = edge.map_or_else(|| "–".to_owned(), |degrees| format!("{degrees:.1}°"));
+        text::put_right(buf, x + NOW + RATE + column * EDGE, y, EDGE, &text, palette.dim);
+    }
+}

@@ -1,0 +1,258 @@
+//! The tables of NICs and disks.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::{Subject, rule};
+use crate::{
+    app::{
+        Pane,
+        detail::{disk_names, nic_names},
+    },
+    model::{
+        Measured, Missing, Why,
+        domain::{DiskDevice, NicDevice},
+        name::storable,
+        rates::{DiskRates, NetRates},
+        reading::{DiskReading, NicReading},
+    },
+    ui::{
+        Look,
+        table::{self, Column, Line},
+        text, units,
+    },
+};
+
+const fn name(title: &'static str, width: u16, rank: u8) -> Column {
+    Column { title, width, rank, names: true }
+}
+
+const fn number(title: &'static str, width: u16, rank: u8) -> Column {
+    Column { title, width, rank, names: false }
+}
+
+const NICS: [Column; 13] = [
+    name("NIC", 10, 0),
+    name("model", 8, 7),
+    name("source", 10, 6),
+    name("MAC", 17, 8),
+    number("rx/s", 6, 1),
+    number("tx/s", 6, 1),
+    number("rx pkt/s", 8, 3),
+    number("tx pkt/s", 8, 3),
+    number("errors", 7, 4),
+    number("drops", 7, 4),
+    number("rx total", 9, 9),
+    number("tx total", 9, 9),
+    number("packets", 14, 10),
+];
+
+const DISKS: [Column; 14] = [
+    name("disk", 8, 0),
+    name("kind", 6, 9),
+    name("bus", 7, 8),
+    number("read/s", 6, 1),
+    number("write/s", 7, 1),
+    number("reads/s", 7, 3),
+    number("writes/s", 8, 3),
+    number("ms/read", 7, 4),
+    number("ms/write", 8, 4),
+    number("capacity", 9, 5),
+    number("fill", 5, 6),
+    number("read total", 10, 10),
+    number("written", 9, 10),
+    number("errors", 6, 11),
+];
+
+/// What is known of one NIC.
+pub struct Nic<'a> {
+    /// From the XML.
+    pub device: Option<&'a NicDevice>,
+    /// The counters.
+    pub reading: Option<&'a NicReading>,
+    /// The rates.
+    pub rates: Option<&'a NetRates>,
+}
+
+/// What is known of one disk.
+pub struct Disk<'a> {
+    /// From the XML.
+    pub device: Option<&'a DiskDevice>,
+    /// Counters and sizes.
+    pub reading: Option<&'a DiskReading>,
+    /// The rates.
+    pub rates: Option<&'a DiskRates>,
+}
+
+/// Collects what is known of the NIC `name`.
+pub fn nic<'a>(subject: &'a Subject<'_>, name: &str) -> Nic<'a> {
+    let domain = subject.domain;
+    Nic {
+        device: domain.devices.nics.iter().find(|d| &*d.name == name),
+        reading: domain.reading.nics.iter().flatten().find(|r| &*r.name == name),
+        rates: domain.rates.nics.iter().find(|(n, _)| &**n == name).map(|(_, r)| r),
+    }
+}
+
+/// Collects what is known of the disk `name`.
+pub fn disk<'a>(subject: &'a Subject<'_>, name: &str) -> Disk<'a> {
+    let domain = subject.domain;
+    Disk {
+        device: domain.devices.disks.iter().find(|d| &*d.name == name),
+        reading: domain.reading.disks.iter().flatten().find(|r| &*r.name == name),
+        rates: domain.rates.disks.iter().find(|(n, _)| &**n == name).map(|(_, r)| r),
+    }
+}
+
+/// Why a NIC has no counters at all.
+pub fn nic_missing(subject: &Subject<'_>, nic: &Nic<'_>) -> Option<Missing> {
+    let group = subject.domain.reading.nics.as_ref().err().copied();
+    let uncounted = nic.device.and_then(|d| d.uncounted).map(Missing::new);
+    match nic.reading {
+        Some(reading) => reading.counters.err(),
+        None => uncounted.or(group).or(Some(Missing::new(Why::NoAnswerYet))),
+    }
+}
+
+/// Why a disk has no counters at all.
+pub fn disk_missing(subject: &Subject<'_>, disk: &Disk<'_>) -> Option<Missing> {
+    match disk.reading {
+        Some(reading) => reading.counters.err(),
+        None => {
+            let empty = disk.device.is_some_and(|d| d.source.is_none());
+            let group = subject.domain.reading.disks.as_ref().err().copied();
+            Some(group.unwrap_or(Missing::new(if empty { Why::EmptyDrive } else { Why::NoAnswerYet })))
+        }
+    }
+}
+
+struct Cells<'a> {
+    look: &'a Look,
+    cells: Vec<(String, Style)>,
+}
+
+impl Cells<'_> {
+    fn word(&mut self, word: Option<&str>) {
+        let style = self.look.palette.dim;
+        self.cells.push((storable(word.unwrap_or("–")).into_owned(), style));
+    }
+
+    fn value(&mut self, value: Option<String>, style: Style) {
+        self.cells.push(match value {
+            Some(value) => (value, style),
+            None => ("–".to_owned(), self.look.palette.faint),
+        });
+    }
+
+    fn rate(&mut self, rate: Option<Measured<f64>>, show: fn(f64) -> String, style: Style) {
+        self.value(rate.and_then(Result::ok).map(show), style);
+    }
+
+    /// A count that should be zero.
+    fn trouble(&mut self, count: Option<u64>) {
+        let palette = &self.look.palette;
+        let style = if count.is_some_and(|c| c > 0) { palette.warn } else { palette.dim };
+        self.value(count.map(units::count), style);
+    }
+}
+
+fn added(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => a.checked_add(b),
+        (one, None) | (None, one) => one,
+    }
+}
+
+/// Draws title, headings and one line per NIC.
+pub fn nics(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let names = nic_names(subject.domain);
+    let lines: Vec<Line> = names
+        .iter()
+        .map(|name| {
+            let nic = nic(subject, name);
+            let counters = nic.reading.and_then(|r| r.counters.ok());
+            let mut cells = Cells { look: subject.look, cells: Vec::new() };
+            cells.cells.push((storable(name).into_owned(), palette.text));
+            cells.word(nic.device.and_then(|d| d.model.as_deref()));
+            cells.word(nic.device.and_then(|d| d.source.as_deref()));
+            cells.word(nic.device.and_then(|d| d.mac.as_deref()));
+            cells.rate(nic.rates.map(|r| r.rx_bytes_per_s), units::rate5, palette.inward);
+            cells.rate(nic.rates.map(|r| r.tx_bytes_per_s), units::rate5, palette.outward);
+            cells.rate(nic.rates.map(|r| r.rx_packets_per_s), units::count5, palette.text);
+            cells.rate(nic.rates.map(|r| r.tx_packets_per_s), units::count5, palette.text);
+            cells.trouble(counters.and_then(|c| added(c.rx_errors, c.tx_errors)));
+            cells.trouble(counters.and_then(|c| added(c.rx_drops, c.tx_drops)));
+            cells.value(counters.and_then(|c| c.rx_bytes).map(units::bytes), palette.dim);
+            cells.value(counters.and_then(|c| c.tx_bytes).map(units::bytes), palette.dim);
+            let packets = counters.and_then(|c| added(c.rx_packets, c.tx_packets));
+            cells.value(packets.map(units::count), palette.dim);
+            let reason = nic_missing(subject, &nic).map(|missing| missing.to_string());
+            Line { cells: cells.cells, reason }
+        })
+        .collect();
+    list(subject, Pane::Nics, &NICS, &lines, "NICs", "no NICs", area, buf);
+}
+
+/// Draws title, headings and one line per disk.
+pub fn disks(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let names = disk_names(subject.domain);
+    let lines: Vec<Line> = names
+        .iter()
+        .map(|name| {
+            let disk = disk(subject, name);
+            let counters = disk.reading.and_then(|r| r.counters.ok());
+            let size = disk.reading.map(|r| r.size).unwrap_or_default();
+            let mut cells = Cells { look: subject.look, cells: Vec::new() };
+            cells.cells.push((storable(name).into_owned(), palette.text));
+            cells.word(disk.device.map(|d| &*d.kind));
+            cells.word(disk.device.and_then(|d| d.bus.as_deref()));
+            cells.rate(disk.rates.map(|r| r.read_bytes_per_s), units::rate5, palette.inward);
+            cells.rate(disk.rates.map(|r| r.write_bytes_per_s), units::rate5, palette.outward);
+            cells.rate(disk.rates.map(|r| r.reads_per_s), units::count5, palette.text);
+            cells.rate(disk.rates.map(|r| r.writes_per_s), units::count5, palette.text);
+            let ms = |ms: f64| format!("{ms:.1}");
+            cells.rate(disk.rates.map(|r| r.ms_per_read), ms, palette.text);
+            cells.rate(disk.rates.map(|r| r.ms_per_write), ms, palette.text);
+            cells.value(size.capacity.map(units::bytes), palette.dim);
+            cells.value(fill(size.allocation, size.capacity), palette.dim);
+            cells.value(counters.and_then(|c| c.rd_bytes).map(units::bytes), palette.dim);
+            cells.value(counters.and_then(|c| c.wr_bytes).map(units::bytes), palette.dim);
+            cells.trouble(counters.and_then(|c| c.errors));
+            let reason = disk_missing(subject, &disk).map(|missing| missing.to_string());
+            Line { cells: cells.cells, reason }
+        })
+        .collect();
+    list(subject, Pane::Disks, &DISKS, &lines, "disks", "no disks", area, buf);
+}
+
+/// How much of a disk was ever written.
+#[allow(clippy::cast_precision_loss, reason = "a whole percent is shown")]
+fn fill(allocation: Option<u64>, capacity: Option<u64>) -> Option<String> {
+    let (allocation, capacity) = (allocation?, capacity.filter(|&c| c > 0)?);
+    Some(format!("{:.0}%", allocation as f64 / capacity as f64 * 100.0))
+}
+
+#[allow(clippy::too_many_arguments, reason = "what to draw, and where")]
+fn list(
+    subject: &Subject<'_>,
+    pane: Pane,
+    columns: &[Column],
+    lines: &[Line],
+    title: &str,
+    none: &str,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let palette = &subject.look.palette;
+    let selected = subject.selected(pane);
+    let count = vec![(lines.len().to_string(), palette.dim)];
+    rule(title, &count, selected.is_some(), subject.look, Rect { height: 1, ..area }, buf);
+    let height = u16::try_from(lines.len() + 1).unwrap_or(u16::MAX).min(area.height.saturating_sub(1));
+    let area = Rect { y: area.y + 1, height, ..area };
+    if lines.is_empty() {
+        text::put(buf, area.x + 2, area.y, area.width, &format!("– {none}"), palette.dim);
+    } else {
+        table::draw(columns, lines, selected, subject.look, area, buf);
+    }
+}

@@ -1,0 +1,166 @@
+//! The line at the bottom: the selected line in words. Every `–` says here
+//! why it is one, and what can be done about it.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Subject, angles, devices};
+use crate::{
+    app::{
+        Pane,
+        detail::{disk_names, nic_names},
+    },
+    model::{AngleMode, AngleScale, Measured, Missing, frame::Health, history::Metric, name::storable},
+    ui::{text, text::Strip, units},
+};
+
+/// Draws the line.
+pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let mut strip = Strip::new(2);
+    let (what, words, missing) = describe(subject);
+    strip.left(0, vec![(text::fit(&what, 24).into_owned(), palette.text)]);
+    for (rank, missing) in (1..).zip(missing) {
+        strip.left(rank, vec![(missing, palette.warn)]);
+    }
+    for (rank, word) in (9..).zip(words) {
+        strip.left(rank, vec![(word, palette.dim)]);
+    }
+    strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+}
+
+/// What is selected, words about it, and reasons for what is missing.
+fn describe(subject: &Subject<'_>) -> (String, Vec<String>, Vec<String>) {
+    let cursor = subject.page.cursor();
+    match subject.page.pane() {
+        Pane::Angles => angle(subject, Metric::ALL[cursor.min(Metric::ALL.len() - 1)]),
+        Pane::Nics => nic(subject, cursor),
+        Pane::Disks => disk(subject, cursor),
+        Pane::Vcpus => vcpu(subject, cursor),
+    }
+}
+
+fn reason(what: &str, missing: Missing) -> String {
+    let mend = missing.why.mend().map(|mend| format!(" — {mend}")).unwrap_or_default();
+    format!("{what}{missing}{mend}")
+}
+
+/// Adds the reasons of missing values, each once.
+fn add<T>(reasons: &mut Vec<String>, what: &str, value: &Measured<T>) {
+    if let Err(missing) = value {
+        let text = missing.to_string();
+        if !reasons.iter().any(|known| known.contains(&text)) {
+            reasons.push(reason(what, *missing));
+        }
+    }
+}
+
+fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<String>) {
+    let rates = &subject.domain.rates;
+    let mut reasons = Vec::new();
+    add(&mut reasons, "", &angles::angle(rates, metric));
+    add(&mut reasons, "rate: ", &angles::plain(rates, metric));
+    match metric {
+        Metric::Cpu => add(&mut reasons, "steal: ", &rates.steal_percent),
+        Metric::Memory => {
+            add(&mut reasons, "guest report: ", &subject.domain.reading.guest_memory);
+            add(&mut reasons, "host RSS: ", &subject.domain.reading.rss);
+        }
+        Metric::DiskRead => add(&mut reasons, "per read: ", &rates.disk.ms_per_read),
+        Metric::DiskWrite => add(&mut reasons, "per write: ", &rates.disk.ms_per_write),
+        Metric::NetRx | Metric::NetTx => {}
+    }
+    if let Health::Impaired(missing) = subject.domain.health {
+        add::<()>(&mut reasons, "", &Err(missing));
+    }
+    let words = subject.app.frame().map(|frame| reference(&frame.scale, metric)).into_iter().collect();
+    (angles::name(metric).to_owned(), words, reasons)
+}
+
+/// Which rate reads 45°.
+pub fn reference(scale: &AngleScale, metric: Metric) -> String {
+    if scale.mode == AngleMode::Raw {
+        let unit = match metric {
+            Metric::Cpu => "1 ns of CPU per second",
+            Metric::Memory => "1 KB/s",
+            _ => "1 B/s",
+        };
+        return format!("raw mode: 45° is {unit}");
+    }
+    match metric {
+        Metric::Cpu => format!("45° is {:.0}% of all vCPUs busy", scale.cpu * 100.0),
+        Metric::Memory => format!("45° is growth by {}, ▼ shrinking", units::rate(scale.memory)),
+        Metric::DiskRead | Metric::DiskWrite => format!("45° is {}", units::rate(scale.disk)),
+        Metric::NetRx | Metric::NetTx => format!("45° is {}", units::rate(scale.network)),
+    }
+}
+
+fn nic(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String>) {
+    let names = nic_names(subject.domain);
+    let Some(name) = names.get(cursor) else { return ("no NICs".into(), Vec::new(), Vec::new()) };
+    let nic = devices::nic(subject, name);
+    let mut reasons = Vec::new();
+    if let Some(missing) = devices::nic_missing(subject, &nic) {
+        reasons.push(reason("", missing));
+    } else if let Some(rates) = nic.rates {
+        add(&mut reasons, "", &rates.rx_bytes_per_s);
+        add(&mut reasons, "tx: ", &rates.tx_bytes_per_s);
+        add(&mut reasons, "packets: ", &rates.rx_packets_per_s);
+        add(&mut reasons, "errors: ", &rates.errors_per_s);
+        add(&mut reasons, "drops: ", &rates.drops_per_s);
+    }
+    let mut words = Vec::new();
+    if let Some(device) = nic.device {
+        let facts = [&device.model, &device.source, &device.mac];
+        words.extend(facts.into_iter().flatten().map(|fact| storable(fact).into_owned()));
+    }
+    if let Some(rates) = nic.rates {
+        let rate = |label: &str, rate: Measured<f64>| Some(format!("{label} {}", units::rate(rate.ok()?)));
+        words.extend(rate("rx", rates.rx_bytes_per_s));
+        words.extend(rate("tx", rates.tx_bytes_per_s));
+    }
+    (storable(name).into_owned(), words, reasons)
+}
+
+fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String>) {
+    let names = disk_names(subject.domain);
+    let Some(name) = names.get(cursor) else { return ("no disks".into(), Vec::new(), Vec::new()) };
+    let disk = devices::disk(subject, name);
+    let mut reasons = Vec::new();
+    if let Some(missing) = devices::disk_missing(subject, &disk) {
+        reasons.push(reason("", missing));
+    } else if let Some(rates) = disk.rates {
+        add(&mut reasons, "", &rates.read_bytes_per_s);
+        add(&mut reasons, "writes: ", &rates.write_bytes_per_s);
+        add(&mut reasons, "ms/read: ", &rates.ms_per_read);
+        add(&mut reasons, "ms/write: ", &rates.ms_per_write);
+    }
+    let mut words = Vec::new();
+    let counters = disk.reading.and_then(|r| r.counters.ok());
+    if counters.is_some_and(|c| c.errors.is_none()) {
+        words.push("errors: not offered by this hypervisor".to_owned());
+    }
+    if let Some(source) = disk.device.and_then(|d| d.source.as_deref()) {
+        words.insert(0, storable(source).into_owned());
+    }
+    (storable(name).into_owned(), words, reasons)
+}
+
+fn vcpu(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String>) {
+    let Some(vcpu) = subject.domain.rates.vcpus.get(cursor) else {
+        return ("no vCPUs".into(), Vec::new(), Vec::new());
+    };
+    let mut reasons = Vec::new();
+    add(&mut reasons, "", &vcpu.percent);
+    add(&mut reasons, "steal: ", &vcpu.steal_percent);
+    let mut words = Vec::new();
+    if let Ok(percent) = vcpu.percent {
+        words.push(format!("{percent:.1}% busy"));
+    }
+    let counters = subject.domain.reading.vcpus.iter().flatten().find(|c| c.index == vcpu.index);
+    match counters.and_then(|c| c.halted) {
+        Some(true) => words.push("halted".to_owned()),
+        Some(false) => words.push("not halted".to_owned()),
+        None => {}
+    }
+    (format!("vCPU {}", vcpu.index), words, reasons)
+}

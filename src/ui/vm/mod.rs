@@ -1,0 +1,238 @@
+//! One VM's page.
+//!
+//! The page is drawn whole into a buffer of its own, and the part around the
+//! selected line is shown: so every section is drawn without a thought of
+//! scrolling.
+
+mod angles;
+mod devices;
+mod explain;
+mod panels;
+mod vcpus;
+
+use ratatui::{buffer::Buffer, layout::Rect};
+use uuid::Uuid;
+
+use super::{Look, fleet::centred, glyph::Condition, text, text::Strip, units};
+use crate::{
+    app::{App, Pane, Target, VmPage},
+    model::DomainFrame,
+};
+
+/// The page's own memory: where it is scrolled to, and for whom.
+#[derive(Debug, Default)]
+pub struct Page {
+    offset: u16,
+    whose: Option<Uuid>,
+}
+
+/// What the sections are drawn from.
+pub struct Subject<'a> {
+    /// The app.
+    pub app: &'a App,
+    /// The VM.
+    pub domain: &'a DomainFrame,
+    /// The page: pane and cursor.
+    pub page: &'a VmPage,
+    /// Palette and glyphs.
+    pub look: &'a Look,
+}
+
+impl Subject<'_> {
+    /// The selected line of `pane`, if the keys act on it.
+    fn selected(&self, pane: Pane) -> Option<usize> {
+        (self.page.pane() == pane).then(|| self.page.cursor())
+    }
+}
+
+/// A section of the page: a pane, where its title is, and how many columns
+/// of lines it has.
+struct Section {
+    pane: Pane,
+    top: u16,
+    /// Headings between the title and the first line.
+    head: u16,
+    per_line: usize,
+}
+
+impl Page {
+    /// Draws the page into `area`.
+    pub fn render(
+        &mut self,
+        app: &App,
+        look: &Look,
+        area: Rect,
+        buf: &mut Buffer,
+        targets: &mut Vec<(Rect, Target)>,
+    ) {
+        let Some(page) = app.vm_page() else { return };
+        if area.is_empty() {
+            return;
+        }
+        if self.whose != Some(page.uuid) {
+            *self = Self { offset: 0, whose: Some(page.uuid) };
+        }
+        let Some(domain) = app.vm_domain() else {
+            let gone = format!("{} is no longer on this host. Esc goes back.", page.name);
+            return centred(&gone, look.palette.dim, area, buf);
+        };
+        let subject = Subject { app, domain, page, look };
+        identity(&subject, Rect { height: 1, ..area }, buf);
+        let explain = u16::from(area.height >= 6);
+        let view = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + explain), ..area };
+        let (whole, sections) = draw_whole(&subject, area.width);
+        self.follow(&subject, &sections, whole.area.height, view.height);
+        copy(&whole, self.offset, view, buf);
+        for section in &sections {
+            section.targets(&subject, self.offset, view, targets);
+        }
+        if explain > 0 {
+            let line = Rect { y: area.bottom() - 1, height: 1, ..area };
+            explain::render(&subject, line, buf);
+        }
+    }
+
+    /// Scrolls so that the selected line is in view; with its section's title
+    /// when it is the first one, and the page's top when it is the first pane.
+    fn follow(&mut self, subject: &Subject<'_>, sections: &[Section], height: u16, view: u16) {
+        let last = height.saturating_sub(view);
+        let Some(section) = sections.iter().find(|s| s.pane == subject.page.pane()) else {
+            self.offset = self.offset.min(last);
+            return;
+        };
+        let bottom = section.line_of(subject.page.cursor());
+        let top = match (subject.page.cursor() < section.per_line, section.pane) {
+            (true, Pane::Angles) => 0,
+            (true, _) => section.top,
+            (false, _) => bottom,
+        };
+        let lowest = (bottom + 1).saturating_sub(view);
+        self.offset = self.offset.min(top).max(lowest).min(last);
+    }
+}
+
+impl Section {
+    fn line_of(&self, cursor: usize) -> u16 {
+        let line = u16::try_from(cursor / self.per_line.max(1)).unwrap_or(u16::MAX);
+        self.top.saturating_add(1 + self.head).saturating_add(line)
+    }
+
+    fn targets(&self, subject: &Subject<'_>, offset: u16, view: Rect, targets: &mut Vec<(Rect, Target)>) {
+        let lines = self.pane.lines(subject.domain);
+        let column = view.width / u16::try_from(self.per_line.max(1)).unwrap_or(1);
+        for line in 0..lines {
+            let Some(y) = self.line_of(line).checked_sub(offset).filter(|&y| y < view.height) else {
+                continue;
+            };
+            let nth = u16::try_from(line % self.per_line.max(1)).unwrap_or(0);
+            let x = view.x.saturating_add(nth.saturating_mul(column));
+            let area = Rect { x, y: view.y + y, width: column, height: 1 };
+            targets.push((area, Target::Line(self.pane, line)));
+        }
+    }
+}
+
+/// The whole page, however high, and where its sections are.
+fn draw_whole(subject: &Subject<'_>, width: u16) -> (Buffer, Vec<Section>) {
+    let domain = subject.domain;
+    let live = domain.is_live();
+    let lines = |pane: Pane| u16::try_from(pane.lines(domain)).unwrap_or(u16::MAX);
+    let panels = if live { panels::height(width) } else { 0 };
+    let per_line = vcpus::per_line(width);
+    let vcpu_lines = u16::try_from(domain.rates.vcpus.len().div_ceil(per_line)).unwrap_or(u16::MAX);
+    let mut y = panels;
+    let mut sections = Vec::new();
+    let mut section = |pane: Pane, head: u16, lines: u16, per_line: usize| {
+        sections.push(Section { pane, top: y, head, per_line });
+        // Title, heading, lines, a blank.
+        y = y.saturating_add(2 + head).saturating_add(lines);
+    };
+    section(Pane::Angles, 1, 6, 1);
+    section(Pane::Nics, 1, lines(Pane::Nics).max(1), 1);
+    section(Pane::Disks, 1, lines(Pane::Disks).max(1), 1);
+    if vcpu_lines > 0 {
+        section(Pane::Vcpus, 0, vcpu_lines, per_line);
+    }
+    let height = y.saturating_sub(1).max(1);
+    let mut whole = Buffer::empty(Rect::new(0, 0, width, height));
+    whole.set_style(whole.area, subject.look.palette.text);
+    if live {
+        panels::render(subject, Rect { height: panels, ..whole.area }, &mut whole);
+    }
+    for section in &sections {
+        let area = Rect { y: section.top, height: height.saturating_sub(section.top), ..whole.area };
+        match section.pane {
+            Pane::Angles => angles::render(subject, area, &mut whole),
+            Pane::Nics => devices::nics(subject, area, &mut whole),
+            Pane::Disks => devices::disks(subject, area, &mut whole),
+            Pane::Vcpus => vcpus::render(subject, area, &mut whole),
+        }
+    }
+    (whole, sections)
+}
+
+fn copy(whole: &Buffer, offset: u16, view: Rect, buf: &mut Buffer) {
+    for y in 0..view.height.min(whole.area.height.saturating_sub(offset)) {
+        for x in 0..view.width.min(whole.area.width) {
+            buf[(view.x + x, view.y + y)] = whole[(x, offset + y)].clone();
+        }
+    }
+}
+
+/// Who this is: always in view.
+fn identity(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let (domain, identity) = (subject.domain, subject.domain.identity());
+    let condition = Condition::of(domain);
+    let word = match condition {
+        Condition::Hung => format!("{} {}, hung", condition.sign(), domain.state().word()),
+        _ => format!("{} {}", condition.sign(), condition.word()),
+    };
+    let mut strip = Strip::new(2);
+    strip.left(0, vec![("‹ ".into(), palette.faint), (identity.name.to_string(), palette.strong)]);
+    strip.left(0, vec![(word, condition.style(palette))]);
+    if let Ok(count) = domain.reading.vcpu_count {
+        strip.left(2, vec![(format!("{count} vCPU"), palette.dim)]);
+    }
+    if let Ok(memory) = domain.reading.memory {
+        strip.left(2, vec![(units::bytes(memory.maximum.bytes()), palette.dim)]);
+    }
+    if let Some(id) = identity.id {
+        strip.left(4, vec![(format!("id {id}"), palette.dim)]);
+    }
+    strip.left(3, vec![(identity.uuid.to_string(), palette.dim)]);
+    for (rank, fact) in [(6, &domain.devices.os), (7, &domain.devices.machine)] {
+        if let Some(fact) = fact {
+            let fact = crate::model::name::storable(fact);
+            strip.left(rank, vec![(text::fit(&fact, 32).into_owned(), palette.faint)]);
+        }
+    }
+    strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+}
+
+/// A title with a thin line to the right end, and a value at it.
+pub(super) fn rule(
+    title: &str,
+    value: &[(String, ratatui::style::Style)],
+    focused: bool,
+    look: &Look,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let palette = &look.palette;
+    let line = "─".repeat(usize::from(area.width));
+    text::put(buf, area.x, area.y, area.width, &line, palette.faint);
+    let style = if focused { palette.accent } else { palette.strong };
+    let marker = if focused { "▶" } else { " " };
+    let x = text::put(buf, area.x, area.y, area.width, &format!("{marker}{title} "), style);
+    let width: u16 = value.iter().map(|(text, _)| text::width(text)).sum();
+    if width == 0 || x + width + 2 > area.right() {
+        return;
+    }
+    let mut x = area.right() - width - 2;
+    x = text::put(buf, x, area.y, 1, " ", palette.text);
+    for (part, style) in value {
+        x = text::put(buf, x, area.y, area.width, part, *style);
+    }
+    text::put(buf, x, area.y, 1, " ", palette.text);
+}

@@ -1,0 +1,296 @@
+//! The four panels at the top: CPU, memory, disk, network.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
+
+use super::{Subject, rule};
+use crate::{
+    model::{Degrees, Kib, Measured, reading::MemorySource},
+    ui::{gauge::Gauge, glyph, text, theme::Severity, units},
+};
+
+/// Title and four lines.
+const PANEL: u16 = 5;
+
+/// How many panels stand side by side.
+fn across(width: u16) -> u16 {
+    match width {
+        0..64 => 1,
+        64..136 => 2,
+        _ => 4,
+    }
+}
+
+/// Lines all panels take in `width` columns, with a blank after them.
+pub fn height(width: u16) -> u16 {
+    4u16.div_ceil(across(width)) * PANEL + 1
+}
+
+/// Draws the panels.
+pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let across = across(area.width);
+    let gap = 3;
+    let width = (area.width.saturating_sub(gap * (across - 1))) / across;
+    let place = |n: u16| Rect {
+        x: area.x + n % across * (width + gap),
+        y: area.y + n / across * PANEL,
+        width,
+        height: PANEL,
+    };
+    cpu(subject, place(0), buf);
+    memory(subject, place(1), buf);
+    disk(subject, place(2), buf);
+    net(subject, place(3), buf);
+}
+
+fn thresholds(subject: &Subject<'_>) -> (f64, f64) {
+    (subject.app.screen().warn_percent, subject.app.screen().critical_percent)
+}
+
+fn cpu(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let rates = &subject.domain.rates;
+    let value = match rates.cpu_percent {
+        Ok(percent) => percent_value(subject, percent, Severity::of(percent, thresholds(subject))),
+        Err(_) => vec![("–".to_owned(), palette.faint)],
+    };
+    rule("CPU", &value, false, subject.look, Rect { height: 1, ..area }, buf);
+    let mut lines = Lines::new(subject, area);
+    match rates.cpu_percent {
+        Ok(percent) => {
+            let severity = Severity::of(percent, thresholds(subject));
+            lines.gauge(percent / 100.0, palette.fill(severity), buf);
+        }
+        Err(missing) => lines.reason(&missing.to_string(), buf),
+    }
+    lines.facts(
+        &[
+            ("process ", rates.cpu_cores.map(|cores| format!("{cores:.2} cores"))),
+            ("steal ", rates.steal_percent.map(|steal| format!("{steal:.1}%"))),
+        ],
+        buf,
+    );
+    // One column per vCPU, in groups of four; the list below has them all.
+    let mut x = area.x + 1;
+    let mut y = lines.y;
+    for (n, vcpu) in rates.vcpus.iter().enumerate() {
+        if n > 0 && n % 4 == 0 {
+            x += 1;
+        }
+        if x >= area.right() {
+            (x, y) = (area.x + 1, y + 1);
+        }
+        if y >= area.bottom() {
+            break;
+        }
+        let (symbol, style) = match vcpu.percent {
+            Ok(percent) => (
+                eighth(percent, subject.look.ascii),
+                palette.fill(Severity::of(percent, thresholds(subject))),
+            ),
+            Err(_) => ("–", palette.faint),
+        };
+        text::put(buf, x, y, 1, symbol, style);
+        x += 1;
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0…7")]
+fn eighth(percent: f64, ascii: bool) -> &'static str {
+    const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+    const ASCII: [&str; 8] = [".", ":", "-", "=", "+", "*", "*", "#"];
+    let level = ((percent / 100.0).clamp(0.0, 1.0) * 7.99) as usize;
+    if ascii { ASCII[level] } else { BARS[level] }
+}
+
+fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let (reading, rates) = (&subject.domain.reading, &subject.domain.rates);
+    let used = reading.memory_used();
+    let reported = matches!(used, Ok((_, MemorySource::Guest)));
+    let severity = |percent: f64| match reported {
+        true => Severity::of(percent, thresholds(subject)),
+        false => Severity::Calm,
+    };
+    let value = match rates.memory_percent {
+        Ok(percent) => percent_value(subject, percent, severity(percent)),
+        Err(_) => vec![("–".to_owned(), palette.faint)],
+    };
+    rule("memory", &value, false, subject.look, Rect { height: 1, ..area }, buf);
+    let mut lines = Lines::new(subject, area);
+    match rates.memory_percent {
+        Ok(percent) => {
+            let fill = if reported { palette.fill(severity(percent)) } else { palette.faint };
+            lines.gauge(percent / 100.0, fill, buf);
+        }
+        Err(missing) => lines.reason(&missing.to_string(), buf),
+    }
+    let size = |kib: Kib| units::bytes(kib.bytes());
+    lines.facts(
+        &[
+            ("used ", used.map(|(kib, _)| size(kib))),
+            ("of ", reading.memory.map(|m| size(m.maximum))),
+            ("balloon ", reading.memory.map(|m| size(m.current))),
+        ],
+        buf,
+    );
+    match &reading.guest_memory {
+        Ok(guest) => {
+            let known = |kib: Option<Kib>| {
+                kib.map(size).ok_or(crate::model::Missing::new(crate::model::Why::NotOffered))
+            };
+            lines.facts(
+                &[
+                    ("host RSS ", reading.rss.map(size)),
+                    ("cache ", known(guest.disk_caches)),
+                    ("unused ", known(guest.unused)),
+                ],
+                buf,
+            );
+            lines.facts(&[("swap in ", known(guest.swap_in)), ("out ", known(guest.swap_out))], buf);
+        }
+        Err(missing) => {
+            lines.facts(&[("host RSS ", reading.rss.map(size))], buf);
+            lines.reason(&format!("guest report: {missing}"), buf);
+        }
+    }
+}
+
+fn disk(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let rates = &subject.domain.rates;
+    let total = sum(rates.disk.read_bytes_per_s, rates.disk.write_bytes_per_s);
+    rule("disk", &total_value(subject, total), false, subject.look, Rect { height: 1, ..area }, buf);
+    let mut lines = Lines::new(subject, area);
+    if let (Err(missing), Err(_)) = (rates.disk.read_bytes_per_s, rates.disk.write_bytes_per_s) {
+        return lines.reason(&missing.to_string(), buf);
+    }
+    lines.direction("read", rates.disk.read_bytes_per_s, rates.angles.disk_read, palette.inward, buf);
+    lines.direction("write", rates.disk.write_bytes_per_s, rates.angles.disk_write, palette.outward, buf);
+    let count = |rate: Measured<f64>| rate.map(|rate| units::count5(rate).trim().to_owned());
+    lines.facts(
+        &[
+            ("reads/s ", count(rates.disk.reads_per_s)),
+            ("writes/s ", count(rates.disk.writes_per_s)),
+            ("flushes/s ", count(rates.disk.flushes_per_s)),
+        ],
+        buf,
+    );
+    let latency = |ms: Measured<f64>| ms.map(|ms| format!("{ms:.1} ms"));
+    lines.facts(
+        &[("per read ", latency(rates.disk.ms_per_read)), ("per write ", latency(rates.disk.ms_per_write))],
+        buf,
+    );
+}
+
+fn net(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+    let palette = &subject.look.palette;
+    let rates = &subject.domain.rates;
+    let total = sum(rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s);
+    rule("network", &total_value(subject, total), false, subject.look, Rect { height: 1, ..area }, buf);
+    let mut lines = Lines::new(subject, area);
+    if let (Err(missing), Err(_)) = (rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s) {
+        return lines.reason(&missing.to_string(), buf);
+    }
+    lines.direction("rx", rates.net.rx_bytes_per_s, rates.angles.net_rx, palette.inward, buf);
+    lines.direction("tx", rates.net.tx_bytes_per_s, rates.angles.net_tx, palette.outward, buf);
+    let count = |rate: Measured<f64>| rate.map(|rate| units::count5(rate).trim().to_owned());
+    lines.facts(
+        &[("packets/s rx ", count(rates.net.rx_packets_per_s)), ("tx ", count(rates.net.tx_packets_per_s))],
+        buf,
+    );
+    lines.facts(
+        &[("errors/s ", count(rates.net.errors_per_s)), ("drops/s ", count(rates.net.drops_per_s))],
+        buf,
+    );
+}
+
+fn sum(a: Measured<f64>, b: Measured<f64>) -> Measured<f64> {
+    Ok(a? + b?)
+}
+
+fn total_value(subject: &Subject<'_>, total: Measured<f64>) -> Vec<(String, Style)> {
+    let palette = &subject.look.palette;
+    match total {
+        Ok(total) => vec![(units::rate(total), palette.strong)],
+        Err(_) => vec![("–".to_owned(), palette.faint)],
+    }
+}
+
+fn percent_value(subject: &Subject<'_>, percent: f64, severity: Severity) -> Vec<(String, Style)> {
+    let palette = &subject.look.palette;
+    let mark = glyph::mark(severity).trim();
+    vec![(format!("{mark}{percent:.0}%"), palette.severity(severity, palette.strong))]
+}
+
+/// The lines of a panel, from under its title downwards.
+struct Lines<'a> {
+    subject: &'a Subject<'a>,
+    area: Rect,
+    y: u16,
+}
+
+impl<'a> Lines<'a> {
+    fn new(subject: &'a Subject<'a>, area: Rect) -> Self {
+        Self { subject, area, y: area.y + 1 }
+    }
+
+    fn gauge(&mut self, fraction: f64, fill: Style, buf: &mut Buffer) {
+        let width = self.area.width.saturating_sub(2);
+        let area = Rect { x: self.area.x + 1, y: self.y, width, height: 1 };
+        Gauge { fraction, fill, look: self.subject.look }.render(area, buf);
+        self.y += 1;
+    }
+
+    fn reason(&mut self, reason: &str, buf: &mut Buffer) {
+        let style = self.subject.look.palette.dim;
+        let room = self.area.width.saturating_sub(1);
+        text::put(buf, self.area.x + 1, self.y, room, &format!("– {reason}"), style);
+        self.y += 1;
+    }
+
+    /// Labelled values on one line; what does not fit is left out.
+    fn facts(&mut self, facts: &[(&str, Measured<String>)], buf: &mut Buffer) {
+        let palette = &self.subject.look.palette;
+        let mut strip = text::Strip::new(2);
+        for (rank, (label, value)) in (1..).zip(facts) {
+            let value = match value {
+                Ok(value) => (value.clone(), palette.text),
+                Err(_) => ("–".to_owned(), palette.faint),
+            };
+            strip.left(rank, vec![((*label).to_owned(), palette.dim), value]);
+        }
+        strip.render(buf, self.area.x + 1, self.y, self.area.width.saturating_sub(1));
+        self.y += 1;
+    }
+
+    /// One direction of traffic: name, gauge of its angle, rate, degrees.
+    fn direction(
+        &mut self,
+        name: &str,
+        rate: Measured<f64>,
+        angle: Measured<Degrees>,
+        ink: Style,
+        buf: &mut Buffer,
+    ) {
+        let palette = &self.subject.look.palette;
+        let (x, y) = (self.area.x + 1, self.y);
+        text::put(buf, x, y, 6, name, ink);
+        let numbers = 11 + 8;
+        let width = self.area.width.saturating_sub(6 + numbers + 2);
+        let fraction = angle.map_or(0.0, |degrees| degrees.0 / 90.0);
+        let area = Rect { x: x + 6, y, width, height: 1 };
+        Gauge { fraction, fill: ink, look: self.subject.look }.render(area, buf);
+        let after = x + 6 + width;
+        match rate {
+            Ok(rate) => text::put_right(buf, after, y, 12, &units::rate(rate), palette.text),
+            Err(_) => text::put_right(buf, after, y, 12, "–", palette.faint),
+        }
+        match angle {
+            Ok(degrees) => {
+                text::put_right(buf, after + 12, y, 7, &units::degrees5(degrees), palette.dim);
+            }
+            Err(_) => text::put_right(buf, after + 12, y, 7, "–", palette.faint),
+        }
+        self.y += 1;
+    }
+}
