@@ -77,7 +77,7 @@ impl Server {
         body
     }
 
-    /// Runs an InfluxQL statement (InfluxDB only) and returns its JSON.
+    /// Runs a statement of InfluxDB's query language (InfluxDB only) and returns its JSON.
     pub fn influxql(&self, database: &str, statement: &str) -> String {
         self.ask(
             "POST",
