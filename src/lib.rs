@@ -10,5 +10,6 @@ pub mod journal;
 pub mod libvirt;
 pub mod model;
 pub mod once;
+pub mod telemetry;
 pub mod terminal;
 pub mod ui;

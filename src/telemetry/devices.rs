@@ -1,0 +1,177 @@
+//! NICs, disks and vCPUs of one VM in JSON.
+
+use std::sync::Arc;
+
+use super::value::{Fields, Json, offered};
+use crate::model::{
+    DomainFrame, Measured, Missing, Why,
+    rates::{DiskRates, NetRates},
+    reading::{DiskCounters, DiskReading, NicCounters, NicReading},
+};
+
+/// All NICs and then all disks, as read; where the group did not answer, as
+/// the XML names them.
+pub(super) fn devices(domain: &DomainFrame) -> Json {
+    Json::List(nics(domain).into_iter().chain(disks(domain)).collect())
+}
+
+fn nics(domain: &DomainFrame) -> Vec<Json> {
+    let (reading, known) = (&domain.reading, &domain.devices.nics);
+    let read: Vec<NicReading> = match &reading.nics {
+        Ok(nics) => nics.clone(),
+        Err(missing) => known
+            .iter()
+            .map(|nic| NicReading {
+                name: Arc::clone(&nic.name),
+                counters: Err(nic.uncounted.map_or(*missing, Missing::new)),
+            })
+            .collect(),
+    };
+    let unread = known.iter().filter(|nic| read.iter().all(|r| r.name != nic.name)).map(|nic| NicReading {
+        name: Arc::clone(&nic.name),
+        counters: Err(Missing::new(nic.uncounted.unwrap_or(Why::CallFailed))),
+    });
+    let all: Vec<NicReading> = read.iter().cloned().chain(unread).collect();
+    all.iter()
+        .map(|nic| {
+            let description = known.iter().find(|k| k.name == nic.name);
+            let mut fields = Fields::default();
+            fields.put("devtype", "nic");
+            fields.put("device", &*nic.name);
+            fields.put("model", description.and_then(|d| d.model.as_deref()));
+            fields.put("mac", description.and_then(|d| d.mac.as_deref()));
+            fields.put("source", description.and_then(|d| d.source.as_deref()));
+            let rates = rates_of(&domain.rates.nics, &nic.name, nic.counters.err(), NetRates::missing);
+            fields.nest("counters", nic_counters(&nic.counters));
+            fields.nest("rates", nic_rates(&rates));
+            fields.finish(&domain.identity().uuid)
+        })
+        .collect()
+}
+
+fn disks(domain: &DomainFrame) -> Vec<Json> {
+    let (reading, known) = (&domain.reading, &domain.devices.disks);
+    let unread = |name: &Arc<str>, missing| DiskReading {
+        name: Arc::clone(name),
+        counters: Err(missing),
+        size: crate::model::reading::DiskSize::default(),
+    };
+    let mut all: Vec<DiskReading> = match &reading.disks {
+        Ok(disks) => disks.clone(),
+        Err(missing) => known.iter().map(|disk| unread(&disk.name, *missing)).collect(),
+    };
+    for disk in known {
+        if all.iter().all(|read| read.name != disk.name) {
+            let why = if disk.source.is_none() { Why::EmptyDrive } else { Why::CallFailed };
+            all.push(unread(&disk.name, Missing::new(why)));
+        }
+    }
+    all.iter()
+        .map(|disk| {
+            let description = known.iter().find(|k| k.name == disk.name);
+            let mut fields = Fields::default();
+            fields.put("devtype", "disk");
+            fields.put("device", &*disk.name);
+            fields.put("kind", description.map(|d| &*d.kind));
+            fields.put("bus", description.and_then(|d| d.bus.as_deref()));
+            fields.put("source", description.and_then(|d| d.source.as_deref()));
+            fields.put("capacity_bytes", disk.size.capacity);
+            fields.put("allocation_bytes", disk.size.allocation);
+            fields.put("physical_bytes", disk.size.physical);
+            let rates = rates_of(&domain.rates.disks, &disk.name, disk.counters.err(), DiskRates::missing);
+            fields.nest("counters", disk_counters(&disk.counters));
+            fields.nest("rates", disk_rates(&rates));
+            fields.finish(&domain.identity().uuid)
+        })
+        .collect()
+}
+
+/// A device's rates; where the frame has none, the reason of its counters.
+fn rates_of<R: Copy>(
+    rates: &[(Arc<str>, R)],
+    name: &Arc<str>,
+    missing: Option<Missing>,
+    none: fn(Missing) -> R,
+) -> R {
+    rates
+        .iter()
+        .find(|(known, _)| known == name)
+        .map_or_else(|| none(missing.unwrap_or(Missing::new(Why::FirstReading))), |(_, rates)| *rates)
+}
+
+/// The fields of `vm_devices` for a NIC.
+fn nic_counters(counters: &Measured<NicCounters>) -> Fields {
+    let mut fields = Fields::default();
+    let mut put = |name, pick: fn(&NicCounters) -> Option<u64>| {
+        fields.measure(name, counters.and_then(|c| offered(pick(&c))));
+    };
+    put("rxbytes", |c| c.rx_bytes);
+    put("rxpackets", |c| c.rx_packets);
+    put("rxerrors", |c| c.rx_errors);
+    put("rxdrops", |c| c.rx_drops);
+    put("txbytes", |c| c.tx_bytes);
+    put("txpackets", |c| c.tx_packets);
+    put("txerrors", |c| c.tx_errors);
+    put("txdrops", |c| c.tx_drops);
+    fields
+}
+
+/// The fields of `vm_devices` for a disk, and the times and flushes beyond.
+fn disk_counters(counters: &Measured<DiskCounters>) -> Fields {
+    let mut fields = Fields::default();
+    let mut put = |name, pick: fn(&DiskCounters) -> Option<u64>| {
+        fields.measure(name, counters.and_then(|c| offered(pick(&c))));
+    };
+    put("rd_req", |c| c.rd_reqs);
+    put("rd_bytes", |c| c.rd_bytes);
+    put("wr_reqs", |c| c.wr_reqs);
+    put("wr_bytes", |c| c.wr_bytes);
+    put("errors", |c| c.errors);
+    put("rd_times", |c| c.rd_times.map(|t| t.0));
+    put("wr_times", |c| c.wr_times.map(|t| t.0));
+    put("fl_reqs", |c| c.fl_reqs);
+    put("fl_times", |c| c.fl_times.map(|t| t.0));
+    fields
+}
+
+fn nic_rates(rates: &NetRates) -> Fields {
+    let mut fields = Fields::default();
+    fields.measure("rx_bytes_per_sec", rates.rx_bytes_per_s);
+    fields.measure("tx_bytes_per_sec", rates.tx_bytes_per_s);
+    fields.measure("rx_packets_per_sec", rates.rx_packets_per_s);
+    fields.measure("tx_packets_per_sec", rates.tx_packets_per_s);
+    fields.measure("errors_per_sec", rates.errors_per_s);
+    fields.measure("drops_per_sec", rates.drops_per_s);
+    fields
+}
+
+fn disk_rates(rates: &DiskRates) -> Fields {
+    let mut fields = Fields::default();
+    fields.measure("read_bytes_per_sec", rates.read_bytes_per_s);
+    fields.measure("write_bytes_per_sec", rates.write_bytes_per_s);
+    fields.measure("reads_per_sec", rates.reads_per_s);
+    fields.measure("writes_per_sec", rates.writes_per_s);
+    fields.measure("flushes_per_sec", rates.flushes_per_s);
+    fields.measure("ms_per_read", rates.ms_per_read);
+    fields.measure("ms_per_write", rates.ms_per_write);
+    fields
+}
+
+/// Each vCPU with its times (ns, cumulative) and its rates.
+pub(super) fn vcpus(domain: &DomainFrame) -> Json {
+    let Ok(vcpus) = &domain.reading.vcpus else { return Json::List(Vec::new()) };
+    let first = Missing::new(Why::FirstReading);
+    let of = |vcpu: &crate::model::reading::VcpuCounters| {
+        let rates = domain.rates.vcpus.iter().find(|rates| rates.index == vcpu.index);
+        let mut fields = Fields::default();
+        fields.put("index", vcpu.index);
+        fields.measure("time", offered(vcpu.time));
+        fields.measure("wait", offered(vcpu.wait));
+        fields.measure("delay", offered(vcpu.delay));
+        fields.measure("halted", offered(vcpu.halted));
+        fields.measure("usage_percent", rates.map_or(Err(first), |r| r.percent));
+        fields.measure("steal_percent", rates.map_or(Err(first), |r| r.steal_percent));
+        fields.finish(&domain.identity().uuid)
+    };
+    Json::List(vcpus.iter().map(of).collect())
+}

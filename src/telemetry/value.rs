@@ -1,0 +1,178 @@
+//! JSON with its keys in the order they were put in, and the builder that
+//! keeps a reason for every null.
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::model::{Degrees, Kib, Measured, Missing, Nanos, Why};
+
+/// A JSON value. Objects keep the order of their keys.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true`, `false`
+    Flag(bool),
+    /// A whole number.
+    Whole(u64),
+    /// A finite number; anything else is written as null.
+    Real(f64),
+    /// A string.
+    Text(String),
+    /// An array.
+    List(Vec<Json>),
+    /// An object.
+    Object(Vec<(&'static str, Json)>),
+    /// An object whose keys are not known beforehand.
+    Map(Vec<(String, Json)>),
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
+            Self::Whole(n) => serializer.serialize_u64(*n),
+            Self::Real(x) if x.is_finite() => serializer.serialize_f64(*x),
+            Self::Null | Self::Real(_) => serializer.serialize_unit(),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(list) => serializer.collect_seq(list),
+            Self::Object(fields) => serializer.collect_map(fields.iter().map(|(k, v)| (k, v))),
+            Self::Map(fields) => serializer.collect_map(fields.iter().map(|(k, v)| (k, v))),
+        }
+    }
+}
+
+impl From<bool> for Json {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<u64> for Json {
+    fn from(n: u64) -> Self {
+        Self::Whole(n)
+    }
+}
+
+impl From<u32> for Json {
+    fn from(n: u32) -> Self {
+        Self::Whole(n.into())
+    }
+}
+
+impl From<f64> for Json {
+    fn from(x: f64) -> Self {
+        Self::Real(x)
+    }
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Json {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Kib> for Json {
+    /// In KiB.
+    fn from(memory: Kib) -> Self {
+        Self::Whole(memory.0)
+    }
+}
+
+impl From<Nanos> for Json {
+    /// In nanoseconds.
+    fn from(time: Nanos) -> Self {
+        Self::Whole(time.0)
+    }
+}
+
+impl From<Degrees> for Json {
+    fn from(angle: Degrees) -> Self {
+        Self::Real(angle.0)
+    }
+}
+
+impl<T: Into<Json>> From<Option<T>> for Json {
+    /// For what may be absent without being missing, such as a MAC address.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// An object in the making, with the reason of every null in it.
+#[derive(Default)]
+pub(super) struct Fields {
+    fields: Vec<(&'static str, Json)>,
+    reasons: Vec<Reason>,
+}
+
+struct Reason {
+    field: String,
+    why: String,
+    mend: Option<&'static str>,
+}
+
+impl Fields {
+    /// Adds a field that is always there.
+    pub(super) fn put(&mut self, name: &'static str, value: impl Into<Json>) {
+        self.fields.push((name, value.into()));
+    }
+
+    /// Adds a measured field: its value, or null and its reason.
+    pub(super) fn measure<T: Into<Json>>(&mut self, name: &'static str, value: Measured<T>) {
+        match value.map(Into::into) {
+            // No rate divides by zero; should one ever, it is no number here.
+            Ok(Json::Real(x)) if !x.is_finite() => {
+                self.fields.push((name, Json::Null));
+                self.reasons.push(Reason {
+                    field: name.into(),
+                    why: "not a finite number".into(),
+                    mend: None,
+                });
+            }
+            Ok(value) => self.fields.push((name, value)),
+            Err(missing) => {
+                self.fields.push((name, Json::Null));
+                self.reason(name, missing);
+            }
+        }
+    }
+
+    /// Adds an object; the reasons within it go to this one, as `name.field`.
+    pub(super) fn nest(&mut self, name: &'static str, inner: Self) {
+        self.fields.push((name, Json::Object(inner.fields)));
+        self.reasons
+            .extend(inner.reasons.into_iter().map(|r| Reason { field: format!("{name}.{}", r.field), ..r }));
+    }
+
+    /// Adds a reason under a name that is no field of its own.
+    pub(super) fn reason(&mut self, name: &str, missing: Missing) {
+        self.reasons.push(Reason { field: name.into(), why: missing.to_string(), mend: missing.why.mend() });
+    }
+
+    /// The object, closed by `missing` (why each null is null) and `mend`
+    /// (what to do about it, where anything can be done). `domain` takes the
+    /// place of `DOMAIN` in a mend; a uuid is safe to paste into a shell.
+    pub(super) fn finish(mut self, domain: &Uuid) -> Json {
+        let domain = domain.to_string();
+        let mends = self.reasons.iter().filter_map(|reason| {
+            Some((reason.field.clone(), reason.mend?.replace("DOMAIN", &domain).into()))
+        });
+        let mends = Json::Map(mends.collect());
+        let reasons = self.reasons.into_iter().map(|reason| (reason.field, reason.why.into()));
+        self.fields.push(("missing", Json::Map(reasons.collect())));
+        self.fields.push(("mend", mends));
+        Json::Object(self.fields)
+    }
+}
+
+/// A counter that this driver may simply not have.
+pub(super) fn offered<T>(counter: Option<T>) -> Measured<T> {
+    counter.ok_or(Missing::new(Why::NotOffered))
+}
