@@ -87,6 +87,9 @@ const RULE: &str = "kvmscope only reads, over the read-only socket. If it is clo
                     rule grant org.libvirt.unix.monitor to this user (never more: a read-write connection \
                     amounts to root)";
 
+const CREDENTIALS: &str = "kvmscope asks for no password: put the credentials into libvirt's auth.conf or the \
+                           client certificate in its place, or use qemu+ssh://HOST/system";
+
 impl Error {
     /// Whether it concerns the connection rather than one call or domain:
     /// then every other question would have failed as well.
@@ -127,7 +130,11 @@ impl Error {
         let detail = uri::scrubbed(error.message(), raw_uri);
         let way = uri::way(raw_uri);
         if is_refusal(error) {
-            let next = if way == Way::Local { RULE } else { next(raw_uri) };
+            let next = match way {
+                Way::Local => RULE,
+                Way::Network => CREDENTIALS,
+                Way::Ssh | Way::Builtin => next(raw_uri),
+            };
             return Self::NoPermission { uri, detail, next };
         }
         let judged_bad = error.code().is(ErrorNumber::NoConnect) || error.code().is(ErrorNumber::InvalidArg);

@@ -36,9 +36,8 @@ pub use uri::{is_demo, masked};
 pub struct Settings {
     /// Connection URI, opened read-only.
     pub uri: String,
-    /// How long connecting and single questions may take. The calls cannot be
-    /// cut short, so whoever asks keeps this deadline; the reader itself only
-    /// names it.
+    /// How long connecting and single questions may take. No call can be cut
+    /// short, so this is kept by whoever asks, not by the reader.
     pub timeout: Duration,
 }
 

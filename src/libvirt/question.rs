@@ -86,7 +86,7 @@ pub enum Question {
     Roster,
     /// Statistics of exactly these domains.
     List {
-        /// Whose, in the order of the answer.
+        /// Whose, in the order of the answer; each domain once.
         members: Vec<Member>,
         /// Which.
         groups: Groups,

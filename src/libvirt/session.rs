@@ -164,8 +164,8 @@ impl Session {
         }
         let free = Groups::NICS;
         let asked = if read.monitor_free { read.groups.and(free) } else { read.groups };
-        let domains = places.iter().filter_map(|&place| self.handles.get(&read.list[place].uuid));
-        let records = bulk::of_domains(domains.map(|handle| &handle.domain), asked);
+        let handles = places.iter().filter_map(|&place| self.handles.get(&read.list[place].uuid));
+        let records = bulk::of_domains(handles.map(|handle| &handle.domain), asked);
         let ended = self.clock.now();
         match records {
             Ok(records) => {
@@ -220,9 +220,7 @@ impl Session {
             places.iter().map(|&place| (read.list[place].uuid, place)).collect();
         let mut answered = vec![false; read.list.len()];
         for record in records.iter() {
-            let Some(&place) = record.uuid().and_then(|uuid| place_of.get(&uuid).copied()).as_ref() else {
-                continue;
-            };
+            let Some(&place) = record.uuid().and_then(|uuid| place_of.get(&uuid)) else { continue };
             answered[place] = true;
             let raw = &mut read.list[place];
             raw.id = record.id();
@@ -243,7 +241,7 @@ impl Session {
             }
         }
         // libvirt skips a domain that has vanished since it was looked up.
-        for &place in places.iter().filter(|&&place| !answered[place]) {
+        for &place in place_of.values().filter(|&&place| !answered[place]) {
             let raw = &mut read.list[place];
             raw.gone = true;
             self.handles.remove(&raw.uuid);
