@@ -139,11 +139,14 @@ fn disks(found: &[RawDisk], devices: Option<&DomainDevices>) -> Vec<DiskReading>
     let known: &[_] = devices.map_or(&[], |d| &d.disks);
     let reading = |name: Arc<str>, raw: Option<&RawDisk>, empty: bool| DiskReading {
         name,
-        counters: raw.and_then(|raw| raw.counters).ok_or(Missing::new(if empty {
-            Why::EmptyDrive
-        } else {
-            Why::CallFailed
-        })),
+        counters: match raw {
+            // QEMU counts zeros for a drive without a medium; with one it
+            // knows a size.
+            _ if empty && raw.is_none_or(|raw| raw.size.capacity.is_none()) => {
+                Err(Missing::new(Why::EmptyDrive))
+            }
+            raw => raw.and_then(|raw| raw.counters).ok_or(Missing::new(Why::CallFailed)),
+        },
         size: raw.map(|raw| raw.size).unwrap_or_default(),
     };
     let listed = known.iter().map(|device| {
@@ -167,11 +170,24 @@ pub(super) fn devices_changed(reading: &DomainReading, devices: &DomainDevices) 
     let disks = reading.disks.as_ref().is_ok_and(|disks| {
         disks.len() != devices.disks.len()
             || disks.iter().any(|disk| disk.counters == Err(failed))
-            || devices.disks.iter().any(|device| {
-                device.source.is_none() && disks.iter().any(|d| d.name == device.name && d.counters.is_ok())
-            })
+            || medium_changed(disks, devices)
     });
     nics || disks
+}
+
+/// Whether a medium was inserted or ejected: only a drive with one has a
+/// size. Drivers that tell no sizes at all are not judged.
+fn medium_changed(disks: &[DiskReading], devices: &DomainDevices) -> bool {
+    let sized = |disk: &DiskReading| disk.size.capacity.is_some();
+    disks.iter().any(sized)
+        && devices.disks.iter().any(|device| {
+            let removable = matches!(&*device.kind, "cdrom" | "floppy");
+            let found = disks.iter().find(|disk| disk.name == device.name);
+            found.is_some_and(|disk| match device.source {
+                None => sized(disk),
+                Some(_) => removable && !sized(disk),
+            })
+        })
 }
 
 #[cfg(test)]
@@ -207,6 +223,7 @@ mod tests {
     fn raw() -> RawDomain {
         let counters = Some(DiskCounters { rd_bytes: Some(1), ..DiskCounters::default() });
         let disk = |name: &str, counters| RawDisk { name: name.into(), counters, size: DiskSize::default() };
+        let zeros = Some(DiskCounters { rd_bytes: Some(0), ..DiskCounters::default() });
         RawDomain {
             id: Some(3),
             state: DomainState::Running,
@@ -217,7 +234,7 @@ mod tests {
                 ("vnet1".into(), NicCounters::default()),
                 ("vnet0".into(), NicCounters::default()),
             ]),
-            disks: Some(vec![disk("vda", counters), disk("sda", None)]),
+            disks: Some(vec![disk("vda", counters), disk("sda", zeros)]),
             ..RawDomain::empty(Uuid::from_u128(1))
         }
     }
@@ -276,7 +293,7 @@ mod tests {
         assert!(devices_changed(&reading, &known));
 
         let mut loaded = raw();
-        loaded.disks.as_mut().unwrap()[1].counters = Some(DiskCounters::default());
+        loaded.disks.as_mut().unwrap()[1].size.capacity = Some(1 << 20);
         let reading = assemble(loaded, identity(), at(), Some(&known), None);
         assert!(devices_changed(&reading, &known));
     }
