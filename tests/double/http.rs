@@ -1,0 +1,177 @@
+//! HTTP/1.1 as far as a client of a database speaks it, and its misbehaviour.
+
+use std::{collections::BTreeMap, fmt::Write, io, sync::Arc};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Fault, Shared};
+
+/// One request as it came; the body is decompressed where that works.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// Decoded parameters of the query.
+    pub query: BTreeMap<String, String>,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+}
+
+impl Response {
+    pub fn new(status: u16, body: impl Into<String>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    pub fn is_write(&self) -> bool {
+        matches!(self.path.as_str(), "/api/v3/write_lp" | "/api/v2/write" | "/write")
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Accepts connections for ever.
+pub async fn serve(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            // A connection that breaks is the client's affair.
+            let _ = match acceptor {
+                None => converse(stream, shared, TcpStream::set_zero_linger).await,
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => converse(stream, shared, |s| s.get_ref().0.set_zero_linger()).await,
+                    Err(error) => Err(error),
+                },
+            };
+        });
+    }
+}
+
+/// Answers the requests of one connection one after the other. `sever` makes
+/// closing it a reset.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    shared: Arc<Shared>,
+    sever: impl Fn(&S) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    loop {
+        let request = match read(&mut stream, &mut buffer).await {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                stream.write_all(&spelled(&Response::new(400, "bad request"), "GET")).await?;
+                return Err(error);
+            }
+        };
+        let fault = {
+            let mut state = shared.state.lock().unwrap();
+            let mut seen = request.clone();
+            if let Ok(body) = super::engine::plain_body(&request) {
+                seen.body = body;
+            }
+            state.requests.push(seen);
+            if request.is_write() {
+                state.faults.pop_front().or_else(|| state.standing.clone())
+            } else {
+                None
+            }
+        };
+        shared.changed.notify_all();
+        let response = match fault {
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Reset) => return sever(&stream),
+            Some(Fault::Answer(response)) => response,
+            fault => {
+                let response = shared.state.lock().unwrap().engine.answer(&request);
+                shared.changed.notify_all();
+                if fault.is_some() {
+                    return sever(&stream);
+                }
+                response
+            }
+        };
+        stream.write_all(&spelled(&response, &request.method)).await?;
+        stream.flush().await?;
+    }
+}
+
+async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    let head_end = loop {
+        if let Some(end) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            break end;
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+        // Whoever speaks TLS to a plain port is told so in plain words.
+        if !buffer[0].is_ascii_uppercase() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
+    buffer.drain(..head_end + 4);
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    let headers: BTreeMap<_, _> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    while buffer.len() < length {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let url = url::Url::parse(&format!("http://double{target}")).map_err(io::Error::other)?;
+    Ok(Some(Request {
+        method: method.to_owned(),
+        path: url.path().to_owned(),
+        query: url.query_pairs().into_owned().collect(),
+        headers,
+        body: buffer.drain(..length).collect(),
+    }))
+}
+
+fn spelled(response: &Response, method: &str) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {} -\r\n", response.status);
+    for (name, value) in &response.headers {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    // 204 has no body, and no length either.
+    if response.status != 204 {
+        let _ = write!(head, "content-length: {}\r\n", response.body.len());
+    }
+    head.push_str("\r\n");
+    let mut bytes = head.into_bytes();
+    if method != "HEAD" {
+        bytes.extend_from_slice(response.body.as_bytes());
+    }
+    bytes
+}
