@@ -89,6 +89,10 @@ impl Client {
                 let answer = reply.into_answer();
                 return vec![refused(CREDENTIALS, dialect.name(), &answer)];
             }
+            _ if is_unknown_path(&reply) && self.credentials.any() => {
+                passed(CREDENTIALS, "sent; the server does not say whether it accepts them".into())
+            }
+            _ if is_unknown_path(&reply) => passed(CREDENTIALS, self.credentials_detail()),
             400 | 500.. => return vec![refused(DATABASE, dialect.name(), &reply.into_answer())],
             403 => passed(CREDENTIALS, "known to the server, but not allowed to ask questions".into()),
             _ => passed(CREDENTIALS, self.credentials_detail()),
@@ -129,11 +133,18 @@ fn database(dialect: Dialect, db: &str, reply: Reply) -> Check {
         (Dialect::V2, 200..=299) => no_bucket(db),
         (Dialect::V2, 404) if reply.body.contains("bucket") => no_bucket(db),
         // Servers that only take writes, and credentials that only may write.
-        (_, 403..=405) => {
+        (_, status) if matches!(status, 403..=405) || is_unknown_path(&reply) => {
             passed(DATABASE, format!("the server does not say whether {db} is there; the first write will"))
         }
         _ => refused(DATABASE, dialect.name(), &reply.into_answer()),
     }
+}
+
+/// Whether the server has no such question; VictoriaMetrics says it with 400.
+fn is_unknown_path(reply: &Reply) -> bool {
+    let about_data = ["database", "bucket"].iter().any(|word| reply.body.contains(word));
+    matches!(reply.status, 404 | 405) && !about_data
+        || reply.status == 400 && reply.body.contains("unsupported path requested")
 }
 
 fn no_bucket(db: &str) -> Check {
