@@ -35,12 +35,16 @@ pub(super) fn page(command: Command) -> Result<Vec<u8>> {
         }
         roff.control("TP", []).text(words);
         let about = sub.get_long_about().or_else(|| sub.get_about());
-        roff.text([roman(about.map(ToString::to_string).unwrap_or_default().replace("\n\n", " "))]);
+        roff.text([roman(about.map(ToString::to_string).unwrap_or_default().replace("\n\n", ". "))]);
     }
     roff.control("SH", ["ENVIRONMENT"]);
     for (key, variable) in KEYS.iter().filter_map(|key| Some((key, key.env?))) {
         roff.control("TP", []).text([bold(variable)]);
-        roff.text([roman(format!("{} Key of the file: ", key.doc)), bold(key.name), roman(".")]);
+        if key.in_file() {
+            roff.text([roman(format!("{} Key of the file: ", key.doc)), bold(key.name), roman(".")]);
+        } else {
+            roff.text([roman(key.doc)]);
+        }
     }
     roff.control("TP", []).text([bold("NO_COLOR")]);
     roff.text([roman("No colour on the screen, unless a theme is named.")]);
@@ -80,6 +84,6 @@ const FILES: [(&str, &str); 3] = [
 const EXITS: [(&str, &str); 4] = [
     ("0", "All is well; of once: every VM answered."),
     ("1", "It failed, and said why; of check: a prerequisite is missing."),
-    ("2", "The command line or the configuration is wrong."),
+    ("2", "The command line is wrong."),
     ("3", "Of once: libvirt answered, and some VM did not."),
 ];

@@ -126,7 +126,7 @@ fn completions_and_manual_know_every_command_key_and_variable() {
         );
     }
     for key in crate::config::KEYS {
-        assert!(page.contains(key.name), "{}", key.name);
+        assert!(page.contains(key.name) || !key.in_file(), "{}", key.name);
         assert!(key.env.is_none_or(|variable| page.contains(variable)), "{:?}", key.env);
     }
 }

@@ -32,6 +32,37 @@ pub fn sections() -> Vec<&'static str> {
     names
 }
 
+/// A value within bounds: the way in and the way out are the same field.
+macro_rules! within {
+    ($shape:ident, $($field:ident).+, $least:expr, $most:expr) => {
+        $shape { least: $least, most: $most, set: |d, v| d.$($field).+ = v, get: |d| d.$($field).+ }
+    };
+}
+
+macro_rules! count {
+    ($($field:ident).+, $least:expr, $most:expr, $auto:expr) => {
+        Count { least: $least, most: $most, auto: $auto, set: |d, v| d.$($field).+ = v, get: |d| d.$($field).+ }
+    };
+}
+
+macro_rules! plain {
+    ($shape:ident, $($field:ident).+) => {
+        $shape { set: |d, v| d.$($field).+ = v, get: |d| d.$($field).+ }
+    };
+}
+
+macro_rules! text {
+    ($($field:ident).+, $least:expr, $most:expr) => {
+        Text { least: $least, most: $most, set: |d, v| d.$($field).+ = v, get: |d| d.$($field).+.clone() }
+    };
+}
+
+macro_rules! path {
+    ($($field:ident).+, $auto:expr) => {
+        Path { auto: $auto, set: |d, v| d.$($field).+ = v, get: |d| d.$($field).+.as_deref() }
+    };
+}
+
 /// Every key there is.
 pub static KEYS: &[Key] = &[
     key(
@@ -52,60 +83,33 @@ pub static KEYS: &[Key] = &[
         "libvirt.timeout",
         "\"30 s\"",
         "Patience with connecting and with single questions. Readings have far shorter deadlines.",
-        Span {
-            least: ms(100),
-            most: ms(600 * SECOND),
-            set: |d, v| d.config.libvirt.timeout = v,
-            get: |d| d.config.libvirt.timeout,
-        },
+        within!(Span, config.libvirt.timeout, ms(100), ms(600 * SECOND)),
     )
     .env("LIBVIRT_TIMEOUT"),
     key(
         "libvirt.device_cache_ttl",
         "\"5 m\"",
         "How long a VM's device list is used at most. Changes refresh it at once.",
-        Span {
-            least: ms(SECOND),
-            most: ms(DAY),
-            set: |d, v| d.config.libvirt.device_cache_ttl = v,
-            get: |d| d.config.libvirt.device_cache_ttl,
-        },
+        within!(Span, config.libvirt.device_cache_ttl, ms(SECOND), ms(DAY)),
     )
     .env("DEVICE_CACHE_TTL"),
     key(
         "libvirt.max_parallel",
         "\"auto\"",
         "Lists of VMs read at once. \"auto\": one more than the host has cores, at most 5.",
-        Count {
-            least: 1,
-            most: 5,
-            auto: Some(|| super::Libvirt::default().max_parallel),
-            set: |d, v| d.config.libvirt.max_parallel = v,
-            get: |d| d.config.libvirt.max_parallel,
-        },
+        count!(config.libvirt.max_parallel, 1, 5, Some(|| super::Libvirt::default().max_parallel)),
     ),
     key(
         "libvirt.max_stuck_calls",
         "8",
         "Calls that may hang in libvirtd at once. libvirtd has 20 workers for everybody.",
-        Count {
-            least: 1,
-            most: 15,
-            auto: None,
-            set: |d, v| d.config.libvirt.max_stuck_calls = v,
-            get: |d| d.config.libvirt.max_stuck_calls,
-        },
+        count!(config.libvirt.max_stuck_calls, 1, 15, None),
     ),
     key(
         "collector.poll_interval",
         "\"1 s\"",
         "Time from one reading of all VMs to the next.",
-        Span {
-            least: ms(200),
-            most: ms(HOUR),
-            set: |d, v| d.config.collector.poll_interval = v,
-            get: |d| d.config.collector.poll_interval,
-        },
+        within!(Span, config.collector.poll_interval, ms(200), ms(HOUR)),
     )
     .env("POLL_INTERVAL")
     .flag("--poll-interval"),
@@ -138,19 +142,14 @@ pub static KEYS: &[Key] = &[
         "influx.db",
         "\"vmstats\"",
         "Database (InfluxDB 3 and 1) or bucket (2).",
-        Text {
-            least: 1,
-            most: 255,
-            set: |d, v| d.config.influx.db = v,
-            get: |d| d.config.influx.db.clone(),
-        },
+        text!(config.influx.db, 1, 255),
     )
     .env("INFLUX_DB")
     .flag("--influx-db"),
     key(
         "influx.token",
         "",
-        "The token itself. Never in this file: set INFLUX_TOKEN, or name a file in token_file.",
+        "The token itself. Never in the file: set INFLUX_TOKEN, or name a file in token_file.",
         Secret {
             instead: "set INFLUX_TOKEN, or put it into a file that only you can read and name that in influx.token_file",
             set: |d, v| d.token = Some(v),
@@ -163,21 +162,21 @@ pub static KEYS: &[Key] = &[
         "influx.token_file",
         "\"none\"",
         "File that holds the token alone. INFLUX_TOKEN goes before it.",
-        Path { auto: None, set: |d, v| d.token_file = v, get: |d| d.token_file.as_deref() },
+        path!(token_file, None),
     )
     .hushed(),
     key(
         "influx.user",
         "\"\"",
         "User for auth = \"basic\".",
-        Text { least: 0, most: 255, set: |d, v| d.user = v, get: |d| d.user.clone() },
+        text!(user, 0, 255),
     )
     .env("INFLUX_USER")
     .hushed(),
     key(
         "influx.password",
         "",
-        "The password itself. Never in this file: set INFLUX_PASSWORD, or name a file in password_file.",
+        "The password itself. Never in the file: set INFLUX_PASSWORD, or name a file in password_file.",
         Secret {
             instead: "set INFLUX_PASSWORD, or put it into a file that only you can read and name that in influx.password_file",
             set: |d, v| d.password = Some(v),
@@ -190,7 +189,7 @@ pub static KEYS: &[Key] = &[
         "influx.password_file",
         "\"none\"",
         "File that holds the password alone. INFLUX_PASSWORD goes before it.",
-        Path { auto: None, set: |d, v| d.password_file = v, get: |d| d.password_file.as_deref() },
+        path!(password_file, None),
     )
     .hushed(),
     key(
@@ -240,71 +239,44 @@ pub static KEYS: &[Key] = &[
         "influx.org",
         "\"\"",
         "Organisation, for the v2 API only.",
-        Text {
-            least: 0,
-            most: 255,
-            set: |d, v| d.config.influx.org = v,
-            get: |d| d.config.influx.org.clone(),
-        },
+        text!(config.influx.org, 0, 255),
     ),
     key(
         "influx.ca_file",
         "\"none\"",
         "CA certificate (PEM) to trust in place of the system's.",
-        Path {
-            auto: None,
-            set: |d, v| d.config.influx.ca_file = v,
-            get: |d| d.config.influx.ca_file.as_deref(),
-        },
+        path!(config.influx.ca_file, None),
     ),
     key(
         "influx.client_cert",
         "\"none\"",
         "Client certificate (PEM), together with client_key.",
-        Path {
-            auto: None,
-            set: |d, v| d.config.influx.client_cert = v,
-            get: |d| d.config.influx.client_cert.as_deref(),
-        },
+        path!(config.influx.client_cert, None),
     ),
     key(
         "influx.client_key",
         "\"none\"",
         "Key of the client certificate (PEM).",
-        Path {
-            auto: None,
-            set: |d, v| d.config.influx.client_key = v,
-            get: |d| d.config.influx.client_key.as_deref(),
-        },
+        path!(config.influx.client_key, None),
     )
     .hushed(),
     key(
         "influx.timeout",
         "\"30 s\"",
         "Longest a whole request may take.",
-        Span {
-            least: ms(100),
-            most: ms(600 * SECOND),
-            set: |d, v| d.config.influx.timeout = v,
-            get: |d| d.config.influx.timeout,
-        },
+        within!(Span, config.influx.timeout, ms(100), ms(600 * SECOND)),
     ),
     key(
         "influx.connect_timeout",
         "\"5 s\"",
         "Longest that connecting may take.",
-        Span {
-            least: ms(100),
-            most: ms(600 * SECOND),
-            set: |d, v| d.config.influx.connect_timeout = v,
-            get: |d| d.config.influx.connect_timeout,
-        },
+        within!(Span, config.influx.connect_timeout, ms(100), ms(600 * SECOND)),
     ),
     key(
         "influx.gzip",
         "true",
         "Compress what is sent.",
-        Flag { set: |d, v| d.config.influx.gzip = v, get: |d| d.config.influx.gzip },
+        plain!(Flag, config.influx.gzip),
     ),
     key(
         "influx.tags",
@@ -317,93 +289,52 @@ pub static KEYS: &[Key] = &[
         "influx.batch_max_lines",
         "2000",
         "Most lines in one request; never over 8 MiB before compression.",
-        Count {
-            least: 1,
-            most: 100_000,
-            auto: None,
-            set: |d, v| d.config.influx.batch_max_lines = v,
-            get: |d| d.config.influx.batch_max_lines,
-        },
+        count!(config.influx.batch_max_lines, 1, 100_000, None),
     )
     .env("BATCH_MAX_LINES"),
     key(
         "influx.batch_max_sec",
         "\"1 s\"",
         "Longest a line waits for its batch to fill.",
-        Span {
-            least: ms(10),
-            most: ms(HOUR),
-            set: |d, v| d.config.influx.batch_max_sec = v,
-            get: |d| d.config.influx.batch_max_sec,
-        },
+        within!(Span, config.influx.batch_max_sec, ms(10), ms(HOUR)),
     )
     .env("BATCH_MAX_SEC"),
     key(
         "influx.max_queue",
         "20000",
         "Lines held in memory while the local record cannot take them, or is off. Beyond: oldest dropped, counted.",
-        Count {
-            least: 1,
-            most: 10_000_000,
-            auto: None,
-            set: |d, v| d.config.influx.max_queue = v,
-            get: |d| d.config.influx.max_queue,
-        },
+        count!(config.influx.max_queue, 1, 10_000_000, None),
     )
     .env("MAX_QUEUE"),
     key(
         "store.path",
         "\"auto\"",
         "Directory of the local record. \"auto\": $XDG_STATE_HOME/kvmscope, else ~/.local/state/kvmscope. \"none\": no local record.",
-        Path {
-            auto: Some(Environment::state_directory),
-            set: |d, v| d.config.store.path = v,
-            get: |d| d.config.store.path.as_deref(),
-        },
+        path!(config.store.path, Some(Environment::state_directory)),
     ),
     key(
         "store.max_bytes",
         "\"1 GiB\"",
         "Most the local record takes on disk.",
-        Bytes {
-            least: MIB,
-            most: 16 * TIB,
-            set: |d, v| d.config.store.max_bytes = v,
-            get: |d| d.config.store.max_bytes,
-        },
+        within!(Bytes, config.store.max_bytes, MIB, 16 * TIB),
     ),
     key(
         "store.max_age",
         "\"7 days\"",
         "Oldest cycle the local record keeps.",
-        Span {
-            least: ms(60 * SECOND),
-            most: ms(3650 * DAY),
-            set: |d, v| d.config.store.max_age = v,
-            get: |d| d.config.store.max_age,
-        },
+        within!(Span, config.store.max_age, ms(60 * SECOND), ms(3650 * DAY)),
     ),
     key(
         "store.min_free",
         "\"512 MiB\"",
         "Space of the file system that the local record never uses.",
-        Bytes {
-            least: 0,
-            most: 16 * TIB,
-            set: |d, v| d.config.store.min_free = v,
-            get: |d| d.config.store.min_free,
-        },
+        within!(Bytes, config.store.min_free, 0, 16 * TIB),
     ),
     key(
         "store.full_resolution",
         "\"6 h\"",
         "How long every cycle is kept. Older ones, once delivered, are thinned to one in ten seconds.",
-        Span {
-            least: ms(60 * SECOND),
-            most: ms(3650 * DAY),
-            set: |d, v| d.config.store.full_resolution = v,
-            get: |d| d.config.store.full_resolution,
-        },
+        within!(Span, config.store.full_resolution, ms(60 * SECOND), ms(3650 * DAY)),
     ),
     key(
         "angle.mode",
@@ -424,30 +355,25 @@ pub static KEYS: &[Key] = &[
         "angle.cpu",
         "1.0",
         "Part of a VM's vCPUs busy that reads 45 degrees; 1.0 is all of them.",
-        Number {
-            least: 0.001,
-            most: 1000.0,
-            set: |d, v| d.config.angle.cpu = v,
-            get: |d| d.config.angle.cpu,
-        },
+        within!(Number, config.angle.cpu, 0.001, 1000.0),
     ),
     key(
         "angle.memory",
         "\"1 MiB\"",
         "Growth of memory in use, per second, that reads 45 degrees.",
-        BytesPerSecond { set: |d, v| d.config.angle.memory = v, get: |d| d.config.angle.memory },
+        plain!(BytesPerSecond, config.angle.memory),
     ),
     key(
         "angle.disk",
         "\"10 MiB\"",
         "Disk traffic, per second and direction, that reads 45 degrees.",
-        BytesPerSecond { set: |d, v| d.config.angle.disk = v, get: |d| d.config.angle.disk },
+        plain!(BytesPerSecond, config.angle.disk),
     ),
     key(
         "angle.network",
         "\"10 MiB\"",
         "Network traffic, per second and direction, that reads 45 degrees.",
-        BytesPerSecond { set: |d, v| d.config.angle.network = v, get: |d| d.config.angle.network },
+        plain!(BytesPerSecond, config.angle.network),
     ),
     key(
         "screen.theme",
@@ -476,48 +402,32 @@ pub static KEYS: &[Key] = &[
         "screen.ascii",
         "false",
         "Draw with ASCII characters only.",
-        Flag { set: |d, v| d.config.screen.ascii = v, get: |d| d.config.screen.ascii },
+        plain!(Flag, config.screen.ascii),
     )
     .flag("--ascii"),
     key(
         "screen.mouse",
         "false",
         "React to the mouse from the start; m switches it.",
-        Flag { set: |d, v| d.config.screen.mouse = v, get: |d| d.config.screen.mouse },
+        plain!(Flag, config.screen.mouse),
     ),
     key(
         "screen.warn_percent",
         "70.0",
         "CPU or memory percentage from which a value is shown as a warning.",
-        Number {
-            least: 0.0,
-            most: 100.0,
-            set: |d, v| d.config.screen.warn_percent = v,
-            get: |d| d.config.screen.warn_percent,
-        },
+        within!(Number, config.screen.warn_percent, 0.0, 100.0),
     ),
     key(
         "screen.critical_percent",
         "90.0",
         "Percentage from which it is shown as critical.",
-        Number {
-            least: 0.0,
-            most: 100.0,
-            set: |d, v| d.config.screen.critical_percent = v,
-            get: |d| d.config.screen.critical_percent,
-        },
+        within!(Number, config.screen.critical_percent, 0.0, 100.0),
     ),
     key(
         "screen.history_cycles",
         "3600",
         "Cycles of degrees kept per VM for the sparklines.",
-        Count {
-            least: 10,
-            most: 100_000,
-            auto: None,
-            set: |d, v| d.config.screen.history_cycles = v,
-            get: |d| d.config.screen.history_cycles,
-        },
+        count!(config.screen.history_cycles, 10, 100_000, None),
     ),
     key(
         "log.level",

@@ -1,7 +1,7 @@
 //! Loading: default < file < environment < command line. Everything that is
 //! wrong is reported at once, and each effective value keeps its origin.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use super::{
     Auth, Config, Store, Theme,
@@ -17,12 +17,20 @@ use super::{
 use crate::model::status::ConfigEntry;
 
 /// What the command line overrides, as plain data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--config`
     pub file: Option<PathBuf>,
     /// Keys of the table with the text given for them.
     pub values: Vec<(&'static str, String)>,
+}
+
+impl fmt::Debug for Overrides {
+    /// Names only: nothing is checked yet, so a value may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.values.iter().map(|(key, _)| *key).collect();
+        f.debug_struct("Overrides").field("file", &self.file).field("values", &keys).finish()
+    }
 }
 
 /// The effective configuration and what is to be told about it.

@@ -11,6 +11,7 @@
 mod draft;
 mod environment;
 mod error;
+mod example;
 mod file;
 mod found;
 mod key;
@@ -27,11 +28,13 @@ pub use self::url::masked;
 pub use draft::Draft;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors, Fault, Place};
+pub use example::example;
 pub use key::Key;
 pub use keys::{KEYS, sections};
 pub use load::{Loaded, Overrides};
 pub use shape::Shape;
 pub use show::render;
+pub use tags::is_own_name;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 

@@ -268,9 +268,14 @@ impl Shape {
                 "bytes per second, or text such as \"10 MiB\", from 1 B to 1 TiB".into()
             }
             Self::Flag { .. } => "true or false".into(),
-            Self::Word { words, .. } => words.join(", "),
+            Self::Word { words, .. } => {
+                words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+            }
+            Self::Text { least: 0, most, .. } => {
+                format!("text of at most {most} characters, no control characters")
+            }
             Self::Text { least, most, .. } => {
-                format!("text of {least} to {most} characters, none of them a control character")
+                format!("text of {least} to {most} characters, no control characters")
             }
             Self::Path { auto, .. } => {
                 let auto = if auto.is_some() { ", \"auto\"" } else { "" };
@@ -296,7 +301,10 @@ impl Shape {
             Self::BytesPerSecond { get, .. } => show_rate(get(draft)),
             Self::Flag { get, .. } => get(draft).to_string(),
             Self::Word { get, .. } => get(draft).to_owned(),
-            Self::Text { get, .. } => get(draft),
+            Self::Text { get, .. } => {
+                let text = get(draft);
+                if text.is_empty() { "\"\"".into() } else { text }
+            }
             Self::Path { get, .. } => {
                 get(draft).map_or_else(|| NONE.into(), |path| path.display().to_string())
             }

@@ -77,6 +77,12 @@ const FIELDS: [&str; 46] = [
     "cpus",
 ];
 
+/// Whether kvmscope itself writes a tag, field or measurement of this name.
+#[must_use]
+pub fn is_own_name(name: &str) -> bool {
+    OWN.iter().chain(&FIELDS).any(|own| own.eq_ignore_ascii_case(name))
+}
+
 /// The tags of a table, or each fault with its line.
 pub(super) fn read(
     entries: &[(String, usize, Found)],
@@ -117,7 +123,7 @@ fn refusal(name: &str, value: &str) -> Option<&'static str> {
         Some("is a name with a control character, or with \\ at its end")
     } else if name.starts_with('_') {
         Some("begins with _, which databases keep for themselves")
-    } else if OWN.iter().chain(&FIELDS).any(|own| own.eq_ignore_ascii_case(name)) {
+    } else if is_own_name(name) {
         Some("is a name that kvmscope itself writes")
     } else if is_secret_name(name) {
         Some("looks like a secret, which would be written into the database")

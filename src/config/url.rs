@@ -53,34 +53,22 @@ pub(super) fn is_secret_name(name: &str) -> bool {
         || matches!(&*name, "pass" | "pw" | "pwd")
 }
 
-/// A URI fit to show: the user and password before the host, and parameters
-/// named like a secret, become `***`.
+/// A URI fit to show: everything before the host's @, and parameters named
+/// like a secret, become `***`. A password may itself hold `/`, `?` or `@`, so
+/// where there is a host, all up to the last @ is hidden.
 #[must_use]
 pub fn masked(uri: &str) -> String {
-    let (before_query, query) = match uri.split_once('?') {
-        Some((before, query)) => (before, Some(query)),
-        None => (uri, None),
+    let (scheme, rest) = uri.find("://").map_or(("", uri), |at| uri.split_at(at + 3));
+    let rest = match rest.rsplit_once('@') {
+        Some((_, host)) if !rest.starts_with('/') => format!("***@{host}"),
+        _ => rest.to_owned(),
     };
-    let mut shown = match before_query.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(end);
-            match authority.rsplit_once('@') {
-                Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-                None => before_query.to_owned(),
-            }
-        }
-        None => before_query.to_owned(),
-    };
-    if let Some(query) = query {
-        let parts = query.split('&').map(|part| match part.split_once('=') {
-            Some((name, _)) if is_secret_name(name) => format!("{name}=***"),
-            _ => part.to_owned(),
-        });
-        shown.push('?');
-        shown.push_str(&parts.collect::<Vec<_>>().join("&"));
-    }
-    shown
+    let Some((path, query)) = rest.split_once('?') else { return format!("{scheme}{rest}") };
+    let parts = query.split('&').map(|part| match part.split_once('=') {
+        Some((name, _)) if is_secret_name(name) => format!("{name}=***"),
+        _ => part.to_owned(),
+    });
+    format!("{scheme}{path}?{}", parts.collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]
@@ -126,7 +114,12 @@ mod tests {
         assert_eq!(masked("qemu:///system"), "qemu:///system");
         assert_eq!(masked("test:///srv/a@b.xml"), "test:///srv/a@b.xml");
         assert_eq!(masked("qemu+ssh://root@hv-07/system"), "qemu+ssh://***@hv-07/system");
-        assert_eq!(masked("qemu+tcp://u:p@ss@hv-07/system"), "qemu+tcp://***@hv-07/system");
+        for password in ["p", "p@ss", "p/x", "p?x=y&z", "p#x"] {
+            let uri = format!("qemu+tcp://u:{password}@hv-07/system");
+            assert_eq!(masked(&uri), "qemu+tcp://***@hv-07/system", "{uri}");
+        }
+        assert_eq!(masked("u:p@hv-07/system"), "***@hv-07/system");
+        assert_eq!(masked("qemu+ssh://hv-07/system?keyfile=/k"), "qemu+ssh://hv-07/system?keyfile=/k");
         assert_eq!(
             masked("esx://u:p@h/?no_verify=1&password=hunter2"),
             "esx://***@h/?no_verify=1&password=***"
