@@ -16,7 +16,10 @@ pub(super) fn base_url(key: &'static str, text: &str) -> Result<String, Option<F
     if lower.contains(TOKEN_PREFIX) {
         return carries("a token");
     }
-    let Ok(url) = url::Url::parse(text) else {
+    // The parser drops line breaks and turns \ into /; what is kept is the text
+    // as it was given, so it must hold neither.
+    let clean = !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\');
+    let Some(url) = url::Url::parse(text).ok().filter(|_| clean) else {
         // Whatever it is, an @ before the path is the mark of a user.
         let authority = lower.split_once("://").map_or(&*lower, |(_, rest)| rest);
         return if authority.contains('@') { carries("a user or password") } else { Err(None) };
@@ -33,7 +36,7 @@ pub(super) fn base_url(key: &'static str, text: &str) -> Result<String, Option<F
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(None);
     }
-    Ok(text.trim().trim_end_matches('/').to_owned())
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// `http://@host`, `mailto:a@b` and their like, which the parser takes for a
@@ -102,9 +105,18 @@ mod tests {
             assert!(matches!(refused, Err(Some(Fault::SecretInUrl { .. }))), "{secret}: {refused:?}");
             assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
         }
-        for no_url in
-            ["", "localhost:8086", "ftp://host", "http://", "http://h/?db=x", "http://h/#x", "unix:/x"]
-        {
+        for no_url in [
+            "",
+            "localhost:8086",
+            "ftp://host",
+            "http://",
+            "http://h/?db=x",
+            "http://h/#x",
+            "unix:/x",
+            "http://a\nb/",
+            "http://h\\x",
+            " http://h",
+        ] {
             assert_eq!(check(no_url), Err(None), "{no_url}");
         }
     }

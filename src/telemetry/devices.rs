@@ -17,21 +17,14 @@ pub(super) fn devices(domain: &DomainFrame) -> Json {
 
 fn nics(domain: &DomainFrame) -> Vec<Json> {
     let (reading, known) = (&domain.reading, &domain.devices.nics);
-    let read: Vec<NicReading> = match &reading.nics {
-        Ok(nics) => nics.clone(),
-        Err(missing) => known
-            .iter()
-            .map(|nic| NicReading {
-                name: Arc::clone(&nic.name),
-                counters: Err(nic.uncounted.map_or(*missing, Missing::new)),
-            })
-            .collect(),
-    };
-    let unread = known.iter().filter(|nic| read.iter().all(|r| r.name != nic.name)).map(|nic| NicReading {
-        name: Arc::clone(&nic.name),
-        counters: Err(Missing::new(nic.uncounted.unwrap_or(Why::CallFailed))),
-    });
-    let all: Vec<NicReading> = read.iter().cloned().chain(unread).collect();
+    let mut all: Vec<NicReading> = reading.nics.iter().flatten().cloned().collect();
+    for nic in known {
+        if all.iter().all(|read| read.name != nic.name) {
+            let missing = reading.nics.as_ref().err().copied().unwrap_or(Missing::new(Why::CallFailed));
+            let missing = nic.uncounted.map_or(missing, Missing::new);
+            all.push(NicReading { name: Arc::clone(&nic.name), counters: Err(missing) });
+        }
+    }
     all.iter()
         .map(|nic| {
             let description = known.iter().find(|k| k.name == nic.name);
@@ -56,14 +49,12 @@ fn disks(domain: &DomainFrame) -> Vec<Json> {
         counters: Err(missing),
         size: crate::model::reading::DiskSize::default(),
     };
-    let mut all: Vec<DiskReading> = match &reading.disks {
-        Ok(disks) => disks.clone(),
-        Err(missing) => known.iter().map(|disk| unread(&disk.name, *missing)).collect(),
-    };
+    let empty = Missing::new(Why::EmptyDrive);
+    let mut all: Vec<DiskReading> = reading.disks.iter().flatten().cloned().collect();
     for disk in known {
         if all.iter().all(|read| read.name != disk.name) {
-            let why = if disk.source.is_none() { Why::EmptyDrive } else { Why::CallFailed };
-            all.push(unread(&disk.name, Missing::new(why)));
+            let missing = reading.disks.as_ref().err().copied().unwrap_or(Missing::new(Why::CallFailed));
+            all.push(unread(&disk.name, if disk.source.is_none() { empty } else { missing }));
         }
     }
     all.iter()

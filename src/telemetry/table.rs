@@ -197,7 +197,8 @@ fn missing(frame: &Frame, text: &mut String) {
                 None => reasons.push((missing, vec![what])),
             }
         }
-        if reasons.is_empty() {
+        let old = domain.is_live() && !domain.fresh;
+        if reasons.is_empty() && !old {
             continue;
         }
         // Writing into a String cannot fail.
@@ -206,6 +207,9 @@ fn missing(frame: &Frame, text: &mut String) {
             begun = true;
         }
         let _ = writeln!(text, "  {}", domain.identity().name);
+        if old {
+            let _ = writeln!(text, "    not read in this cycle: figures are of {}", domain.reading.at.hms());
+        }
         for (missing, what) in reasons {
             let _ = writeln!(text, "    {}: {missing}", what.join(", "));
             if let Some(mend) = missing.why.mend() {

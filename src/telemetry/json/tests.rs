@@ -171,6 +171,8 @@ fn a_hung_vm_keeps_what_needs_no_monitor_and_is_never_zero() {
     }
     let disk = vm["devices"].as_array().unwrap().iter().find(|d| d["device"] == "vda").unwrap();
     assert_eq!(disk["missing"]["counters.rd_bytes"], why);
+    let drive = vm["devices"].as_array().unwrap().iter().find(|d| d["device"] == "sda").unwrap();
+    assert_eq!(drive["missing"]["counters.rd_bytes"], "empty drive");
     every_null_has_its_reason(vm, vm, "");
 }
 
@@ -194,6 +196,19 @@ fn an_inactive_vm_is_there_without_a_number() {
     assert_eq!(vm["cpu_rate"], Value::Null);
     assert_eq!(vm["missing"]["cpu_rate"], "not running");
     every_null_has_its_reason(vm, vm, "");
+}
+
+/// Programs that read by eye or by diff see the same order every time.
+#[test]
+fn a_vm_has_its_keys_in_one_order_live_or_not() {
+    let keys = |n: usize| match vm(&fixture::frame().domains[n]) {
+        Json::Object(fields) => fields.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
+        other => panic!("{other:?} is no object"),
+    };
+    assert_eq!(keys(0)[..4], ["id", "name", "uuid", "state"]);
+    for n in 1..5 {
+        assert_eq!(keys(n), keys(0));
+    }
 }
 
 #[test]

@@ -69,6 +69,17 @@ fn what_is_missing_stands_below_with_its_reason_and_its_mend() {
 }
 
 #[test]
+fn a_vm_that_was_not_read_says_how_old_its_figures_are() {
+    let mut frame = fixture::frame();
+    std::sync::Arc::make_mut(&mut frame.domains[0]).fresh = false;
+    let text = table(&frame, Characters::Unicode);
+    assert!(
+        text.contains("  web-frontend-1\n    not read in this cycle: figures are of 09:40:00\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn ascii_means_ascii() {
     let mut frame = fixture::frame();
     frame.domains.remove(3);
