@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod collector;
 pub mod config;
+pub mod delivery;
 pub mod influx;
 pub mod journal;
 pub mod libvirt;

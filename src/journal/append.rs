@@ -180,7 +180,7 @@ fn save_cursor(tx: &Transaction<'_>, target: &str, cursor: Position) -> rusqlite
         .map(drop)
 }
 
-fn save_refused(
+pub(super) fn save_refused(
     tx: &Transaction<'_>,
     at: WallTime,
     target: &str,

@@ -202,6 +202,18 @@ impl Journal {
         Ok(delivered)
     }
 
+    /// Keeps lines that were refused before they reached the record; their
+    /// number comes with the `delta` of an append.
+    ///
+    /// # Errors
+    /// They could not be written.
+    pub fn keep_refused(&mut self, refused: &[(WallTime, Refused)]) -> Result<(), Error> {
+        let target = self.target.clone().unwrap_or_default();
+        self.commit("keeping refused lines", self.account(), self.totals, |tx| {
+            refused.iter().try_for_each(|(at, line)| super::append::save_refused(tx, *at, &target, line))
+        })
+    }
+
     /// Tells the file what it could not be told before; nothing to do is no
     /// write.
     ///
@@ -212,6 +224,22 @@ impl Journal {
             self.commit("moving the cursor", self.account(), self.totals, |_| Ok(()))?;
         }
         Ok(())
+    }
+
+    /// Whether the file can be written, by writing what it could not be told
+    /// or, where there is nothing, a mark.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn probe(&mut self) -> Result<(), Error> {
+        self.commit("writing", self.account(), self.totals, |tx| {
+            tx.prepare_cached(
+                "INSERT INTO mark (name, value) VALUES ('probed', 1)
+                 ON CONFLICT (name) DO UPDATE SET value = value + 1",
+            )?
+            .execute([])
+            .map(drop)
+        })
     }
 
     /// Waiting lines between two positions, and rows that end there.
@@ -263,8 +291,9 @@ impl Journal {
     /// The file could not be read.
     pub fn quarantine(&self, limit: usize) -> Result<Vec<(WallTime, String, Refused)>, Error> {
         (|| {
-            let mut query =
-                self.db.prepare_cached("SELECT at, target, message, line FROM quarantine ORDER BY id LIMIT ?1")?;
+            let mut query = self
+                .db
+                .prepare_cached("SELECT at, target, message, line FROM quarantine ORDER BY id LIMIT ?1")?;
             query
                 .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
                     let refused = Refused { message: row.get(2)?, line: row.get(3)? };
@@ -284,8 +313,10 @@ impl Journal {
                 .db
                 .prepare_cached("SELECT part, lines, wanted FROM cycle WHERE seq = ?1")
                 .and_then(|mut q| {
-                    q.query_row([row], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, bool>(2)?)))
-                        .optional()
+                    q.query_row([row], |r| {
+                        Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, bool>(2)?))
+                    })
+                    .optional()
                 })
                 .map_err(self.failed("reading"))?;
             let Some((part, lines, wanted)) = found else { continue };

@@ -122,7 +122,9 @@ fn advice(error: &rusqlite::Error) -> &'static str {
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
             "; make it writable for this user or set store.path"
         }
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => "; another program holds it locked: close that",
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            "; another program holds it locked: close that"
+        }
         ErrorCode::SystemIoFailure => "; check the disk and its free space",
         _ if is_damage(error) => "; the file is set aside and a new one begun",
         _ => "",

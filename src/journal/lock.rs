@@ -51,7 +51,9 @@ pub enum LockError {
         source: std::io::Error,
     },
     /// The directory could be written by others, who could hold the lock.
-    #[error("{path} must belong to this user and be writable for nobody else; mend that with chown and chmod")]
+    #[error(
+        "{path} must belong to this user and be writable for nobody else; mend that with chown and chmod"
+    )]
     Unsafe {
         /// The directory.
         path: PathBuf,
@@ -153,9 +155,9 @@ pub(super) fn key(libvirt_uri: &str) -> (String, String) {
         .take(16)
         .collect();
     // FNV-1a, 64 bit: the same in every version, which the standard hasher does not promise.
-    let mark = libvirt_uri
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mark = libvirt_uri.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let scheme = if scheme.is_empty() { "libvirt".to_owned() } else { scheme };
     (scheme, format!("{mark:016x}"))
 }

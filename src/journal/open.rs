@@ -179,11 +179,11 @@ impl Journal {
             })
             .optional()?
             .unwrap_or_default();
-        self.thinning.passed =
-            self.db
-                .query_row("SELECT value FROM mark WHERE name = 'thinned'", [], |row| row.get(0))
-                .optional()?
-                .unwrap_or(0);
+        self.thinning.passed = self
+            .db
+            .query_row("SELECT value FROM mark WHERE name = 'thinned'", [], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0);
         self.count()
     }
 
@@ -198,13 +198,8 @@ impl Journal {
         );
         let (totals, last) = self.db.query_row(&sql, (self.cursor.row, self.cursor.line), |row| {
             let n = |i| row.get::<_, i64>(i).map(i64::unsigned_abs);
-            let totals = Totals {
-                rows: n(0)?,
-                cycles: n(1)?,
-                lines: n(2)?,
-                waiting: n(3)?,
-                waiting_rows: n(4)?,
-            };
+            let totals =
+                Totals { rows: n(0)?, cycles: n(1)?, lines: n(2)?, waiting: n(3)?, waiting_rows: n(4)? };
             Ok((totals, row.get::<_, i64>(5)?))
         })?;
         self.totals = totals;

@@ -101,12 +101,11 @@ impl Journal {
         if lacking > 0 && settled && free_inside < lacking && self.remove_oldest(Which::Settled, lacking)? {
             return Ok(true);
         }
-        let too_much = bytes.saturating_sub(self.limits.max_bytes).max(lacking);
-        if too_much == 0 {
-            return Ok(false);
-        }
-        let shrunk = self.vacuum(too_much)?;
-        Ok(shrunk)
+        // Some unused pages stay for the next rows, or each of them would push
+        // out another old one where nothing may grow.
+        let spare = self.free_inside()?.saturating_sub(RESERVE);
+        let too_much = bytes.saturating_sub(self.limits.max_bytes).max(lacking.min(spare));
+        if too_much == 0 { Ok(false) } else { self.vacuum(too_much) }
     }
 
     /// Thins settled rows older than `full_resolution` to one cycle in ten
@@ -162,7 +161,9 @@ impl Journal {
         }
         while self.free_inside()? < need {
             let lacking = need - self.free_inside()?;
-            if !self.remove_oldest(Which::Settled, lacking)? && !self.remove_oldest(Which::Waiting, lacking)? {
+            if !self.remove_oldest(Which::Settled, lacking)?
+                && !self.remove_oldest(Which::Waiting, lacking)?
+            {
                 return Err(Error::NoRoom {
                     path: self.path.clone(),
                     free_mib: self.free_outside() >> 20,
@@ -215,10 +216,7 @@ impl Journal {
         };
         // What is being sent stays: its answer will settle it.
         let sending = self.sending.unwrap_or(self.cursor.row - 1);
-        self.select(
-            &format!("{of_kind} AND (seq < ?1 OR seq > ?3) ORDER BY seq LIMIT ?4"),
-            (sending, limit),
-        )
+        self.select(&format!("{of_kind} AND (seq < ?1 OR seq > ?3) ORDER BY seq LIMIT ?4"), (sending, limit))
     }
 
     fn after(&self, row: i64, limit: usize) -> Result<Vec<Row>, Error> {
@@ -268,8 +266,7 @@ impl Journal {
     /// Bytes free on the file system for this user. Where the system does
     /// not say, there is no reason to hold back.
     fn free_outside(&self) -> u64 {
-        rustix::fs::statvfs(&self.path)
-            .map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+        rustix::fs::statvfs(&self.path).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
     }
 }
 
@@ -288,10 +285,11 @@ const VACUUM_STEP: u64 = 256;
 const PAGE: u64 = 4096;
 /// Least room kept within `max_bytes`.
 const SLACK: u64 = 256 * 1024;
+/// Unused pages that are not given back below `min_free`.
+const RESERVE: u64 = 1 << 20;
 /// Nanoseconds that one kept cycle stands for.
 const THINNED_TO: i64 = 10_000_000_000;
 
 fn before(now: WallTime, span: Duration) -> i64 {
     now.0.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))
 }
-

@@ -89,7 +89,8 @@ fn assert_set_aside(dir: &Path, opened: &mut Opened, word: &str, reason: &str) {
 
 #[test]
 fn a_file_that_is_no_database_is_set_aside_with_the_reason() {
-    let (dir, mut opened) = reopen_spoiled(|path| fs::write(path, "not a database at all, but long enough").unwrap());
+    let (dir, mut opened) =
+        reopen_spoiled(|path| fs::write(path, "not a database at all, but long enough").unwrap());
     assert_set_aside(dir.path(), &mut opened, "damaged", "not a database");
 }
 
@@ -153,8 +154,7 @@ fn a_row_with_a_flipped_bit_is_counted_and_all_others_are_delivered() {
     });
     let journal = &mut opened.journal;
     journal.set_target(Some("t"), at(1)).unwrap();
-    let expected: String =
-        (2..=49).filter(|cycle| *cycle != 10).map(|cycle| text(cycle, 20)).collect();
+    let expected: String = (2..=49).filter(|cycle| *cycle != 10).map(|cycle| text(cycle, 20)).collect();
     assert_eq!(drain(journal), expected);
     assert_eq!(journal.account().dropped, [(reason::DAMAGED_ROW.to_owned(), 60)].into());
     assert_accounted(journal);

@@ -61,7 +61,10 @@ fn an_unwritable_place_says_what_where_and_what_to_do() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let words = acquire_in(&file.join("sub"), URI, "kvmscope").unwrap_err().to_string();
-    assert!(words.contains(&file.display().to_string()) && words.contains("make its directory writable"), "{words}");
+    assert!(
+        words.contains(&file.display().to_string()) && words.contains("make its directory writable"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -77,6 +80,9 @@ fn root_locks_in_run_others_in_their_runtime_directory_or_beside_the_record() {
 #[test]
 fn names_of_files_tell_no_host_and_no_user() {
     let name = file_name("qemu+ssh://admin@secret-host/system?keyfile=/k");
-    assert!(name.starts_with("record-qemussh-") && !name.contains("secret") && !name.contains("admin"), "{name}");
+    assert!(
+        name.starts_with("record-qemussh-") && !name.contains("secret") && !name.contains("admin"),
+        "{name}"
+    );
     assert_ne!(file_name("qemu:///system"), file_name("qemu:///session"));
 }

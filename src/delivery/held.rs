@@ -1,0 +1,170 @@
+//! Lines in memory: until the next commit, or for as long as the record
+//! cannot take them. Bounded; beyond the bound the oldest go and are counted.
+
+use std::collections::VecDeque;
+
+use crate::{
+    journal::{Entry, Local},
+    model::WallTime,
+};
+
+/// A cycle's lines, or a part of them, as they will stand in the record.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) at: WallTime,
+    pub(super) part: u32,
+    pub(super) first: WallTime,
+    pub(super) last: WallTime,
+    pub(super) lines: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) local: Option<Vec<u8>>,
+}
+
+impl Part {
+    /// As the record takes it.
+    pub(super) fn entry(&self) -> Entry<'_> {
+        Entry {
+            at: self.at,
+            part: self.part,
+            first: self.first,
+            last: self.last,
+            lines: self.lines,
+            bytes: &self.bytes,
+            local: self.local.as_deref().map(|bytes| Local { version: super::local::VERSION, bytes }),
+        }
+    }
+}
+
+/// The lines in memory, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    parts: VecDeque<Part>,
+    lines: u64,
+    /// Parts at the front that may be sent from here.
+    ready: usize,
+    /// Parts at the front that are just being sent: they do not go.
+    sending: usize,
+    /// Grows when everything has moved to the record: what was being sent
+    /// from here then is sent again from there.
+    epoch: u64,
+}
+
+/// Lines to be sent from memory.
+#[derive(Debug)]
+pub(super) struct FromMemory {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lines: usize,
+    pub(super) epoch: u64,
+}
+
+impl Held {
+    pub(super) fn push(&mut self, part: Part) {
+        self.lines += part.lines;
+        self.parts.push_back(part);
+    }
+
+    /// Lines held.
+    pub(super) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The parts as the record takes them.
+    pub(super) fn entries(&self) -> Vec<Entry<'_>> {
+        self.parts.iter().map(Part::entry).collect()
+    }
+
+    /// All of it is in the record.
+    pub(super) fn moved(&mut self) {
+        *self = Self { epoch: self.epoch + 1, ..Self::default() };
+    }
+
+    /// What is held now may be sent from here.
+    pub(super) fn make_ready(&mut self) {
+        self.ready = self.parts.len();
+    }
+
+    /// Drops the oldest parts beyond `max_lines`, but none that is being
+    /// sent. Returns how many lines went.
+    pub(super) fn shorten(&mut self, max_lines: u64) -> u64 {
+        let mut gone = 0;
+        while self.lines > max_lines && self.parts.len() > self.sending {
+            if let Some(part) = self.parts.remove(self.sending) {
+                self.lines -= part.lines;
+                gone += part.lines;
+                if self.ready > self.sending {
+                    self.ready -= 1;
+                }
+            }
+        }
+        gone
+    }
+
+    /// The timestamp of the oldest line.
+    pub(super) fn oldest(&self) -> Option<WallTime> {
+        self.parts.iter().find(|part| part.lines > 0).map(|part| part.first)
+    }
+
+    /// The next lines to send, whole parts within the limits, at least one.
+    pub(super) fn take(&mut self, max_lines: usize, max_bytes: usize) -> Option<FromMemory> {
+        let mut taken = FromMemory { bytes: Vec::new(), lines: 0, epoch: self.epoch };
+        self.sending = 0;
+        for part in self.parts.iter().take(self.ready) {
+            let lines = usize::try_from(part.lines).unwrap_or(usize::MAX);
+            let full = taken.lines + lines > max_lines || taken.bytes.len() + part.bytes.len() > max_bytes;
+            if taken.lines > 0 && full {
+                break;
+            }
+            taken.bytes.extend_from_slice(&part.bytes);
+            taken.lines += lines;
+            self.sending += 1;
+        }
+        (taken.lines > 0).then_some(taken)
+    }
+
+    /// Nothing is being sent any more.
+    pub(super) fn release(&mut self) {
+        self.sending = 0;
+    }
+
+    /// The first `lines` lines of what is being sent are settled. Returns how
+    /// many of them were still here: none, where all has moved to the record.
+    pub(super) fn settle(&mut self, epoch: u64, mut lines: u64) -> u64 {
+        if epoch != self.epoch {
+            return 0;
+        }
+        let before = self.lines;
+        while let Some(front) = self.parts.front_mut() {
+            if front.lines > lines {
+                let skip: usize = front
+                    .bytes
+                    .split_inclusive(|byte| *byte == b'\n')
+                    .take(usize::try_from(lines).unwrap_or(usize::MAX))
+                    .map(<[u8]>::len)
+                    .sum();
+                front.bytes.drain(..skip);
+                front.lines -= lines;
+                self.lines -= lines;
+                break;
+            }
+            // A cycle without lines goes with the one before it.
+            lines -= front.lines;
+            self.lines -= front.lines;
+            self.parts.pop_front();
+            self.ready = self.ready.saturating_sub(1);
+            self.sending = self.sending.saturating_sub(1);
+            if lines == 0 {
+                break;
+            }
+        }
+        before - self.lines
+    }
+
+    /// Whether lines taken at `epoch` are still held here.
+    pub(super) fn holds(&self, epoch: u64) -> bool {
+        self.epoch == epoch
+    }
+}

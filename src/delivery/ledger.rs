@@ -1,0 +1,333 @@
+//! Where every line is: in memory, in the record, or accounted for.
+//!
+//! Owns the record, the lines in memory and the figures that no file holds
+//! yet. Recorder and sender share it behind one lock. It sends nothing and
+//! never waits for anything but the disk.
+//!
+//! Lines reach the record in one transaction with their figures. While the
+//! record cannot take them they stay in memory up to `influx.max_queue` and
+//! are sent from there; when it can again, all that is left moves to it, in
+//! order, with the figures of what happened in between. What was just being
+//! sent then is sent again from the record: twice is right, never is not.
+
+mod figures;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, time::Duration};
+
+use tokio::sync::watch;
+
+use self::{figures::Lately, store::Store};
+use super::{
+    attempt::Piece,
+    held::{FromMemory, Held, Part},
+};
+use crate::{
+    clock::Clock,
+    config,
+    journal::{Account, Batch, Refused},
+    model::{
+        MonoTime, WallTime,
+        status::{DeliveryState, DeliveryStatus, LastAnswer, StoreStatus},
+    },
+};
+
+pub(super) use self::store::Place;
+
+/// The words under which lines are counted as lost on their way to the record.
+pub mod reason {
+    /// Beyond `influx.max_queue` while the record could not take them.
+    pub const QUEUE_FULL: &str = "memory queue full";
+    /// The recorder could not keep up with the collector.
+    pub const HANDOVER_FULL: &str = "recorder too slow";
+    /// They were only in memory when the program ended.
+    pub const ENDED: &str = "not recorded or delivered before the end";
+}
+
+/// Lines on their way to the server.
+#[derive(Debug)]
+pub(super) struct Load {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lines: usize,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Record { batch: Batch, epoch: u64 },
+    Memory { epoch: u64 },
+}
+
+/// What the sender is doing, for the screen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wire {
+    pub(super) state: DeliveryState,
+    pub(super) target: Option<String>,
+    pub(super) api: Option<&'static str>,
+    pub(super) batches: u64,
+    pub(super) retries: u64,
+    pub(super) last_answer: Option<LastAnswer>,
+    pub(super) backoff: Option<Duration>,
+}
+
+/// See the module.
+pub(super) struct Ledger {
+    clock: Clock,
+    store: Store,
+    held: Held,
+    /// Figures of lines that are neither held nor known to the record.
+    delta: Account,
+    /// Refused lines, sent from memory, that the record has yet to keep.
+    refused: Vec<(WallTime, Refused)>,
+    saturated: u64,
+    /// Whether lines are to be delivered at all.
+    deliver: bool,
+    max_queue: u64,
+    batch_lines: u64,
+    batch_span: Duration,
+    committed_at: Option<MonoTime>,
+    pub(super) wire: Wire,
+    lately: Lately,
+    database: String,
+    published: watch::Sender<(DeliveryStatus, StoreStatus)>,
+}
+
+impl Ledger {
+    /// A ledger whose record is opened by the first [`Ledger::turn`].
+    pub(super) fn new(
+        influx: &config::Influx,
+        place: Option<Place>,
+        target: Option<String>,
+        clock: Clock,
+        published: watch::Sender<(DeliveryStatus, StoreStatus)>,
+    ) -> Self {
+        Self {
+            clock,
+            deliver: target.is_some(),
+            wire: Wire { target: target.clone(), ..Wire::default() },
+            store: Store::new(place, target),
+            held: Held::default(),
+            delta: Account::default(),
+            refused: Vec::new(),
+            saturated: 0,
+            max_queue: influx.max_queue as u64,
+            batch_lines: influx.batch_max_lines as u64,
+            batch_span: influx.batch_max_sec,
+            committed_at: None,
+            lately: Lately::default(),
+            database: influx.db.clone(),
+            published,
+        }
+    }
+
+    /// Takes an encoded cycle. It is in memory until a commit is due.
+    pub(super) fn accept(&mut self, parts: impl IntoIterator<Item = Part>, saturated: u64) {
+        self.saturated += saturated;
+        for part in parts {
+            self.held.push(part);
+        }
+        if self.held.lines() >= self.batch_lines {
+            self.commit();
+        }
+    }
+
+    /// Counts lines that were lost before they came here.
+    pub(super) fn lost(&mut self, lines: u64, why: &str) {
+        if lines > 0 {
+            self.delta.emitted += lines;
+            self.delta.drop_lines(why, lines);
+            tracing::warn!(lines, "lines dropped: {why}");
+        }
+    }
+
+    /// Does what is due: commits, tries a failing record again, keeps the
+    /// record within its bounds, publishes the figures. Returns after how
+    /// long it wants to be called again at the latest.
+    pub(super) fn turn(&mut self) -> Duration {
+        let (wall, mono) = self.clock.now();
+        if self.store.is_due(mono) && self.store.open(&mut self.delta, wall, mono) {
+            self.commit();
+        }
+        let mut next = IDLE;
+        let has_something = !self.held.is_empty() || !self.delta.is_empty();
+        if has_something {
+            let waited = self.committed_at.map_or(self.batch_span, |at| mono.since(at));
+            if waited >= self.batch_span {
+                self.commit();
+            } else {
+                next = next.min(self.batch_span - waited);
+            }
+        }
+        self.store.maintain(wall, mono, &mut self.delta);
+        self.shorten();
+        self.publish();
+        next
+    }
+
+    /// Moves everything to the record, or makes it ready to be sent from
+    /// memory where there is none that can take it.
+    pub(super) fn commit(&mut self) {
+        let (wall, mono) = self.clock.now();
+        self.committed_at = Some(mono);
+        // A damaged file is replaced at once, so there are two tries.
+        for _ in 0..2 {
+            let Some(journal) = self.store.writable() else { break };
+            match journal.append(&self.held.entries(), &self.delta) {
+                Ok(()) => {
+                    self.held.moved();
+                    self.delta = Account::default();
+                    self.keep_refused();
+                    return;
+                }
+                Err(error) => self.store.failed(&error, &mut self.delta, wall, mono),
+            }
+        }
+        self.held.make_ready();
+        self.shorten();
+    }
+
+    fn keep_refused(&mut self) {
+        if let Some(journal) = self.store.writable()
+            && !self.refused.is_empty()
+            && let Err(error) = journal.keep_refused(&self.refused)
+        {
+            tracing::warn!("{error}");
+        } else {
+            self.refused.clear();
+        }
+    }
+
+    fn shorten(&mut self) {
+        let gone =
+            self.held.shorten(self.max_queue.max(if self.store.takes() { self.batch_lines } else { 0 }));
+        self.lost(gone, reason::QUEUE_FULL);
+    }
+
+    /// The next lines to send: from the record, then from memory.
+    pub(super) fn take(&mut self, max_lines: usize, max_bytes: usize) -> Option<Load> {
+        let (wall, mono) = self.clock.now();
+        match self.store.next_batch(max_lines, max_bytes) {
+            Ok(Some(mut batch)) => {
+                let (bytes, lines) = (std::mem::take(&mut batch.bytes), batch.lines);
+                return Some(Load {
+                    bytes,
+                    lines,
+                    origin: Origin::Record { epoch: self.store.epoch(), batch },
+                });
+            }
+            Ok(None) => {}
+            Err(error) => self.store.failed(&error, &mut self.delta, wall, mono),
+        }
+        let FromMemory { bytes, lines, epoch } = self.held.take(max_lines, max_bytes)?;
+        Some(Load { bytes, lines, origin: Origin::Memory { epoch } })
+    }
+
+    /// Whether a load is still to be sent: not where its lines have moved
+    /// from memory to the record, or the record was lost.
+    pub(super) fn is_current(&self, load: &Load) -> bool {
+        match &load.origin {
+            Origin::Record { epoch, .. } => *epoch == self.store.epoch(),
+            Origin::Memory { epoch } => self.held.holds(*epoch),
+        }
+    }
+
+    /// Whether lines are in memory alone.
+    pub(super) fn holds_lines(&self) -> bool {
+        self.held.lines() > 0
+    }
+
+    /// Gives back a load that is not sent now.
+    pub(super) fn release(&mut self) {
+        self.store.release();
+        self.held.release();
+    }
+
+    /// The lines `before..upto` of a load are settled; `refused` of them, by
+    /// their place in the load, were refused and all others delivered.
+    pub(super) fn settle(&mut self, load: &Load, before: usize, upto: usize, refused: Vec<(usize, String)>) {
+        let (wall, mono) = self.clock.now();
+        let refused = load.refused(refused);
+        for line in refused.iter().take(LOGGED) {
+            tracing::error!("refused by the server, kept in quarantine: {}", line.message);
+        }
+        let delivered = match &load.origin {
+            Origin::Record { epoch, .. } if *epoch != self.store.epoch() => 0,
+            Origin::Record { batch, .. } => match self.store.advance(batch, upto, refused, wall) {
+                Ok(delivered) => delivered,
+                Err((error, delivered)) => {
+                    self.store.failed(&error, &mut self.delta, wall, mono);
+                    delivered
+                }
+            },
+            Origin::Memory { epoch } => {
+                let lines = self.held.settle(*epoch, (upto - before) as u64);
+                if lines > 0 {
+                    let refusals = (refused.len() as u64).min(lines);
+                    self.delta.emitted += lines;
+                    self.delta.quarantined += refusals;
+                    self.delta.delivered += lines - refusals;
+                    self.refused.extend(refused.into_iter().map(|line| (wall, line)));
+                    let excess = self.refused.len().saturating_sub(MOST_REFUSED);
+                    self.refused.drain(..excess);
+                }
+                lines
+            }
+        };
+        self.lately.delivered(mono, delivered);
+        self.publish();
+    }
+
+    /// The last thing: whatever is still only in memory is lost, and said so.
+    pub(super) fn close(&mut self) {
+        self.release();
+        self.commit();
+        let left = self.held.lines();
+        self.held.moved();
+        self.lost(left, reason::ENDED);
+        if left > 0 && self.store.takes() {
+            self.commit();
+        }
+        self.publish();
+        self.store.close();
+    }
+}
+
+impl Load {
+    /// The text of a piece of it.
+    pub(super) fn text(&self, piece: &Piece) -> Cow<'_, [u8]> {
+        if piece.begin == 0 && piece.len() == self.lines {
+            return Cow::Borrowed(&self.bytes);
+        }
+        let mut wanted = piece.indices().peekable();
+        let mut text = Vec::new();
+        for (index, line) in self.bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            if wanted.next_if_eq(&index).is_some() {
+                text.extend_from_slice(line);
+            }
+        }
+        Cow::Owned(text)
+    }
+
+    /// The text of refused lines.
+    fn refused(&self, refused: Vec<(usize, String)>) -> Vec<Refused> {
+        let mut lines = self.bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+        refused
+            .into_iter()
+            .filter_map(|(index, message)| {
+                let (_, line) = lines.by_ref().find(|(at, _)| *at == index)?;
+                Some(Refused { line: line.trim_ascii_end().to_vec(), message })
+            })
+            .collect()
+    }
+}
+
+/// How long the recorder may wait when nothing happens: the status shows
+/// what is due, such as a record that is tried again.
+const IDLE: Duration = Duration::from_millis(500);
+/// Refused lines kept in memory while no record can keep them.
+const MOST_REFUSED: usize = 1000;
+/// Refused lines of one answer that are logged one by one.
+const LOGGED: usize = 5;

@@ -1,0 +1,221 @@
+//! The record from delivery's side: open, failing and tried again, replaced
+//! when it is damaged.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    journal::{Account, Batch, Error, Fault, Journal, Limits, Refused},
+    model::{MonoTime, WallTime},
+};
+
+/// Where the record is kept.
+#[derive(Clone, Debug)]
+pub(in crate::delivery) struct Place {
+    pub(in crate::delivery) directory: PathBuf,
+    pub(in crate::delivery) name: String,
+    pub(in crate::delivery) limits: Limits,
+}
+
+/// The record, as far as it can be used.
+pub(super) struct Store {
+    place: Option<Place>,
+    target: Option<String>,
+    journal: Option<Journal>,
+    trouble: Option<Trouble>,
+    /// Grows with each file, so that answers to lines of a lost one are told
+    /// apart.
+    epoch: u64,
+    maintained_at: Option<MonoTime>,
+}
+
+/// Why the record takes nothing now.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) why: String,
+    pub(super) since: WallTime,
+    retry_at: MonoTime,
+    tries: u32,
+}
+
+impl Store {
+    pub(super) fn new(place: Option<Place>, target: Option<String>) -> Self {
+        Self { place, target, journal: None, trouble: None, epoch: 0, maintained_at: None }
+    }
+
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    pub(super) fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Whether lines are expected to reach a file.
+    pub(super) fn takes(&self) -> bool {
+        self.place.is_some() && self.trouble.is_none()
+    }
+
+    /// The record where it can be written.
+    pub(super) fn writable(&mut self) -> Option<&mut Journal> {
+        if self.trouble.is_some() { None } else { self.journal.as_mut() }
+    }
+
+    /// Whether it should be opened, or tried again.
+    pub(super) fn is_due(&self, mono: MonoTime) -> bool {
+        self.place.is_some()
+            && match &self.trouble {
+                None => self.journal.is_none(),
+                Some(trouble) => mono >= trouble.retry_at,
+            }
+    }
+
+    /// Opens the record, or tries one that failed again. Whether it can be
+    /// written now, as far as is known.
+    pub(super) fn open(&mut self, delta: &mut Account, wall: WallTime, mono: MonoTime) -> bool {
+        if let Some(journal) = &mut self.journal {
+            // The file is open: the surroundings were to blame. What it could
+            // not be told is a small write that shows whether they still are.
+            return match journal.still_there().and_then(|()| journal.probe()) {
+                Ok(()) => {
+                    self.recovered();
+                    true
+                }
+                Err(error) => {
+                    self.failed(&error, delta, wall, mono);
+                    self.trouble.is_none()
+                }
+            };
+        }
+        let Some(place) = &self.place else { return false };
+        let opened = match Journal::open(&place.directory, &place.name, place.limits, delta, wall) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.note(&error, wall, mono);
+                return false;
+            }
+        };
+        // The file counts now what was carried over.
+        *delta = Account::default();
+        if let Some(aside) = opened.set_aside {
+            tracing::error!(
+                "the record could not be used and was set aside as {}: {}; a new one is begun",
+                aside.path.display(),
+                aside.why
+            );
+        }
+        self.epoch += 1;
+        let mut journal = opened.journal;
+        if let Err(error) = journal.set_target(self.target.as_deref(), wall) {
+            self.note(&error, wall, mono);
+            return false;
+        }
+        self.journal = Some(journal);
+        self.recovered();
+        true
+    }
+
+    fn recovered(&mut self) {
+        if let Some(trouble) = self.trouble.take() {
+            tracing::info!("the record takes lines again, after: {}", trouble.why);
+        }
+    }
+
+    /// Acts on an error: a damaged or vanished file is replaced at once,
+    /// anything else is tried again later.
+    pub(super) fn failed(&mut self, error: &Error, delta: &mut Account, wall: WallTime, mono: MonoTime) {
+        if error.fault() == Fault::File
+            && let Some(journal) = self.journal.take()
+        {
+            tracing::error!("{error}");
+            let path = journal.path().to_owned();
+            delta.add(&journal.abandon());
+            self.epoch += 1;
+            if !matches!(error, Error::Gone { .. })
+                && let Err(error) = Journal::set_aside(&path, &error.to_string(), wall)
+            {
+                self.note(&error, wall, mono);
+                return;
+            }
+            self.open(delta, wall, mono);
+            return;
+        }
+        self.note(error, wall, mono);
+    }
+
+    fn note(&mut self, error: &Error, wall: WallTime, mono: MonoTime) {
+        let why = error.to_string();
+        let (since, tries) = match self.trouble.take() {
+            Some(before) => (before.since, before.tries + 1),
+            None => {
+                tracing::error!("{why}");
+                (wall, 0)
+            }
+        };
+        let wait = Duration::from_secs(1 << tries.min(4));
+        self.trouble = Some(Trouble { why, since, retry_at: mono.plus(wait), tries });
+    }
+
+    /// Keeps the record within its bounds, for a moment at most.
+    pub(super) fn maintain(&mut self, wall: WallTime, mono: MonoTime, delta: &mut Account) {
+        if self.maintained_at.is_some_and(|at| mono.since(at) < MAINTAIN_EVERY) {
+            return;
+        }
+        self.maintained_at = Some(mono);
+        for _ in 0..MAINTAIN_STEPS {
+            let Some(journal) = self.writable() else { return };
+            match journal.still_there().and_then(|()| journal.maintain(wall)) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return self.failed(&error, delta, wall, mono),
+            }
+        }
+        // More is due: at once, but after what waits for the lock.
+        self.maintained_at = None;
+    }
+
+    /// The next lines that wait in the record, also while it cannot be
+    /// written.
+    pub(super) fn next_batch(&mut self, max_lines: usize, max_bytes: usize) -> Result<Option<Batch>, Error> {
+        match &mut self.journal {
+            Some(journal) => journal.next_batch(max_lines, max_bytes),
+            None => Ok(None),
+        }
+    }
+
+    /// Moves the cursor behind the first `upto` lines of a batch. Returns the
+    /// lines delivered, beside an error where the file could not be told.
+    pub(super) fn advance(
+        &mut self,
+        batch: &Batch,
+        upto: usize,
+        refused: Vec<Refused>,
+        wall: WallTime,
+    ) -> Result<u64, (Error, u64)> {
+        let (Some(journal), Some(to)) = (&mut self.journal, batch.position_after(upto)) else { return Ok(0) };
+        let before = journal.account().delivered;
+        journal.advance(to, refused, wall).map_err(|error| (error, journal.account().delivered - before))
+    }
+
+    pub(super) fn release(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.release();
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.journal = None;
+    }
+}
+
+/// How often the bounds are looked at.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
+/// Steps in a row before others get the lock.
+const MAINTAIN_STEPS: usize = 4;

@@ -1,0 +1,336 @@
+//! From frames to the record, and from the record to the database.
+//!
+//! Owns two threads and what they share. The *recorder* encodes each frame
+//! and has its lines and reasons appended to the record, or held in memory
+//! while the record cannot take them. The *sender* reads what waits, sends it
+//! with one request in flight, and moves the cursor after the answer.
+//! Receiving never waits for sending, and the collector waits for neither.
+//!
+//! It encodes nothing itself ([`crate::influx::line`]), decides nothing about
+//! answers ([`crate::influx::policy`]) and stores nothing itself
+//! ([`crate::journal`]). The way of a line: [`handover`] → [`recorder`] →
+//! [`ledger`] (memory or record) → [`sender`] → settled. At every instant
+//! `emitted = delivered + waiting + quarantined + dropped`.
+
+mod attempt;
+mod backoff;
+mod handover;
+mod held;
+pub mod ledger;
+pub mod local;
+mod recorder;
+mod sender;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+
+use self::{
+    handover::HandOver,
+    ledger::{Ledger, Place},
+    recorder::Recorder,
+    sender::Sender,
+};
+use crate::{
+    clock::Clock,
+    config,
+    influx::line::{Encoder, TagError},
+    journal::{
+        Limits, file_name,
+        lock::{self, Lock, LockError},
+    },
+    model::{
+        Frame,
+        status::{DeliveryState, DeliveryStatus, StoreState, StoreStatus},
+    },
+};
+
+pub use self::backoff::{LONGEST, SHORTEST, backoff};
+
+/// What delivery is started with.
+#[derive(Debug)]
+pub struct Settings {
+    /// `[influx]`
+    pub influx: config::Influx,
+    /// `[record]`
+    pub record: config::Record,
+    /// `[store]`
+    pub store: config::Store,
+    /// Whose domains are recorded: each libvirt has a record of its own.
+    pub libvirt_uri: String,
+    /// Whether this process records or only looks.
+    pub role: Role,
+}
+
+/// Whether this process records its host.
+#[derive(Debug)]
+pub enum Role {
+    /// It does, and holds the lock until delivery has ended. `None`: the
+    /// caller sees to it that no other process records.
+    Recording(Option<Lock>),
+    /// Another process does; frames are ignored here.
+    Looking {
+        /// That process, in words.
+        holder: String,
+    },
+}
+
+/// Finds out whether this process may record: takes the lock of the host, or
+/// tells who holds it. `program` is what others will be told, such as
+/// `kvmscope agent`.
+///
+/// # Errors
+/// The lock cannot be made: what, where and what to do.
+pub fn claim(store: &config::Store, libvirt_uri: &str, program: &str) -> Result<Role, LockError> {
+    role(lock::acquire(libvirt_uri, store.path.as_deref(), program))
+}
+
+/// As [`claim`], with the lock in `directory`.
+///
+/// # Errors
+/// As [`claim`].
+pub fn claim_in(directory: &Path, libvirt_uri: &str, program: &str) -> Result<Role, LockError> {
+    role(lock::acquire_in(directory, libvirt_uri, program))
+}
+
+fn role(lock: Result<Lock, LockError>) -> Result<Role, LockError> {
+    match lock {
+        Ok(lock) => Ok(Role::Recording(Some(lock))),
+        Err(LockError::Held(holder)) => {
+            Ok(Role::Looking { holder: format!("{} (process {})", holder.program, holder.pid) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Why delivery could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A tag that cannot be written.
+    #[error(transparent)]
+    Tags(#[from] TagError),
+    /// The system gave no thread or no event queue.
+    #[error("delivery cannot start: {0}; look at the limits of this process (ulimit -u, ulimit -n)")]
+    System(#[from] std::io::Error),
+}
+
+/// When to stop.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    No,
+    By(tokio::time::Instant),
+}
+
+/// What the two threads share.
+struct Shared {
+    ledger: Mutex<Ledger>,
+    /// There may be something to send.
+    data: Notify,
+    /// Somebody wants a failed delivery tried now.
+    kick: Notify,
+    recorder_ended: AtomicBool,
+}
+
+impl Shared {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recorder_has_ended(&self) {
+        self.recorder_ended.store(true, Ordering::Release);
+        self.data.notify_one();
+    }
+
+    fn recorder_ended(&self) -> bool {
+        self.recorder_ended.load(Ordering::Acquire)
+    }
+}
+
+/// Delivery at work. Dropping it stops it at once: what the collector has
+/// handed over is recorded, and what waits stays on disk.
+pub struct Handle {
+    status: watch::Receiver<(DeliveryStatus, StoreStatus)>,
+    /// `None`: this process only looks.
+    work: Option<Work>,
+    _published: Option<watch::Sender<(DeliveryStatus, StoreStatus)>>,
+}
+
+struct Work {
+    handover: Arc<HandOver>,
+    shared: Arc<Shared>,
+    stop: watch::Sender<Stop>,
+    /// Nothing is ever sent: it closes when both threads have ended.
+    ended: Mutex<mpsc::Receiver<()>>,
+    closed: AtomicBool,
+    /// Released after the record is closed.
+    lock: Mutex<Option<Lock>>,
+}
+
+/// Starts the two threads. Opening the record and reaching the server happen
+/// there: this returns at once.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn start(settings: Settings, clock: Clock) -> Result<Handle, StartError> {
+    let Settings { influx, record, store, libvirt_uri, role } = settings;
+    let (published, status) = watch::channel((DeliveryStatus::default(), StoreStatus::default()));
+    let lock = match role {
+        Role::Recording(lock) => lock,
+        Role::Looking { holder } => {
+            published.send_replace(looking(&influx, &store, holder));
+            return Ok(Handle { status, work: None, _published: Some(published) });
+        }
+    };
+    let place = store.path.as_ref().map(|directory| Place {
+        directory: directory.clone(),
+        name: file_name(&libvirt_uri),
+        limits: Limits::from(&store),
+    });
+    let target = influx.url.as_deref().map(|url| target_name(url, &influx.db));
+    let encoder = Encoder::new(record.missing, &influx.tags)?;
+    let counter = Encoder::new(record.missing, &influx.tags)?;
+    let handover = Arc::new(HandOver::new(counter, influx.max_queue));
+    let useful = place.is_some() || target.is_some();
+    let deliver = target.is_some();
+    let shared = Arc::new(Shared {
+        ledger: Mutex::new(Ledger::new(&influx, place, target, clock.clone(), published)),
+        data: Notify::new(),
+        kick: Notify::new(),
+        recorder_ended: AtomicBool::new(false),
+    });
+    shared.ledger().publish();
+    let (running, ended) = mpsc::channel();
+    let (stop, stopped) = watch::channel(Stop::No);
+    let recorder = Recorder {
+        handover: Arc::clone(&handover),
+        shared: Arc::clone(&shared),
+        encoder,
+        max_lines: influx.batch_max_lines,
+        useful,
+    };
+    let alive = running.clone();
+    let thread = || std::thread::Builder::new();
+    thread().name("recorder".into()).spawn(move || {
+        recorder.run();
+        drop(alive);
+    })?;
+    if deliver {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let sender = Sender::new(Arc::clone(&shared), influx, clock, stopped);
+        thread().name("sender".into()).spawn(move || {
+            runtime.block_on(sender.run());
+            // A request that hangs in name look-up must not hold up the end.
+            runtime.shutdown_background();
+            drop(running);
+        })?;
+    }
+    let work = Work {
+        handover,
+        shared,
+        stop,
+        ended: Mutex::new(ended),
+        closed: AtomicBool::new(false),
+        lock: Mutex::new(lock),
+    };
+    Ok(Handle { status, work: Some(work), _published: None })
+}
+
+impl Handle {
+    /// Hands over a frame; never waits. Where the recorder cannot keep up,
+    /// the oldest frame goes and its lines are counted as dropped.
+    pub fn record(&self, frame: Arc<Frame>) {
+        if let Some(work) = &self.work {
+            work.handover.push(frame);
+        }
+    }
+
+    /// The figures, and every change of them.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<(DeliveryStatus, StoreStatus)> {
+        self.status.clone()
+    }
+
+    /// Tries a failed or paused delivery again now.
+    pub fn retry_now(&self) {
+        if let Some(work) = &self.work {
+            work.shared.kick.notify_one();
+        }
+    }
+
+    /// Ends: records what was handed over, sends what waits until `deadline`
+    /// has passed, and closes the record. What is not sent then stays on disk
+    /// for the next start. Returns whether both threads have ended; a disk
+    /// that hangs may keep one.
+    pub fn shutdown(&self, deadline: Duration) -> bool {
+        self.work.as_ref().is_none_or(|work| work.end(deadline))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}
+
+impl Work {
+    fn end(&self, deadline: Duration) -> bool {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return true;
+        }
+        self.handover.close();
+        self.stop.send_replace(Stop::By(tokio::time::Instant::now() + deadline));
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = ended.recv_timeout(deadline + GRACE) == Err(mpsc::RecvTimeoutError::Disconnected);
+        if all {
+            self.shared.ledger().close();
+            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        } else {
+            tracing::error!("the disk or the network holds delivery up; it is left behind");
+        }
+        all
+    }
+}
+
+/// What the threads may take beyond the deadline: the last write to disk.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a process that only looks shows.
+fn looking(influx: &config::Influx, store: &config::Store, holder: String) -> (DeliveryStatus, StoreStatus) {
+    let delivery = DeliveryStatus {
+        state: DeliveryState::Off,
+        database: influx.db.clone(),
+        ..DeliveryStatus::default()
+    };
+    let store = StoreStatus {
+        state: StoreState::ReadOnly { holder },
+        path: store.path.as_ref().map(|path| path.display().to_string()),
+        max_bytes: store.max_bytes,
+        ..StoreStatus::default()
+    };
+    (delivery, store)
+}
+
+/// The name under which the record keeps a target's cursor: never with
+/// credentials, whatever the URL holds.
+fn target_name(url: &str, database: &str) -> String {
+    let place = url::Url::parse(url).map_or_else(
+        |_| "unknown".to_owned(),
+        |url| {
+            format!(
+                "{}://{}{}",
+                url.scheme(),
+                url.authority().rsplit('@').next().unwrap_or_default(),
+                url.path()
+            )
+        },
+    );
+    format!("{place} {database}")
+}

@@ -1,0 +1,396 @@
+//! The sender's thread: takes what waits, one request in flight, and does
+//! what the policy decides.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    Shared, Stop,
+    attempt::{Attempt, Piece, Verdict},
+    backoff::{Random, backoff},
+    ledger::{Load, Wire},
+    recorder::MAX_BYTES,
+};
+use crate::{
+    clock::Clock,
+    config::{self, Auth, SecretSource},
+    influx::{
+        client::Client,
+        policy::{self, Answer, Decision, FailedStep},
+    },
+    model::status::{DeliveryState, LastAnswer},
+};
+
+/// Between two probes while paused.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+/// The same while only few lines are waiting: with more lines beside them it
+/// can be told whether it is the lines or the set-up that is wrong.
+const PROBE_FEW_EVERY: Duration = Duration::from_secs(3);
+const FEW: usize = 64;
+/// Between two looks at the files of credentials and certificates.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Least size a request is halved to by 413 answers, and successes after
+/// which a larger one is tried.
+const LEAST_BYTES: usize = 64 << 10;
+const GROW_AFTER: u32 = 64;
+
+const CHECK_SETTINGS: &str =
+    "check influx.db, influx.api and that the server is the one meant; the lines are kept";
+const MEND_SETTINGS: &str = "mend the setting or its file; it is tried again by itself";
+
+/// See the module.
+pub(super) struct Sender {
+    shared: Arc<Shared>,
+    settings: config::Influx,
+    clock: Clock,
+    stop: watch::Receiver<Stop>,
+    client: Option<Client>,
+    random: Random,
+    /// Failed requests in a row.
+    failures: u32,
+    /// Most bytes of a request; less than [`MAX_BYTES`] after a 413.
+    max_bytes: usize,
+    successes: u32,
+    /// Paths that credentials and certificates come from, and their state.
+    files: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+/// Enough to see that a file is another one or has other content.
+type Stamp = (std::time::SystemTime, u64, u64);
+
+/// What ended a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// Its time, or somebody who wants a try now.
+    Up,
+    /// A file of credentials or certificates has changed.
+    Files,
+    /// The program is about to end.
+    Stop,
+    /// The deadline for that has come.
+    Over,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    GoOn,
+    End,
+}
+
+impl Sender {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        settings: config::Influx,
+        clock: Clock,
+        stop: watch::Receiver<Stop>,
+    ) -> Self {
+        let files =
+            watched(&settings).into_iter().map(|path| (stamp(&path), path)).map(|(s, p)| (p, s)).collect();
+        Self {
+            shared,
+            settings,
+            clock,
+            stop,
+            client: None,
+            random: Random::new(),
+            failures: 0,
+            max_bytes: MAX_BYTES,
+            successes: 0,
+            files,
+        }
+    }
+
+    /// Sends until it is told to stop and everything is sent, or the deadline
+    /// has come.
+    pub(super) async fn run(mut self) {
+        while !self.is_over() {
+            if self.client.is_none() {
+                match Client::new(&self.settings) {
+                    Ok(client) => {
+                        let target = client.target();
+                        self.client = Some(client);
+                        self.show(|wire| {
+                            wire.target = Some(target);
+                            wire.state = DeliveryState::Probing;
+                        });
+                    }
+                    Err(error) => {
+                        if self.pause(error.to_string(), MEND_SETTINGS, PROBE_EVERY).await == Flow::End {
+                            break;
+                        }
+                        continue;
+                    }
+                }
+            }
+            let load = self.shared.ledger().take(self.settings.batch_max_lines, self.max_bytes);
+            let flow = match load {
+                Some(load) => self.deliver(load).await,
+                None => self.idle().await,
+            };
+            if flow == Flow::End {
+                break;
+            }
+        }
+        self.shared.ledger().release();
+    }
+
+    /// Waits for something to send.
+    async fn idle(&mut self) -> Flow {
+        // Asked before the look at what is left: nothing is recorded after it.
+        if self.is_stopping() && self.shared.recorder_ended() {
+            return Flow::End;
+        }
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = self.shared.data.notified() => {}
+            _ = self.stop.changed() => {}
+            () = deadline(stop) => return Flow::End,
+        }
+        Flow::GoOn
+    }
+
+    /// Sends a load until every line of it is settled or it must wait.
+    async fn deliver(&mut self, load: Load) -> Flow {
+        let mut attempt = Attempt::new(load.lines);
+        let mut settled = 0;
+        while let Some(piece) = attempt.next() {
+            if self.is_over() {
+                return Flow::End;
+            }
+            let Some((answer, decision)) = self.request(&load, &piece).await else { return Flow::End };
+            match decision {
+                Decision::Retry { after, why } => {
+                    if self.retry(&answer, after, why).await == Flow::End {
+                        return Flow::End;
+                    }
+                    if !self.shared.ledger().is_current(&load) {
+                        break;
+                    }
+                    continue;
+                }
+                Decision::Pause { why, mend } => return self.pause(why, &mend, PROBE_EVERY).await,
+                decision => {
+                    self.note_size(&decision, &load, &piece);
+                    self.failures = 0;
+                    let verdict = attempt.learn(decision);
+                    if let Some(new) = attempt.settled() {
+                        let mut ledger = self.shared.ledger();
+                        ledger.wire.state = DeliveryState::Delivering;
+                        ledger.wire.backoff = None;
+                        ledger.settle(&load, settled, new.upto, new.refused);
+                        settled = new.upto;
+                    }
+                    if let Verdict::AllAlike { why } = verdict {
+                        let span = if load.lines < FEW { PROBE_FEW_EVERY } else { PROBE_EVERY };
+                        return self.pause(why, CHECK_SETTINGS, span).await;
+                    }
+                }
+            }
+        }
+        self.shared.ledger().release();
+        Flow::GoOn
+    }
+
+    /// One request. `None`: the deadline has come.
+    async fn request(&mut self, load: &Load, piece: &Piece) -> Option<(Answer, Decision)> {
+        let client = self.client.as_mut()?;
+        let before = client.api();
+        let text = load.text(piece);
+        let stop = self.stop.clone();
+        let (answer, took) = tokio::select! {
+            answered = client.write(&text) => answered,
+            () = deadline(stop) => return None,
+        };
+        let api = client.api();
+        if matches!(answer, Answer::Failed { step: FailedStep::Connect, .. }) {
+            // What comes back may be another server.
+            client.forget_api();
+        }
+        let mut decision = policy::decide(api.or(before).unwrap_or("v1"), &answer, piece.len());
+        let never_sent = api.is_none() && before.is_none();
+        if never_sent && !matches!(decision, Decision::Retry { .. } | Decision::Pause { .. }) {
+            // The answer is about the question what the server is, and says nothing of lines.
+            decision = Decision::Retry { after: None, why: policy::summary(&answer) };
+        }
+        let target = client.target();
+        let at = self.clock.now().0;
+        let status = match &answer {
+            Answer::Http { status, .. } => Some(*status),
+            Answer::Failed { .. } => None,
+        };
+        let success = matches!(decision, Decision::Delivered | Decision::DeliveredExcept(_));
+        let text = policy::summary(&answer);
+        self.show(|wire| {
+            wire.last_answer = Some(LastAnswer { at, status, took, text });
+            wire.api = api.or(wire.api);
+            wire.target = Some(target);
+            wire.batches += u64::from(success);
+        });
+        Some((answer, decision))
+    }
+
+    /// Learns from 413 how large a request may be.
+    fn note_size(&mut self, decision: &Decision, load: &Load, piece: &Piece) {
+        match decision {
+            Decision::Halve => {
+                self.max_bytes = (load.text(piece).len() / 2).clamp(LEAST_BYTES, MAX_BYTES);
+                self.successes = 0;
+            }
+            Decision::Delivered if self.max_bytes < MAX_BYTES => {
+                self.successes += 1;
+                if self.successes >= GROW_AFTER {
+                    self.max_bytes = (self.max_bytes * 2).min(MAX_BYTES);
+                    self.successes = 0;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Waits before the same lines are sent again.
+    async fn retry(&mut self, answer: &Answer, after: Option<Duration>, why: String) -> Flow {
+        let wait = backoff(self.failures, self.random.next()).max(after.unwrap_or_default());
+        if self.failures == 0 {
+            tracing::warn!("delivery failed and is tried again: {}", policy::summary(answer));
+        }
+        self.failures = self.failures.saturating_add(1);
+        let next_at = self.later(wait);
+        self.show(|wire| {
+            wire.state = DeliveryState::Retrying { why, next_at };
+            wire.backoff = Some(wait);
+        });
+        let flow = self.wait_for_next(wait).await;
+        if flow == Flow::GoOn {
+            self.show(|wire| wire.retries += 1);
+        }
+        flow
+    }
+
+    /// Waits for the operator, looking now and then whether it is mended.
+    async fn pause(&mut self, why: String, mend: &str, wait: Duration) -> Flow {
+        let next_at = self.later(wait);
+        let mut ledger = self.shared.ledger();
+        ledger.release();
+        if !matches!(&ledger.wire.state, DeliveryState::Paused { why: before, .. } if *before == why) {
+            tracing::error!("delivery is paused: {why}; {mend}");
+        }
+        ledger.wire.state = DeliveryState::Paused { why, mend: mend.to_owned(), next_at };
+        ledger.wire.backoff = None;
+        ledger.publish();
+        drop(ledger);
+        self.wait_for_next(wait).await
+    }
+
+    /// A try failed: whether another one is worth the wait, and the wait.
+    async fn wait_for_next(&mut self, span: Duration) -> Flow {
+        let only_in_memory = self.shared.recorder_ended() && self.shared.ledger().holds_lines();
+        if self.is_stopping() && !only_in_memory {
+            // What is on disk is safe there.
+            return Flow::End;
+        }
+        match self.wait(span).await {
+            Woken::Over => return Flow::End,
+            // Certificates are read when a client is made.
+            Woken::Files => self.client = None,
+            // The program ends: one try more, at once.
+            Woken::Up | Woken::Stop => {}
+        }
+        Flow::GoOn
+    }
+
+    /// Waits for `span`, or less.
+    async fn wait(&mut self, span: Duration) -> Woken {
+        let end = Instant::now() + span;
+        let shared = Arc::clone(&self.shared);
+        let stopping = self.is_stopping();
+        let mut stop = self.stop.clone();
+        loop {
+            tokio::select! {
+                () = sleep_until(end) => return Woken::Up,
+                () = shared.kick.notified() => return Woken::Up,
+                () = deadline(self.stop.clone()) => return Woken::Over,
+                _ = stop.changed(), if !stopping => return Woken::Stop,
+                () = sleep(LOOK_EVERY) => {
+                    if self.files_changed() {
+                        return Woken::Files;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a file of credentials or certificates has changed since this
+    /// was asked last.
+    fn files_changed(&mut self) -> bool {
+        let mut changed = false;
+        for (path, before) in &mut self.files {
+            let now = stamp(path);
+            changed |= now != *before;
+            *before = now;
+        }
+        changed
+    }
+
+    fn later(&self, span: Duration) -> crate::model::WallTime {
+        let nanos = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        crate::model::WallTime(self.clock.now().0.0.saturating_add(nanos))
+    }
+
+    fn show(&self, change: impl FnOnce(&mut Wire)) {
+        let mut ledger = self.shared.ledger();
+        change(&mut ledger.wire);
+        ledger.publish();
+    }
+
+    fn is_stopping(&self) -> bool {
+        matches!(*self.stop.borrow(), Stop::By(_))
+    }
+
+    /// Whether the deadline has come.
+    fn is_over(&self) -> bool {
+        matches!(*self.stop.borrow(), Stop::By(deadline) if Instant::now() >= deadline)
+    }
+}
+
+/// Ends when the deadline for stopping has come.
+async fn deadline(mut stop: watch::Receiver<Stop>) {
+    loop {
+        let by = *stop.borrow_and_update();
+        match by {
+            Stop::By(deadline) => return sleep_until(deadline).await,
+            Stop::No => {
+                if stop.changed().await.is_err() {
+                    // The handle is gone, which it never is without having said when.
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn watched(settings: &config::Influx) -> Vec<PathBuf> {
+    let secret = match &settings.auth {
+        Auth::Token(source) => source.as_ref(),
+        Auth::Basic { password, .. } => password.as_ref(),
+        Auth::None => None,
+    };
+    let secret = match secret {
+        Some(SecretSource::File(path)) => Some(path.clone()),
+        _ => None,
+    };
+    [secret, settings.ca_file.clone(), settings.client_cert.clone(), settings.client_key.clone()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn stamp(path: &std::path::Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = path.metadata().ok()?;
+    Some((meta.modified().ok()?, meta.len(), meta.ino()))
+}
