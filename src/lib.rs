@@ -1,4 +1,48 @@
-//! kvmscope
+//! kvmscope: a terminal monitor for KVM/QEMU virtual machines that records
+//! every sample.
+//!
+//! This page is the map. Arrows point one way; a test reads the imports and
+//! holds them to it.
+//!
+//! ```text
+//! main → runtime → ui → app ──────────────→ model
+//!                → collector → libvirt ───→ model
+//!                → delivery → journal
+//!                           → influx ─────→ model
+//! main → once, check, telemetry            (the commands without a screen)
+//! config, clock, terminal: leaves; each room gets only its own section of Config
+//! ```
+//!
+//! # Where to find
+//! | what | where |
+//! |---|---|
+//! | a rate or an angle is computed | [`model::rates`] (`Baseline::advance`, `AngleScale`) |
+//! | a missing value gets its reason | `collector/assemble.rs`; the reasons: [`model::missing`] |
+//! | a list is divided, a call is overdue, a VM is named hung | `collector/cycle.rs`, `collector/calls.rs` |
+//! | libvirt is called | [`libvirt`]; `unsafe`: `libvirt/ffi/` alone |
+//! | a line is encoded | [`influx::line`]; a name becomes fit to store: [`model::name`] |
+//! | an answer of the database becomes a decision | [`influx::policy`] |
+//! | a sample is kept on disk, a cursor moves | [`journal`] |
+//! | a batch is sent, retried, quarantined | [`delivery`] |
+//! | a key is bound | [`app::ACTIONS`] |
+//! | a key is carried out | [`app::App::update`] |
+//! | a panel is drawn | [`ui`], a file per panel |
+//! | a setting is known, bounded, documented | `config/keys.rs` |
+//! | threads, channels, signals | [`runtime`] |
+//!
+//! # A sample's way
+//! `libvirt::Reader` (a thread and a connection each) answers the collector
+//! with raw counters → `collector` makes a [`model::DomainReading`] in which
+//! every absent value has its reason, and [`model::rates`] compares it with
+//! the one before → one [`model::Frame`] a cycle, shared and never changed →
+//! to the screen through a `watch` channel, and to the record: `influx::line`
+//! encodes it once, `journal` keeps it, `delivery` sends it from its cursor.
+//!
+//! # A key's way
+//! crossterm event → [`terminal::message`] → [`app::App::update`] by the
+//! [`app::ACTIONS`] table → an [`app::Effect`] back to [`runtime`] → drawn by
+//! [`ui::Screen`] from `&App`.
+
 pub mod app;
 pub mod check;
 pub mod cli;
@@ -11,6 +55,7 @@ pub mod journal;
 pub mod libvirt;
 pub mod model;
 pub mod once;
+pub mod runtime;
 pub mod telemetry;
 pub mod terminal;
 pub mod ui;

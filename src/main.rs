@@ -1,3 +1,99 @@
 //! Parse, dispatch, exit code: nothing else.
 
-fn main() {}
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use color_eyre::eyre::{Result, WrapErr as _};
+use kvmscope::{
+    check,
+    cli::{self, Command},
+    clock::Clock,
+    config::{self, Config, Environment, Loaded},
+    once, runtime,
+    telemetry::{self, table::Characters},
+};
+
+/// `once`: libvirt answered and some VM did not.
+const SOME_SILENT: u8 = 3;
+
+fn main() -> ExitCode {
+    let request = match cli::read(std::env::args_os()) {
+        Ok(request) => request,
+        Err(error) => error.exit(),
+    };
+    match color_eyre::install().and_then(|()| run(request)) {
+        Ok(code) => code,
+        Err(report) => {
+            // The chain of causes, without a backtrace: these are words for
+            // an operator. A panic still reports in full.
+            let _ = writeln!(io::stderr(), "kvmscope: {report:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(request: cli::Request) -> Result<ExitCode> {
+    match request.command {
+        Command::Completions(shell) => return print(&cli::completions(shell)),
+        Command::Man => return print(&cli::man()?),
+        Command::Screen { .. } | Command::Once { .. } | Command::Check | Command::Config => {}
+    }
+    let loaded = Config::load(&request.overrides, &Environment::of_process())?;
+    match request.command {
+        Command::Once { json } => read_once(&loaded, json),
+        Command::Check => check_all(&loaded),
+        Command::Config => {
+            warn(&loaded);
+            print(config::render(&loaded).as_bytes())
+        }
+        Command::Screen { stopped } => {
+            runtime::screen(loaded, stopped)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions(_) | Command::Man => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn read_once(loaded: &Loaded, json: bool) -> Result<ExitCode> {
+    let frame = once::read_twice(runtime::collector_settings(&loaded.config), Clock::system())?;
+    if json {
+        let mut text = serde_json::to_vec_pretty(&telemetry::json::frame(&frame))
+            .wrap_err("cannot write the reading as JSON")?;
+        text.push(b'\n');
+        print(&text)?;
+    } else {
+        let characters = if loaded.config.screen.ascii { Characters::Ascii } else { Characters::Unicode };
+        print(telemetry::table::table(&frame, characters).as_bytes())?;
+    }
+    Ok(if once::everyone_answered(&frame) { ExitCode::SUCCESS } else { ExitCode::from(SOME_SILENT) })
+}
+
+fn check_all(loaded: &Loaded) -> Result<ExitCode> {
+    let tasks = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .wrap_err("cannot start the network part; the limit on open files may be reached")?;
+    let checks = tasks.block_on(check::run(&loaded.config, &Clock::system()));
+    print(check::text(&checks).as_bytes())?;
+    Ok(if check::all_ok(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn warn(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        let _ = writeln!(io::stderr(), "kvmscope: {warning}");
+    }
+}
+
+/// Writes to standard output; a reader that has left, such as `head`, is no
+/// error.
+fn print(bytes: &[u8]) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).wrap_err("cannot write the output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -27,6 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["config"]),
     ("telemetry", &["model"]),
     ("libvirt", &["clock", "config", "model"]),
+    ("check", &["clock", "config", "influx", "libvirt", "model"]),
+    ("once", &["clock", "collector", "model"]),
     ("collector", &["clock", "config", "libvirt", "model"]),
     ("influx", &["clock", "config", "model"]),
     ("journal", &["clock", "config", "model"]),
@@ -53,7 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ui",
         ],
     ),
-    ("main", &["agent", "cli", "config", "runtime", "terminal"]),
+    ("main", &["agent", "check", "cli", "clock", "config", "once", "runtime", "telemetry"]),
 ];
 
 /// Crates that only some rooms may name.

@@ -81,6 +81,12 @@ pub enum Role {
         /// That process, in words.
         holder: String,
     },
+    /// The lock cannot be made, so that nobody knows whether another process
+    /// records: frames are ignored rather than recorded twice.
+    Barred {
+        /// What, where and what to do.
+        why: String,
+    },
 }
 
 /// Finds out whether this process may record: takes the lock of the host, or
@@ -185,7 +191,12 @@ pub fn start(settings: Settings, clock: Clock) -> Result<Handle, StartError> {
     let lock = match role {
         Role::Recording(lock) => lock,
         Role::Looking { holder } => {
-            published.send_replace(looking(&influx, &store, holder));
+            published.send_replace(idle(&influx, &store, StoreState::ReadOnly { holder }));
+            return Ok(Handle { status, work: None, _published: Some(published) });
+        }
+        Role::Barred { why } => {
+            let state = StoreState::Failing { why, since: clock.now().0 };
+            published.send_replace(idle(&influx, &store, state));
             return Ok(Handle { status, work: None, _published: Some(published) });
         }
     };
@@ -302,15 +313,15 @@ impl Work {
 /// What the threads may take beyond the deadline: the last write to disk.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a process that only looks shows.
-fn looking(influx: &config::Influx, store: &config::Store, holder: String) -> (DeliveryStatus, StoreStatus) {
+/// The figures of a process that does not record.
+fn idle(influx: &config::Influx, store: &config::Store, state: StoreState) -> (DeliveryStatus, StoreStatus) {
     let delivery = DeliveryStatus {
         state: DeliveryState::Off,
         database: influx.db.clone(),
         ..DeliveryStatus::default()
     };
     let store = StoreStatus {
-        state: StoreState::ReadOnly { holder },
+        state,
         path: store.path.as_ref().map(|path| path.display().to_string()),
         max_bytes: store.max_bytes,
         ..StoreStatus::default()

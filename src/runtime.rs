@@ -1,0 +1,252 @@
+//! Wires the rooms together: the only place that spawns, joins channels and
+//! handles signals.
+//!
+//! One task owns the [`App`]; `select!` prefers shutdown, then input, then
+//! data. The screen is drawn only when something changed, at most thirty
+//! times a second. Collection and delivery run in threads of their own and
+//! reach the screen through `watch` channels: the latest wins, so a slow
+//! terminal never slows them.
+
+mod logging;
+mod signals;
+
+use std::{io, sync::Arc, time::Duration};
+
+use crossterm::event::EventStream;
+use futures::StreamExt as _;
+use thiserror::Error;
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{
+    app::{self, App, Effect, Message},
+    clock::Clock,
+    collector::{self, Command, Sink},
+    config::{Config, Loaded},
+    delivery,
+    model::{
+        Frame,
+        status::{CollectorStatus, DeliveryStatus, StoreStatus},
+    },
+    terminal::{self, Terminal},
+    ui::Screen,
+};
+
+/// At most this often is the screen drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(33);
+/// How often relative times on the screen ("42 s ago") are renewed.
+const TICK: Duration = Duration::from_secs(1);
+/// How long leaving waits for lines that are on their way to the database.
+/// What is not sent by then waits in the record.
+const FLUSH_WITHIN: Duration = Duration::from_secs(3);
+
+/// Why the screen could not run.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    /// No terminal to draw on.
+    #[error(
+        "cannot use this terminal: {0}; run kvmscope in a terminal, or use `kvmscope once` for plain output"
+    )]
+    Terminal(#[source] io::Error),
+    /// The terminal went away.
+    #[error("the terminal is gone: {0}")]
+    TerminalLost(#[source] io::Error),
+    /// The operating system refused a thread or a signal handler.
+    #[error("cannot start: {0}; the limit on processes or open files may be reached")]
+    System(#[from] io::Error),
+    /// Delivery could not be started.
+    #[error(transparent)]
+    Delivery(#[from] delivery::StartError),
+    /// Two keys of the key table clash.
+    #[error(transparent)]
+    Keys(#[from] app::Clash),
+}
+
+/// Hands frames to the screen and to the record. Neither call waits.
+struct Outlets {
+    frames: watch::Sender<Option<Arc<Frame>>>,
+    status: watch::Sender<Option<CollectorStatus>>,
+    record: Arc<delivery::Handle>,
+}
+
+impl Sink for Outlets {
+    fn frame(&mut self, frame: Arc<Frame>) {
+        self.record.record(Arc::clone(&frame));
+        self.frames.send_replace(Some(frame));
+    }
+
+    fn status(&mut self, status: CollectorStatus) {
+        self.status.send_replace(Some(status));
+    }
+}
+
+/// The collector's settings out of the configuration.
+#[must_use]
+pub fn collector_settings(config: &Config) -> collector::Settings {
+    collector::Settings {
+        libvirt: config.libvirt.clone(),
+        interval: config.collector.poll_interval,
+        scale: config.angle,
+    }
+}
+
+/// Opens the screen and collects until the operator quits or a signal ends
+/// the program.
+///
+/// # Errors
+/// When there is no terminal, or the system gives no threads. The terminal is
+/// restored in every case.
+pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clock = Clock::system();
+    logging::to_screen(loaded.config.log.level);
+    // The terminal first: without one nothing is started and nothing recorded.
+    let terminal = Terminal::enter(loaded.config.screen.mouse).map_err(RuntimeError::Terminal)?;
+    terminal::install_panic_hook();
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let delivery = Arc::new(start_delivery(&loaded.config, &clock)?);
+    let (frames, frame) = watch::channel(None);
+    let (status, collector_status) = watch::channel(None);
+    let outlets = Outlets { frames, status, record: Arc::clone(&delivery) };
+    let collector = collector::start(collector_settings(&loaded.config), clock.clone(), outlets)?;
+    if !stopped {
+        collector.command(Command::Start);
+    }
+    let app = App::new(app::Settings {
+        screen: loaded.config.screen.clone(),
+        config: loaded.entries,
+        interval: loaded.config.collector.poll_interval,
+        now: clock.now().0,
+    })?;
+    let news = News { frame, collector: collector_status, delivery: delivery.status() };
+    let session = Session {
+        app,
+        screen: Screen::new(&loaded.config.screen),
+        terminal,
+        collector: collector.clone(),
+        clock,
+    };
+    let ended = runtime.block_on(session.run(news));
+    collector.command(Command::Shutdown);
+    delivery.shutdown(FLUSH_WITHIN);
+    ended
+}
+
+/// Starts recording and delivery; where another process records this host
+/// already, or no lock can be had, this one only looks.
+fn start_delivery(config: &Config, clock: &Clock) -> Result<delivery::Handle, delivery::StartError> {
+    let uri = &config.libvirt.uri;
+    let role = delivery::claim(&config.store, uri, "kvmscope").unwrap_or_else(|error| {
+        tracing::error!("{error}");
+        delivery::Role::Barred { why: error.to_string() }
+    });
+    let settings = delivery::Settings {
+        influx: config.influx.clone(),
+        record: config.record,
+        store: config.store.clone(),
+        libvirt_uri: uri.clone(),
+        role,
+    };
+    delivery::start(settings, clock.clone())
+}
+
+/// Where data for the screen comes from.
+struct News {
+    frame: watch::Receiver<Option<Arc<Frame>>>,
+    collector: watch::Receiver<Option<CollectorStatus>>,
+    delivery: watch::Receiver<(DeliveryStatus, StoreStatus)>,
+}
+
+/// Everything one screen consists of.
+struct Session {
+    app: App,
+    screen: Screen,
+    terminal: Terminal,
+    collector: collector::Handle,
+    clock: Clock,
+}
+
+/// Whether the session goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+impl Session {
+    /// Runs until the operator or a signal ends it. Dropping `self` at the
+    /// end restores the terminal.
+    async fn run(mut self, mut news: News) -> Result<(), RuntimeError> {
+        let mut signals = signals::Signals::listen()?;
+        let mut events = EventStream::new();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (width, height) = self.terminal.size().map_err(RuntimeError::TerminalLost)?;
+        self.app.update(Message::Resize { width, height });
+        let mut drawn = Instant::now();
+        self.draw()?;
+        let mut changed = false;
+        loop {
+            changed |= self.app.take_changed();
+            let draw_at = drawn + DRAW_EVERY;
+            let message = tokio::select! {
+                biased;
+                () = signals.ended() => return Ok(()),
+                event = events.next() => match event {
+                    Some(Ok(event)) => terminal::message(event),
+                    Some(Err(error)) => return Err(RuntimeError::TerminalLost(error)),
+                    // The terminal was closed under us.
+                    None => return Ok(()),
+                },
+                () = sleep_until(draw_at), if changed => {
+                    self.draw()?;
+                    drawn = Instant::now();
+                    changed = false;
+                    None
+                }
+                Ok(()) = news.frame.changed() => news.frame.borrow_and_update().clone().map(Message::Frame),
+                Ok(()) = news.collector.changed() => {
+                    news.collector.borrow_and_update().clone().map(Message::Collector)
+                }
+                Ok(()) = news.delivery.changed() => {
+                    let (delivery, store) = news.delivery.borrow_and_update().clone();
+                    Some(Message::Delivery(delivery, store))
+                }
+                _ = tick.tick() => Some(Message::Tick(self.clock.now().0)),
+            };
+            if let Some(message) = message
+                && self.take(message)? == Next::End
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<Next, RuntimeError> {
+        let message = self.screen.resolve(message);
+        for effect in self.app.update(message) {
+            match effect {
+                Effect::StartCollection => self.collector.command(Command::Start),
+                Effect::StopCollection => self.collector.command(Command::Stop),
+                Effect::Reconnect => self.collector.command(Command::Reconnect),
+                Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
+                Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
+                Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
+                Effect::Suspend => self.terminal.suspend().map_err(RuntimeError::TerminalLost)?,
+                Effect::Redraw => self.terminal.redraw().map_err(RuntimeError::TerminalLost)?,
+                Effect::Quit => return Ok(Next::End),
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn draw(&mut self) -> Result<(), RuntimeError> {
+        let Self { app, screen, terminal, .. } = self;
+        terminal.draw(|frame| screen.draw(frame, app)).map_err(RuntimeError::TerminalLost)?;
+        Ok(())
+    }
+}
