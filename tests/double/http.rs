@@ -149,7 +149,9 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io:
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let url = url::Url::parse(&format!("http://double{target}")).map_err(io::Error::other)?;
+    // A client that takes this for a proxy names the whole address.
+    let absolute = if target.starts_with('/') { format!("http://double{target}") } else { target.to_owned() };
+    let url = url::Url::parse(&absolute).map_err(io::Error::other)?;
     Ok(Some(Request {
         method: method.to_owned(),
         path: url.path().to_owned(),
