@@ -15,11 +15,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use lab::guests::{BACKUP, BATCH, DB, GATEWAY, HOSTILE, LOADED, Lab, STAGING, WEB};
+use lab::{
+    fields::{Series, Stats, between, expected},
+    guests::{BACKUP, BATCH, DB, GATEWAY, HOSTILE, LOADED, Lab, STAGING, WEB},
+};
 use serde_json::Value;
-
-/// `virsh domstats` of one guest.
-type Stats = BTreeMap<String, String>;
 
 /// Long enough that a load's rounds average out.
 const INTERVAL: f64 = 3.0;
@@ -43,59 +43,93 @@ fn number(vm: &Value, field: &str) -> f64 {
     vm[field].as_f64().unwrap_or_else(|| panic!("{field} of {} is {}", vm["name"], vm[field]))
 }
 
-/// The sum of the domstats parameters `PREFIX.<n>.SUFFIX`.
-fn sum(stats: &Stats, prefix: &str, suffix: &str) -> f64 {
-    let numbered = |key: &str| {
-        let rest = key.strip_prefix(prefix)?.strip_prefix('.')?;
-        let (index, rest) = rest.split_once('.')?;
-        (index.parse::<u32>().is_ok() && rest == suffix).then_some(())
-    };
-    stats.iter().filter(|(key, _)| numbered(key).is_some()).map(|(_, v)| v.parse::<f64>().unwrap()).sum()
+/// Where `once --json` has a series of the measurements.
+fn value<'a>(vm: &'a Value, (measurement, device, field): &Series) -> &'a Value {
+    match (measurement.as_str(), field.as_str()) {
+        ("vm_metrics", "memory_max_kb") => &vm["memory_max"],
+        ("vm_metrics", "memory_used_kb") => &vm["memory_used"],
+        ("vm_metrics", "cputime_ns") => &vm["cputime"],
+        ("vm_metrics", _) => &vm[field],
+        ("vm_features", _) => &vm["features"][field],
+        ("vm_totals", _) => &vm["totals"][field],
+        _ => {
+            let devices = vm["devices"].as_array().unwrap();
+            let device = devices.iter().find(|found| found["device"] == device.as_str());
+            &device.unwrap_or_else(|| panic!("{measurement} {field}: no device in {vm}"))["counters"][field]
+        }
+    }
 }
 
-/// The totals of `once` and where virsh has them.
-const COUNTERS: [(&str, &str, &str); 4] = [
-    ("disk_read_bytes", "block", "rd.bytes"),
-    ("disk_write_bytes", "block", "wr.bytes"),
-    ("network_rx_bytes", "net", "rx.bytes"),
-    ("network_tx_bytes", "net", "tx.bytes"),
-];
+fn series(measurement: &str, device: &str, field: &str) -> Series {
+    (measurement.to_owned(), device.to_owned(), field.to_owned())
+}
 
 #[test]
-fn counters_lie_between_those_of_virsh_before_and_after() {
-    let Some(lab) = Lab::shared("counters_lie_between_those_of_virsh_before_and_after") else { return };
+fn every_field_lies_between_those_of_virsh_before_and_after() {
+    let Some(lab) = Lab::shared("every_field_lies_between_those_of_virsh_before_and_after") else { return };
     let before: BTreeMap<_, _> = LOADED.iter().map(|guest| (*guest, lab.domstats(guest))).collect();
     let vms = once(&lab.uri());
     for guest in LOADED {
         let (before, vm, after) = (&before[guest], &vms[guest], lab.domstats(guest));
         assert_eq!(vm["uuid"].as_str(), Some(lab.uuid(guest).as_str()));
         assert_eq!(vm["id"].to_string(), lab.virsh(&["domid", guest]).trim());
-        for (field, prefix, suffix) in COUNTERS {
-            let (low, high) = (sum(before, prefix, suffix), sum(&after, prefix, suffix));
-            let value = number(vm, field);
-            assert!((low..=high).contains(&value), "{field} of {guest}: {value} not in {low}..={high}");
+        assert_eq!(vm["state"].as_str(), Some("running"));
+        for series in expected(guest) {
+            let value = value(vm, &series);
+            let name = format!("{series:?} of {guest}");
+            if series.0 == "vm_features" {
+                assert!(value.is_number(), "{name} is {value}");
+                continue;
+            }
+            match between(before, &after, &series) {
+                Some(range) => {
+                    let value = value.as_f64().unwrap_or_else(|| panic!("{name} is {value}"));
+                    assert!(range.contains(&value), "{name}: {value} not in {range:?}");
+                }
+                // No number where libvirt has none.
+                None => assert!(value.is_null(), "{name} is {value}"),
+            }
+        }
+        for (total, series) in [
+            ("disk_read_bytes", series("vm_totals", "", "disk_rd_bytes")),
+            ("disk_write_bytes", series("vm_totals", "", "disk_wr_bytes")),
+            ("network_rx_bytes", series("vm_totals", "", "net_rxbytes")),
+            ("network_tx_bytes", series("vm_totals", "", "net_txbytes")),
+        ] {
+            assert_eq!(&vm[total], value(vm, &series), "{total} of {guest}");
         }
     }
     // The loads really moved the counters that they are there to move.
-    let moved = |guest: &str, prefix: &str, suffix: &str| {
-        sum(&lab.domstats(guest), prefix, suffix) > sum(&before[guest], prefix, suffix)
-    };
-    assert!(moved(DB, "block", "wr.bytes") && moved(GATEWAY, "net", "rx.bytes"));
+    for (guest, series) in
+        [(DB, series("vm_devices", "vda", "wr_bytes")), (GATEWAY, series("vm_devices", "gw0", "rxbytes"))]
+    {
+        let range = between(&before[guest], &lab.domstats(guest), &series).unwrap();
+        assert!(range.start() < range.end(), "{series:?} of {guest} stands still: {range:?}");
+    }
+}
+
+/// A counter in virsh's figures.
+type Counter = fn(&Stats) -> f64;
+
+/// The time that all vCPUs have run, in ns.
+fn vcpu_time(stats: &Stats) -> f64 {
+    let of = |index: u32| stats.get(&format!("vcpu.{index}.time"))?.parse::<f64>().ok();
+    (0..).map_while(of).sum()
 }
 
 #[test]
 fn rates_agree_with_virsh() {
     let Some(lab) = Lab::shared("rates_agree_with_virsh") else { return };
-    // A rate, where virsh has its counter, what one unit of the counter is in
-    // the rate's unit, and the step in which the load moves the counter.
+    // A rate, the counter it comes from, what one of the counter is in the
+    // rate's unit, and the step in which the load moves the counter.
     let mebibyte = 1_048_576.0;
-    let rates = [
-        (DB, "disk_write_per_sec", "block", "wr.bytes", 1.0, mebibyte),
-        (DB, "disk_read_per_sec", "block", "rd.bytes", 1.0, mebibyte / 4.0),
-        (GATEWAY, "network_rx_per_sec", "net", "rx.bytes", 1.0, 2.0 * 1042.0),
-        (GATEWAY, "network_tx_per_sec", "net", "tx.bytes", 1.0, 2.0 * 1042.0),
+    let rates: [(&str, &str, Counter, f64, f64); 5] = [
+        (DB, "disk_write_bytes_per_sec", |s| s["block.0.wr.bytes"].parse().unwrap(), 1.0, mebibyte),
+        (DB, "disk_read_bytes_per_sec", |s| s["block.0.rd.bytes"].parse().unwrap(), 1.0, mebibyte / 4.0),
+        (GATEWAY, "network_rx_bytes_per_sec", |s| s["net.0.rx.bytes"].parse().unwrap(), 1.0, 2084.0),
+        (GATEWAY, "network_tx_bytes_per_sec", |s| s["net.0.tx.bytes"].parse().unwrap(), 1.0, 2084.0),
         // Percent of two vCPUs; the load comes in slices of 200 ms.
-        (WEB, "cpu_usage_percent", "vcpu", "time", 100.0 / 2.0 / 1e9, 0.2e9),
+        (WEB, "cpu_usage_percent", vcpu_time, 100.0 / 2.0 / 1e9, 0.2e9),
     ];
     let over = AtomicBool::new(false);
     let (vms, samples) = std::thread::scope(|scope| {
@@ -114,9 +148,9 @@ fn rates_agree_with_virsh() {
         over.store(true, Ordering::Relaxed);
         (vms, sampler.join().unwrap())
     });
-    for (guest, field, prefix, suffix, unit, step) in rates {
+    for (guest, field, counter, unit, step) in rates {
         let series: Vec<(f64, f64)> =
-            samples[guest].iter().map(|(at, stats)| (*at, sum(stats, prefix, suffix))).collect();
+            samples[guest].iter().map(|(at, stats)| (*at, counter(stats))).collect();
         let (low, high) = rates_over(&series, INTERVAL);
         let slack = step / INTERVAL;
         let (low, high) = ((low * 0.9 - slack) * unit, (high * 1.1 + slack) * unit);

@@ -13,19 +13,12 @@ mod lab;
 use std::{collections::BTreeMap, time::Duration};
 
 use lab::{
-    guests::{DB, GATEWAY, LOADED, Lab, WEB},
+    fields::{AllStats, Series, Stats, between, expected, is_gauge},
+    guests::{LOADED, Lab},
     servers::Server,
     terminal::Terminal,
 };
 use serde_json::Value;
-
-/// `virsh domstats` of one guest.
-type Stats = BTreeMap<String, String>;
-/// The same of each guest under load.
-type AllStats = BTreeMap<&'static str, Stats>;
-
-/// A series' name: measurement, device (empty where there is none), field.
-type Series = (String, String, String);
 
 /// The points of one guest as a database has them: time in ns and value. A
 /// text value is kept beside the numbers, as its own map.
@@ -34,96 +27,6 @@ struct Points {
     numbers: BTreeMap<Series, Vec<(i64, f64)>>,
     texts: BTreeMap<Series, Vec<String>>,
 }
-
-const NIC: [&str; 8] =
-    ["rxbytes", "rxpackets", "rxerrors", "rxdrops", "txbytes", "txpackets", "txerrors", "txdrops"];
-const DISK: [&str; 5] = ["rd_req", "rd_bytes", "wr_reqs", "wr_bytes", "errors"];
-
-/// The devices of a guest of the lab: name and whether it is a NIC.
-fn devices(guest: &str) -> &'static [(&'static str, bool)] {
-    match guest {
-        WEB => &[("web0", true), ("vda", false)],
-        DB => &[("db0", true), ("vda", false), ("vdb", false)],
-        GATEWAY => &[("gw0", true), ("gw1", true), ("vda", false)],
-        _ => unreachable!("{guest} is not under load"),
-    }
-}
-
-/// Every series of numbers that a guest must have, and no other may be there.
-fn expected(guest: &str) -> Vec<Series> {
-    let mut names = Vec::new();
-    let mut add = |measurement: &str, device: &str, fields: &[&str]| {
-        names.extend(fields.iter().map(|f| (measurement.to_owned(), device.to_owned(), (*f).to_owned())));
-    };
-    add("vm_metrics", "", &["cpu_count", "memory_max_kb", "memory_used_kb", "cputime_ns"]);
-    add("vm_features", "", &["memory_rate_kb_per_sec", "memory_angle_deg"]);
-    for (device, is_nic) in devices(guest) {
-        add("vm_devices", device, if *is_nic { &NIC } else { &DISK });
-    }
-    add("vm_totals", "", &NIC.map(|field| format!("net_{field}")).each_ref().map(String::as_str));
-    add("vm_totals", "", &["disk_rd_req", "disk_rd_bytes", "disk_wr_reqs", "disk_wr_bytes", "disk_errors"]);
-    add("vm_totals", "", &["memactual", "memrss", "memavailable", "memusable", "memswap_in", "memswap_out"]);
-    add("vm_totals", "", &["memmajor_fault", "memminor_fault", "memdisk_cache"]);
-    add("vm_totals", "", &["timeusr", "timesys", "cputime", "cpus", "state"]);
-    names.sort();
-    names
-}
-
-/// What virsh has for a series, from one `domstats`; `None` for a series that
-/// libvirt has no parameter for.
-fn virsh(stats: &Stats, (measurement, device, field): &Series) -> Option<f64> {
-    let parameter = |name: &str| stats.get(name)?.parse::<f64>().ok();
-    let count =
-        |kind: &str| stats.get(&format!("{kind}.count")).map_or(0, |text| text.parse::<u32>().unwrap());
-    let of_devices = |kind: &str, wanted: &str, suffix: &str| {
-        let mut sum = 0.0;
-        for index in 0..count(kind) {
-            if wanted.is_empty() || stats[&format!("{kind}.{index}.name")] == wanted {
-                sum += parameter(&format!("{kind}.{index}.{suffix}"))?;
-            }
-        }
-        Some(sum)
-    };
-    let bare = field.strip_prefix("net_").or_else(|| field.strip_prefix("disk_")).unwrap_or(field);
-    let (kind, suffix) = match (measurement.as_str(), bare) {
-        (_, "rxbytes") => ("net", "rx.bytes"),
-        (_, "rxpackets") => ("net", "rx.pkts"),
-        (_, "rxerrors") => ("net", "rx.errs"),
-        (_, "rxdrops") => ("net", "rx.drop"),
-        (_, "txbytes") => ("net", "tx.bytes"),
-        (_, "txpackets") => ("net", "tx.pkts"),
-        (_, "txerrors") => ("net", "tx.errs"),
-        (_, "txdrops") => ("net", "tx.drop"),
-        (_, "rd_req") => ("block", "rd.reqs"),
-        (_, "rd_bytes") => ("block", "rd.bytes"),
-        (_, "wr_reqs") => ("block", "wr.reqs"),
-        (_, "wr_bytes") => ("block", "wr.bytes"),
-        (_, "cpu_count" | "cpus") => return parameter("vcpu.current"),
-        (_, "cputime_ns" | "cputime") => return parameter("cpu.time"),
-        (_, "timeusr") => return parameter("cpu.user"),
-        (_, "timesys") => return parameter("cpu.system"),
-        (_, "memory_max_kb") => return parameter("balloon.maximum"),
-        (_, "memory_used_kb") => {
-            return Some(parameter("balloon.available")? - parameter("balloon.usable")?);
-        }
-        (_, "memactual") => return parameter("balloon.current"),
-        (_, "memrss") => return parameter("balloon.rss"),
-        (_, "memavailable") => return parameter("balloon.available"),
-        (_, "memusable") => return parameter("balloon.usable"),
-        (_, "memswap_in") => return parameter("balloon.swap_in"),
-        (_, "memswap_out") => return parameter("balloon.swap_out"),
-        (_, "memmajor_fault") => return parameter("balloon.major_fault"),
-        (_, "memminor_fault") => return parameter("balloon.minor_fault"),
-        (_, "memdisk_cache") => return parameter("balloon.disk_caches"),
-        (_, "state") => return parameter("state.state"),
-        _ => return None,
-    };
-    of_devices(kind, device, suffix)
-}
-
-/// Fields that go up and down: they are compared with a margin, and the others
-/// must lie between virsh's before and after, and never fall.
-const GAUGES: [&str; 5] = ["memory_used_kb", "memrss", "memavailable", "memusable", "memdisk_cache"];
 
 fn check(guest: &str, points: &Points, before: &Stats, after: &Stats) {
     let found: Vec<_> = points.numbers.keys().cloned().collect();
@@ -135,26 +38,14 @@ fn check(guest: &str, points: &Points, before: &Stats, after: &Stats) {
         if series.0 == "vm_features" {
             continue;
         }
-        if series.2.ends_with("errors") && virsh(before, series).is_none() {
+        let Some(range) = between(before, after, series) else {
             // QEMU counts no disk errors: never there, so 0.
+            assert!(series.2.ends_with("errors"), "{name}: virsh has none");
             assert!(values.iter().all(|(_, value)| *value == 0.0), "{name}: {values:?}");
             continue;
-        }
-        let (low, high) = (virsh(before, series), virsh(after, series));
-        let (Some(low), Some(high)) = (low, high) else { panic!("{name}: virsh has none") };
-        if GAUGES.contains(&series.2.as_str()) {
-            let (low, high) = (low.min(high) * 0.9 - 1024.0, low.max(high) * 1.1 + 1024.0);
-            assert!(
-                values.iter().all(|(_, v)| (low..=high).contains(v)),
-                "{name}: {low}..={high} {values:?}"
-            );
-        } else {
-            assert!(
-                values.iter().all(|(_, v)| (low..=high).contains(v)),
-                "{name}: {low}..={high} {values:?}"
-            );
-            assert!(values.is_sorted_by(|a, b| a.1 <= b.1), "{name} falls: {values:?}");
-        }
+        };
+        assert!(values.iter().all(|(_, v)| range.contains(v)), "{name}: not all in {range:?}: {values:?}");
+        assert!(is_gauge(&series.2) || values.is_sorted_by(|a, b| a.1 <= b.1), "{name} falls: {values:?}");
     }
     let series = |field: &str| &points.numbers[&("vm_features".into(), String::new(), field.into())];
     for ((time, rate), (_, angle)) in series("memory_rate_kb_per_sec").iter().zip(series("memory_angle_deg"))

@@ -30,6 +30,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["clock", "config", "influx", "libvirt", "model"]),
     ("once", &["clock", "collector", "model"]),
     ("collector", &["clock", "config", "libvirt", "model"]),
+    ("once", &["clock", "collector", "model"]),
+    ("check", &["clock", "config", "influx", "libvirt", "model"]),
     ("influx", &["clock", "config", "model"]),
     ("journal", &["clock", "config", "model"]),
     ("delivery", &["clock", "config", "influx", "journal", "model"]),
