@@ -234,7 +234,10 @@ impl Guest {
     }
 
     fn wave(&self, cycle: u64, what: f64) -> f64 {
-        1.0 + 0.25 * (cycle as f64 / (5.0 + what) + self.phase + what).sin()
+        let t = cycle as f64;
+        let slow = (t / (17.0 + what) + self.phase + what).sin();
+        let fast = (t / 2.3 + self.phase * 3.0 + what).sin();
+        (1.0 + 0.35 * slow + 0.25 * fast * slow.abs()).max(0.05)
     }
 
     fn reading(&mut self, cycle: u64) -> DomainReading {

@@ -84,6 +84,9 @@ pub struct Fleet {
     /// The same rows as uuids, to find a neighbour when one is gone.
     order: Vec<Uuid>,
     selected: Option<usize>,
+    /// Whether the cursor has a VM of its own: once it was moved, or the
+    /// first values gave the rows an order. Before, it is on the first row.
+    settled: bool,
 }
 
 impl Default for Fleet {
@@ -96,6 +99,7 @@ impl Default for Fleet {
             rows: Vec::new(),
             order: Vec::new(),
             selected: None,
+            settled: false,
         }
     }
 }
@@ -173,10 +177,12 @@ impl Fleet {
     pub(super) fn select(&mut self, uuid: Uuid) {
         if let Some(row) = self.order.iter().position(|&u| u == uuid) {
             self.selected = Some(row);
+            self.settled = true;
         }
     }
 
     pub(super) fn move_by(&mut self, step: isize) {
+        self.settled = true;
         if let (Some(row), Some(last)) = (self.selected, self.rows.len().checked_sub(1)) {
             self.selected = Some(row.saturating_add_signed(step).min(last));
         }
@@ -200,9 +206,11 @@ impl Fleet {
                 _ => name(*i).cmp(&name(*j)),
             })
         });
+        let ordered = keyed.iter().any(|(rank, _)| rank.live && rank.value.is_some());
         let rows: Vec<usize> = keyed.into_iter().map(|(_, i)| i).collect();
         let order: Vec<Uuid> = rows.iter().map(|&i| frame.domains[i].identity().uuid).collect();
         self.selected = self.keep_cursor(&order);
+        self.settled |= ordered;
         self.rows = rows;
         self.order = order;
     }
@@ -213,7 +221,7 @@ impl Fleet {
         if order.is_empty() {
             return None;
         }
-        let Some(old) = self.selected else { return Some(0) };
+        let Some(old) = self.selected.filter(|_| self.settled) else { return Some(0) };
         let current = self.order.get(old).copied();
         if let Some(row) = current.and_then(|uuid| order.iter().position(|&u| u == uuid)) {
             return Some(row);

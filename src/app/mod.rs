@@ -237,8 +237,8 @@ pub struct App {
     overlay: Overlay,
     vm: Option<VmPage>,
     fleet: Fleet,
-    /// The filter's line while it is written, and the filter before.
-    input: Option<(Input, String)>,
+    /// The filter's line while it is written.
+    input: Option<Input>,
     scrolled: [i64; 3],
     log_level: LogLevel,
     notice: Option<Notice>,
@@ -347,15 +347,13 @@ impl App {
     }
 
     fn press(&mut self, key: Key) -> Vec<Effect> {
-        match self.keymap.action(self.mode(), key) {
-            Some(action) => self.act(action),
-            None => {
-                if self.input.is_some() {
-                    self.edit(key);
-                }
-                Vec::new()
-            }
+        if let Some(action) = self.keymap.action(self.mode(), key) {
+            return self.act(action);
         }
+        if self.mode() == Mode::Filter {
+            self.edit(key);
+        }
+        Vec::new()
     }
 
     fn edit(&mut self, key: Key) {
@@ -374,7 +372,7 @@ impl App {
             Key::Down => return self.fleet.move_by(1),
             _ => return,
         };
-        let Some((input, _)) = &mut self.input else { return };
+        let Some(input) = &mut self.input else { return };
         let insert = matches!(request, InputRequest::InsertChar(_));
         if insert && input.value().chars().count() >= LONGEST_FILTER {
             return;
@@ -438,8 +436,7 @@ impl App {
             Action::Top => self.move_far(-1),
             Action::Bottom => self.move_far(1),
             Action::Filter => {
-                let filter = self.fleet.filter().to_owned();
-                self.input = Some((Input::new(filter.clone()), filter));
+                self.input = Some(Input::new(self.fleet.filter().to_owned()));
             }
             Action::FilterKeep => self.input = None,
             Action::FilterDrop => {
@@ -651,6 +648,12 @@ impl App {
         }
     }
 
+    /// The keys of the page, whatever lies over it.
+    #[must_use]
+    pub fn page_mode(&self) -> Mode {
+        self.page.mode()
+    }
+
     /// The frame to show: the newest, or the one frozen.
     #[must_use]
     pub fn frame(&self) -> Option<&Arc<Frame>> {
@@ -672,7 +675,7 @@ impl App {
     /// The filter's line while it is written.
     #[must_use]
     pub fn filter_input(&self) -> Option<&Input> {
-        self.input.as_ref().map(|(input, _)| input)
+        self.input.as_ref()
     }
 
     /// A domain of the shown frame.

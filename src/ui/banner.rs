@@ -30,7 +30,7 @@ impl Banners {
                 palette.banner_crit,
             );
         }
-        if let Some((text, style)) = collection(app, look) {
+        if let Some((text, style)) = collection(app, look, width.saturating_sub(2)) {
             add(text, style);
         }
         if let DeliveryState::Paused { why, mend, next_at } = &app.delivery().state {
@@ -59,7 +59,7 @@ impl Banners {
     }
 }
 
-fn collection(app: &App, look: &Look) -> Option<(String, Style)> {
+fn collection(app: &App, look: &Look, room: u16) -> Option<(String, Style)> {
     let palette = &look.palette;
     let waiting = match (app.delivery().waiting(), &app.delivery().state) {
         (0, _) | (_, DeliveryState::Off) => String::new(),
@@ -71,10 +71,12 @@ fn collection(app: &App, look: &Look) -> Option<(String, Style)> {
         Collection::Stopping => {
             Some((format!("COLLECTION STOPPING — s starts it again{waiting}"), palette.banner_warn))
         }
-        Collection::Stopped { since } => Some((
-            format!("COLLECTION STOPPED since {} — press s to start{waiting}", since.hms()),
-            palette.banner_warn,
-        )),
+        Collection::Stopped { since } => {
+            let text = format!("COLLECTION STOPPED since {} — press s to start{waiting}", since.hms());
+            // One line where one line can say it.
+            let brief = text.replace(" still going out", " going out").replace("press s to", "s to");
+            Some((if text::width(&text) > room { brief } else { text }, palette.banner_warn))
+        }
         Collection::Failed { why, since, retry_at } => Some((
             format!(
                 "LIBVIRT NOT REACHED since {}: {why} · next try {}, r tries now",

@@ -5,12 +5,16 @@
 //! journal or the writer.
 
 mod banner;
+mod document;
 mod fleet;
 mod footer;
 mod gauge;
 mod glyph;
 mod header;
+mod help;
+mod log;
 mod sparkline;
+mod status;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -22,7 +26,7 @@ mod vm;
 use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
 use crate::{
-    app::{App, Message, Mouse, Page, Target},
+    app::{App, Message, Mouse, Overlay, Page, Target},
     config,
 };
 use theme::Palette;
@@ -54,6 +58,9 @@ pub struct Screen {
     look: Look,
     fleet: fleet::Table,
     vm: vm::Page,
+    status: status::Page,
+    log: log::Page,
+    help: help::Overlay,
     /// What was drawn where, for the mouse.
     targets: Vec<(Rect, Target)>,
 }
@@ -67,6 +74,9 @@ impl Screen {
             look: Look::new(screen.theme, screen.ascii),
             fleet: fleet::Table::default(),
             vm: vm::Page::default(),
+            status: status::Page::default(),
+            log: log::Page::default(),
+            help: help::Overlay::default(),
             targets: Vec::new(),
         }
     }
@@ -111,7 +121,12 @@ impl Screen {
         match app.page() {
             Page::Fleet => self.fleet.render(app, &self.look, body, buf, &mut self.targets),
             Page::Vm => self.vm.render(app, &self.look, body, buf, &mut self.targets),
-            Page::Status | Page::Log => {}
+            Page::Status => self.status.render(app, &self.look, body, buf),
+            Page::Log => self.log.render(app, &self.look, body, buf),
+        }
+        if app.overlay() == Overlay::Help {
+            self.targets.clear();
+            self.help.render(app, &self.look, body, buf);
         }
     }
 

@@ -6,6 +6,8 @@ use ratatui::{buffer::Buffer, style::Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use crate::model::Missing;
+
 /// Columns `text` takes.
 #[must_use]
 pub fn width(text: &str) -> u16 {
@@ -50,6 +52,19 @@ pub fn put_right(buf: &mut Buffer, x: u16, y: u16, room: u16, text: &str, style:
     let text = fit(text, room);
     let start = x.saturating_add(room.saturating_sub(width(&text)));
     put(buf, start, y, room, &text, style);
+}
+
+/// `– ` and the reason; without its since where only that fits.
+#[must_use]
+pub fn reason(missing: Missing, room: u16) -> String {
+    let whole = format!("– {missing}");
+    match room {
+        0..6 => "–".to_owned(),
+        _ if width(&whole) > room && missing.since.is_some() => {
+            format!("– {}", Missing::new(missing.why))
+        }
+        _ => whole,
+    }
 }
 
 /// A piece of a [`Strip`].

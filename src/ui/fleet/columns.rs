@@ -158,7 +158,7 @@ mod tests {
             assert!(metric.gauge >= 4 && metric.degrees > 0, "all gauges and degrees at 80 columns");
         }
         assert!(at(40).cpu.percent > 0 && at(40).memory.percent > 0);
-        let all = at(136);
+        let all = at(150);
         assert!(all.vcpus > 0 && all.steal > 0 && all.disk.rates > 0, "{all:?}");
         for metric in [all.cpu, all.memory, all.disk, all.net] {
             assert!(metric.spark >= 6, "{all:?}");

@@ -7,7 +7,7 @@ use super::short;
 use crate::{
     app::App,
     model::{DomainFrame, Missing, frame::Health},
-    ui::{Look, glyph::Condition, text::Strip, units},
+    ui::{Look, glyph::Condition, text, text::Strip, units},
 };
 
 /// Draws the line for the selected VM.
@@ -17,17 +17,26 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let identity = domain.identity();
     let condition = Condition::of(domain);
     let mut strip = Strip::new(2);
+    let shown = text::fit(&identity.name, area.width / 3);
+    let name = text::width(&shown);
+    let state = state(domain, condition);
     strip.left(
         0,
         vec![
             (format!("{} ", condition.sign()), condition.style(palette)),
-            (crate::ui::text::fit(&identity.name, 40).into_owned(), palette.text),
-            (format!(" {}", state(domain, condition)), palette.dim),
+            (shown.into_owned(), palette.text),
+            (format!(" {state}"), palette.dim),
         ],
     );
-    for (rank, (what, missing)) in (2..).zip(reasons(domain)) {
-        let mend = missing.why.mend().map(|mend| format!(" ({mend})")).unwrap_or_default();
-        strip.left(rank, vec![(format!("{what}{missing}{mend}"), palette.warn)]);
+    // The first reason is always told, shortened if need be; more as fits.
+    let mut room = area.width.saturating_sub(2 + 2 + name + text::width(state) + 3);
+    for (rank, (what, missing)) in (0..).zip(reasons(domain)) {
+        let reason = format!("{what}{missing}");
+        let mend = missing.why.mend().map(|mend| format!("{reason} ({mend})"));
+        let text = mend.filter(|text| text::width(text) <= room).unwrap_or(reason);
+        let text = if rank == 0 { text::fit(&text, room).into_owned() } else { text };
+        room = room.saturating_sub(text::width(&text) + 2);
+        strip.left(rank, vec![(text, palette.warn)]);
     }
     if let Ok(cores) = domain.rates.cpu_cores {
         strip.left(11, vec![(format!("{cores:.2} cores"), palette.dim)]);

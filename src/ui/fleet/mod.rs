@@ -44,8 +44,11 @@ impl Table {
         counts(app, look, Rect { height: 1, ..area }, buf);
         let columns = Columns::fit(area.width, self.longest_name(frame));
         let detail = u16::from(area.height >= 8);
-        let head = Rect { y: area.y + 1, height: 1, ..area };
-        let rows = Rect { y: area.y + 2, height: area.height.saturating_sub(2 + detail), ..area };
+        // Room to breathe where there is room.
+        let top = if area.height >= 28 { 2 } else { 1 };
+        let head = Rect { y: area.y + top, height: 1, ..area };
+        let taken = top + 1 + detail;
+        let rows = Rect { y: area.y + top + 1, height: area.height.saturating_sub(taken), ..area };
         if area.height > 1 {
             headings(app, look, &columns, head, buf, targets);
         }
@@ -141,6 +144,10 @@ fn counts(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let palette = &look.palette;
     let counts = Counts::of(frame);
     let mut strip = Strip::new(2);
+    // While nothing new comes, the table says how old it is.
+    if !matches!(app.collection(), Collection::Running { .. } | Collection::Unknown) {
+        strip.left(0, vec![(format!("as of {}", frame.at.hms()), palette.warn)]);
+    }
     for (count, condition, rank) in [
         (counts.running, Condition::Running, 1),
         (counts.paused, Condition::Paused, 3),

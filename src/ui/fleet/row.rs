@@ -138,18 +138,11 @@ impl Row<'_> {
     fn reason(&self, missing: Missing, condition: Condition, x: u16, y: u16, room: u16, buf: &mut Buffer) {
         let palette = &self.look.palette;
         let (reason, style) = match missing.why {
-            Why::Inactive => (condition.word().to_owned(), palette.faint),
-            Why::MonitorNotAnswering | Why::NoConnection => (format!("– {missing}"), palette.warn),
-            _ => (format!("– {missing}"), palette.dim),
+            Why::Inactive if room >= 6 => (condition.word().to_owned(), palette.faint),
+            Why::MonitorNotAnswering | Why::NoConnection => (text::reason(missing, room), palette.warn),
+            _ => (text::reason(missing, room), palette.dim),
         };
-        // Where the whole does not fit, the beginning is left out, not cut off.
-        let brief = format!("– {}", Missing::new(missing.why));
-        let reason = match room {
-            0..6 => "–",
-            _ if text::width(&reason) > room && missing.since.is_some() => &brief,
-            _ => &reason,
-        };
-        text::put(buf, x, y, room, reason, style);
+        text::put(buf, x, y, room, &reason, style);
     }
 
     fn number(&self, value: Measured<String>, x: u16, y: u16, room: u16, buf: &mut Buffer) {

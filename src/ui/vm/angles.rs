@@ -117,7 +117,8 @@ fn one(subject: &Subject<'_>, metric: Metric, edges: bool, area: Rect, buf: &mut
             text::put_right(buf, x, y, NOW, &now, palette.strong);
         }
         Err(missing) => {
-            text::put(buf, x, y, area.width.saturating_sub(1), &format!("– {missing}"), palette.dim);
+            let room = area.width.saturating_sub(1);
+            text::put(buf, x, y, room, &text::reason(missing, room), palette.dim);
             return;
         }
     }

@@ -115,14 +115,14 @@ pub fn nic_missing(subject: &Subject<'_>, nic: &Nic<'_>) -> Option<Missing> {
 
 /// Why a disk has no counters at all.
 pub fn disk_missing(subject: &Subject<'_>, disk: &Disk<'_>) -> Option<Missing> {
-    match disk.reading {
-        Some(reading) => reading.counters.err(),
-        None => {
-            let empty = disk.device.is_some_and(|d| d.source.is_none());
-            let group = subject.domain.reading.disks.as_ref().err().copied();
-            Some(group.unwrap_or(Missing::new(if empty { Why::EmptyDrive } else { Why::NoAnswerYet })))
-        }
+    if let Some(reading) = disk.reading {
+        return reading.counters.err();
     }
+    if disk.device.is_some_and(|d| d.source.is_none()) {
+        return Some(Missing::new(Why::EmptyDrive));
+    }
+    let group = subject.domain.reading.disks.as_ref().err().copied();
+    Some(group.unwrap_or(Missing::new(Why::NoAnswerYet)))
 }
 
 struct Cells<'a> {

@@ -10,6 +10,8 @@ mod explain;
 mod panels;
 mod vcpus;
 
+pub use explain::reference;
+
 use ratatui::{buffer::Buffer, layout::Rect};
 use uuid::Uuid;
 
@@ -79,7 +81,9 @@ impl Page {
         let subject = Subject { app, domain, page, look };
         identity(&subject, Rect { height: 1, ..area }, buf);
         let explain = u16::from(area.height >= 6);
-        let view = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + explain), ..area };
+        // Room to breathe where there is room.
+        let head = if area.height >= 28 { 2 } else { 1 };
+        let view = Rect { y: area.y + head, height: area.height.saturating_sub(head + explain), ..area };
         let (whole, sections) = draw_whole(&subject, area.width);
         self.follow(&subject, &sections, whole.area.height, view.height);
         copy(&whole, self.offset, view, buf);
@@ -223,8 +227,7 @@ pub(super) fn rule(
     let line = "─".repeat(usize::from(area.width));
     text::put(buf, area.x, area.y, area.width, &line, palette.faint);
     let style = if focused { palette.accent } else { palette.strong };
-    let marker = if focused { "▶" } else { " " };
-    let x = text::put(buf, area.x, area.y, area.width, &format!("{marker}{title} "), style);
+    let x = text::put(buf, area.x, area.y, area.width, &format!(" {title} "), style);
     let width: u16 = value.iter().map(|(text, _)| text::width(text)).sum();
     if width == 0 || x + width + 2 > area.right() {
         return;

@@ -107,9 +107,8 @@ fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let (reading, rates) = (&subject.domain.reading, &subject.domain.rates);
     let used = reading.memory_used();
     let reported = matches!(used, Ok((_, MemorySource::Guest)));
-    let severity = |percent: f64| match reported {
-        true => Severity::of(percent, thresholds(subject)),
-        false => Severity::Calm,
+    let severity = |percent: f64| {
+        if reported { Severity::of(percent, thresholds(subject)) } else { Severity::Calm }
     };
     let value = match rates.memory_percent {
         Ok(percent) => percent_value(subject, percent, severity(percent)),

@@ -1,0 +1,123 @@
+//! The collector's half of the status page.
+
+use std::time::Duration;
+
+use super::{fact, labelled, plain};
+use crate::{
+    app::{App, Collection},
+    model::status::CollectorStatus,
+    ui::{
+        Look,
+        document::{Document, Pieces},
+        header::{collector_pill, until},
+        units,
+    },
+};
+
+/// The whole of it.
+pub fn document(app: &App, look: &Look, width: u16) -> Document {
+    let palette = &look.palette;
+    let mut document = Document::default();
+    document.title("collector", width, palette.strong, palette.faint);
+    document.line(labelled("state", look, collector_pill(app, look)));
+    if let Some((since, why)) = since(app) {
+        document.line(fact("since", since, look));
+        if let Some(why) = why {
+            document.paragraph("              ", &plain(&why), width, (palette.dim, palette.crit));
+        }
+    }
+    let Some(status) = app.collector() else {
+        document.line(fact("", "no figures yet".into(), look));
+        return document;
+    };
+    document.line(fact("interval", units::interval(app.poll_interval()), look));
+    document.line(labelled("last cycle", look, last_cycle(status, look, width)));
+    if let Some(at) = status.last_collection_at {
+        let ago = units::span(app.now().since(at));
+        document.line(fact("closed at", format!("{}, {ago} ago", at.hms()), look));
+    }
+    document.line(fact(
+        "cycles",
+        format!(
+            "{} closed, {} ticks skipped",
+            units::count(status.total_collections),
+            units::count(status.skipped_ticks)
+        ),
+        look,
+    ));
+    document.line(fact("live VMs", format!("{} in {} lists", status.vms_monitored, status.lists), look));
+    document.line(fact("reconnects", units::count(status.reconnects), look));
+    let errors = units::count(status.total_errors);
+    let ink = if status.total_errors > 0 { palette.warn } else { palette.text };
+    document.line(labelled("errors", look, vec![(errors, ink)]));
+    if let Some((at, error)) = &status.last_error {
+        let label = format!("last {:<9}", at.hms());
+        document.paragraph(&label, &plain(error), width, (palette.dim, palette.warn));
+    }
+    stuck(&mut document, app, status, look);
+    silent(&mut document, status, look, width);
+    document
+}
+
+fn since(app: &App) -> Option<(String, Option<String>)> {
+    let ago = |at| format!("{}, {}", crate::model::WallTime::hms(at), units::span(app.now().since(at)));
+    match app.collection() {
+        Collection::Stopped { since } | Collection::Connecting { since } | Collection::Running { since } => {
+            Some((ago(since), None))
+        }
+        Collection::Failed { why, since, retry_at } => {
+            let next = until(retry_at, app.now());
+            Some((format!("{}; next try {next}, r tries now", ago(since)), Some(why.to_owned())))
+        }
+        Collection::Unknown | Collection::Starting | Collection::Stopping => None,
+    }
+}
+
+/// The last cycle's length as a bar of the interval.
+fn last_cycle(status: &CollectorStatus, look: &Look, width: u16) -> Pieces {
+    let palette = &look.palette;
+    let Some(took) = status.last_cycle_took else { return vec![("–".to_owned(), palette.faint)] };
+    let share = took.as_secs_f64() / status.interval.max(Duration::from_millis(1)).as_secs_f64();
+    let cells = usize::from(width.saturating_sub(44).clamp(6, 24));
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "at most 24 columns"
+    )]
+    let filled = (share.clamp(0.0, 1.0) * cells as f64).ceil() as usize;
+    let ink = if share > 1.0 { palette.crit } else { palette.load };
+    let text =
+        format!("  {} of {} ({:.0}%)", units::millis(took), units::interval(status.interval), share * 100.0);
+    vec![
+        ("█".repeat(filled), ink),
+        ("░".repeat(cells.saturating_sub(filled)), palette.faint),
+        (text, palette.text),
+    ]
+}
+
+/// Calls that hang, of how many may.
+fn stuck(document: &mut Document, app: &App, status: &CollectorStatus, look: &Look) {
+    let palette = &look.palette;
+    let count = status.stuck_calls.len();
+    let ink = if count == 0 { palette.text } else { palette.warn };
+    let text = format!("{count} of at most {}", status.max_stuck_calls);
+    document.line(labelled("stuck calls", look, vec![(text, ink)]));
+    for call in &status.stuck_calls {
+        let domain = call.domain.as_deref().map_or_else(|| "not known yet".to_owned(), plain);
+        let since = format!(" since {}, {}", call.since.hms(), units::span(app.now().since(call.since)));
+        document.line(labelled("", look, vec![(domain, palette.text), (since, palette.dim)]));
+    }
+}
+
+/// VMs that did not answer in full.
+fn silent(document: &mut Document, status: &CollectorStatus, look: &Look, width: u16) {
+    let palette = &look.palette;
+    let count = status.silent.len();
+    let ink = if count == 0 { palette.text } else { palette.warn };
+    document.line(labelled("silent VMs", look, vec![(count.to_string(), ink)]));
+    for vm in &status.silent {
+        let text = format!("{}: {}", plain(&vm.name), plain(&vm.why));
+        document.paragraph("              ", &text, width, (palette.dim, palette.text));
+    }
+}

@@ -1,0 +1,158 @@
+//! The writer's half of the status page: delivery and the local record.
+
+use super::{fact, labelled, plain, stacked};
+use crate::{
+    app::App,
+    model::status::{DeliveryState, DeliveryStatus, StoreState},
+    ui::{
+        Look,
+        document::Document,
+        header::{until, writer_pill},
+        units,
+    },
+};
+
+const INDENT: &str = "              ";
+
+/// The whole of it.
+pub fn document(app: &App, look: &Look, width: u16) -> Document {
+    let mut document = Document::default();
+    let palette = &look.palette;
+    document.title("delivery", width, palette.strong, palette.faint);
+    state(&mut document, app, look, width);
+    if app.delivery().state != DeliveryState::Off {
+        lines(&mut document, app.delivery(), look, width);
+        traffic(&mut document, app, look, width);
+    }
+    document.blank();
+    record(&mut document, app, look, width);
+    document
+}
+
+fn state(document: &mut Document, app: &App, look: &Look, width: u16) {
+    let palette = &look.palette;
+    let delivery = app.delivery();
+    document.line(labelled("state", look, writer_pill(delivery, app.store(), app.now(), look)));
+    let inks = (palette.dim, palette.warn);
+    match &delivery.state {
+        DeliveryState::Off => {
+            let text = "no influx.url is configured: nothing leaves this host";
+            document.paragraph(INDENT, text, width, (palette.dim, palette.dim));
+        }
+        DeliveryState::Probing | DeliveryState::Delivering => {}
+        DeliveryState::Retrying { why, .. } => document.paragraph(INDENT, &plain(why), width, inks),
+        DeliveryState::Paused { why, mend, next_at } => {
+            document.paragraph(INDENT, &plain(why), width, inks);
+            let mend = format!("{}; next try {}", plain(mend), until(*next_at, app.now()));
+            document.paragraph(INDENT, &mend, width, (palette.dim, palette.text));
+        }
+    }
+    if let Some(target) = &delivery.target {
+        let api = delivery.api.unwrap_or("not known yet");
+        document.line(fact("target", plain(target), look));
+        document.line(fact("database", format!("{}, api {api}", plain(&delivery.database)), look));
+    }
+}
+
+/// emitted = delivered + waiting + quarantined + dropped, as one bar.
+fn lines(document: &mut Document, delivery: &DeliveryStatus, look: &Look, width: u16) {
+    let palette = &look.palette;
+    let dropped = delivery.dropped_total();
+    let parts = [
+        ("delivered", delivery.delivered, "█", palette.ok),
+        ("waiting", delivery.waiting(), "▓", palette.warn),
+        ("quarantined", delivery.quarantined, "▒", palette.outward),
+        ("lost", dropped, "░", palette.crit),
+    ];
+    document.line(fact("emitted", format!("{} lines", units::count(delivery.emitted)), look));
+    let bar: Vec<_> = parts.iter().map(|&(_, n, sign, ink)| (n, sign, ink)).collect();
+    document.line(labelled("", look, stacked(&bar, width.saturating_sub(15))));
+    for (name, count, sign, ink) in parts {
+        let mut pieces = vec![
+            (format!("{sign} "), ink),
+            (format!("{:>13}", units::count(count)), if count > 0 { palette.text } else { palette.faint }),
+        ];
+        if name == "waiting" && count > 0 {
+            let where_ = format!(
+                "  {} on disk, {} in memory",
+                units::count(delivery.waiting_on_disk),
+                units::count(delivery.waiting_in_memory)
+            );
+            pieces.push((where_, palette.dim));
+        }
+        document.line(labelled(name, look, pieces));
+    }
+    for (reason, count) in &delivery.dropped {
+        let text = format!("{}: {}", plain(reason), units::count(*count));
+        document.line(labelled("", look, vec![(text, palette.crit)]));
+    }
+}
+
+fn traffic(document: &mut Document, app: &App, look: &Look, width: u16) {
+    let palette = &look.palette;
+    let delivery = app.delivery();
+    if let Some(oldest) = delivery.oldest_waiting.filter(|_| delivery.waiting() > 0) {
+        let age = units::span(app.now().since(oldest));
+        document.line(fact("oldest waits", format!("since {}, {age}", oldest.hms()), look));
+    }
+    let mut rate = format!("{:.0} lines/s", delivery.lines_per_second);
+    if delivery.lines_per_second > 0.0 && delivery.waiting() > 0 {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate in whole seconds")]
+        let seconds = delivery.waiting() as f64 / delivery.lines_per_second;
+        let drain = std::time::Duration::try_from_secs_f64(seconds.ceil()).unwrap_or_default();
+        rate = format!("{rate}, {} to drain", units::span(drain));
+    }
+    document.line(fact("rate", rate, look));
+    let batches = format!("{}, {} repeated", units::count(delivery.batches), units::count(delivery.retries));
+    document.line(fact("batches", batches, look));
+    match &delivery.last_answer {
+        None => document.line(fact("last answer", "none yet".into(), look)),
+        Some(answer) => {
+            let status = answer.status.map_or_else(|| "no answer".to_owned(), |s| s.to_string());
+            let good = answer.status.is_some_and(|s| (200..300).contains(&s));
+            let ink = if good { palette.text } else { palette.warn };
+            let text = format!("{status} in {} at {}", units::millis(answer.took), answer.at.hms());
+            document.line(labelled("last answer", look, vec![(text, ink)]));
+            document.paragraph(INDENT, &plain(&answer.text), width, (palette.dim, palette.dim));
+        }
+    }
+    if let DeliveryState::Retrying { next_at, .. } = &delivery.state {
+        let backoff = delivery.backoff.map(|b| format!(", backoff {}", units::span(b))).unwrap_or_default();
+        document.line(fact("next try", format!("{}{backoff}", until(*next_at, app.now())), look));
+    }
+    if delivery.saturated > 0 {
+        let text = format!("{} values cut to the largest integer", units::count(delivery.saturated));
+        document.line(labelled("saturated", look, vec![(text, palette.warn)]));
+    }
+}
+
+fn record(document: &mut Document, app: &App, look: &Look, width: u16) {
+    let palette = &look.palette;
+    let store = app.store();
+    document.title("local record", width, palette.strong, palette.faint);
+    let (word, ink) = match &store.state {
+        StoreState::Off => ("off: store.path is none".to_owned(), palette.dim),
+        StoreState::Writable => ("writing".to_owned(), palette.ok),
+        StoreState::Failing { since, .. } => (format!("failing since {}", since.hms()), palette.crit),
+        StoreState::ReadOnly { holder } => (format!("{} records this host", plain(holder)), palette.warn),
+    };
+    document.line(labelled("state", look, vec![(word, ink)]));
+    if let StoreState::Failing { why, .. } = &store.state {
+        document.paragraph(INDENT, &plain(why), width, (palette.dim, palette.crit));
+    }
+    if store.state == StoreState::Off {
+        return;
+    }
+    if let Some(path) = &store.path {
+        document.line(fact("path", plain(path), look));
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a whole percent is shown")]
+    let share = store.bytes as f64 / store.max_bytes.max(1) as f64 * 100.0;
+    let size = format!("{} of {} ({share:.0}%)", units::bytes(store.bytes), units::bytes(store.max_bytes));
+    document.line(fact("size", size, look));
+    if let Some(since) = store.covers_since {
+        document.line(fact("covers", format!("the last {}", units::span(app.now().since(since))), look));
+    }
+    let holds = format!("{} cycles, {} lines", units::count(store.cycles), units::count(store.lines));
+    document.line(fact("holds", holds, look));
+}

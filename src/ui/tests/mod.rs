@@ -1,0 +1,38 @@
+//! The pages as a whole: pictures with fixed data, and a random walk.
+
+mod pages;
+mod walk;
+
+use super::*;
+
+/// The text of a buffer, a line per row.
+fn text_of(buf: &Buffer) -> String {
+    let width = usize::from(buf.area.width);
+    let mut text = String::new();
+    for row in buf.content.chunks(width.max(1)) {
+        let mut line = String::new();
+        let mut hidden = 0;
+        for cell in row {
+            if hidden > 0 {
+                hidden -= 1;
+                continue;
+            }
+            line.push_str(cell.symbol());
+            hidden = super::text::width(cell.symbol()).saturating_sub(1);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn drawn(screen: &mut Screen, app: &App, width: u16, height: u16) -> Buffer {
+    let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
+    screen.render(app, buf.area, &mut buf);
+    buf
+}
+
+fn picture(app: &App, width: u16, height: u16) -> String {
+    let mut screen = Screen::new(app.screen());
+    text_of(&drawn(&mut screen, app, width, height))
+}

@@ -1,0 +1,148 @@
+//! A random walk: no sequence of keys, data and sizes panics, draws a control
+//! character, or selects what is not shown.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    app::{
+        Key,
+        fixtures::{Host, at, collector, dead_server, delivering, settings, store},
+    },
+    model::status::{CollectionState, DeliveryStatus, StoreState},
+};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Press(Key),
+    Paste(String),
+    Click(u16, u16),
+    Wheel(i16),
+    Cycle,
+    Lose(usize),
+    Load(usize, f64),
+    Collection(u8),
+    Writer(u8),
+    Tick(u64),
+    Size(u16, u16),
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    let named = [
+        Key::Enter,
+        Key::Esc,
+        Key::Tab,
+        Key::BackTab,
+        Key::Backspace,
+        Key::Delete,
+        Key::Left,
+        Key::Right,
+        Key::Up,
+        Key::Down,
+        Key::Home,
+        Key::End,
+        Key::PageUp,
+        Key::PageDown,
+        Key::Ctrl('u'),
+        Key::Ctrl('l'),
+    ];
+    prop_oneof![
+        3 => prop::sample::select("q?spcl+-rtmyjkgG/oOa<>n ".chars().map(Key::Char).collect::<Vec<_>>()),
+        3 => prop::sample::select(named.to_vec()),
+        1 => any::<char>().prop_map(Key::Char),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => key().prop_map(Step::Press),
+        1 => ".{0,40}".prop_map(Step::Paste),
+        1 => (0u16..220, 0u16..80).prop_map(|(x, y)| Step::Click(x, y)),
+        1 => (-5i16..6).prop_map(Step::Wheel),
+        4 => Just(Step::Cycle),
+        1 => (0usize..16).prop_map(Step::Lose),
+        1 => (0usize..16, 0.0..3.0).prop_map(|(n, load)| Step::Load(n, load)),
+        1 => (0u8..4).prop_map(Step::Collection),
+        1 => (0u8..4).prop_map(Step::Writer),
+        1 => (0u64..100_000).prop_map(Step::Tick),
+        2 => (0u16..220, 0u16..70).prop_map(|(w, h)| Step::Size(w, h)),
+    ]
+}
+
+fn take(app: &mut App, screen: &Screen, host: &mut Host, step: Step, size: &mut (u16, u16)) {
+    let nth = |app: &App, n: usize| {
+        app.frame().and_then(|f| f.domains.get(n).map(|d| d.identity().name.to_string()))
+    };
+    let message = match step {
+        Step::Press(key) => Message::Key(key),
+        Step::Paste(text) => Message::Paste(text),
+        Step::Click(x, y) => screen.resolve(Message::Mouse(Mouse::Press { x, y })),
+        Step::Wheel(lines) => Message::Mouse(Mouse::Scroll(lines)),
+        Step::Cycle => Message::Frame(host.cycle()),
+        Step::Lose(n) => {
+            if let Some(name) = nth(app, n) {
+                host.remove(&name);
+            }
+            Message::Frame(host.cycle())
+        }
+        Step::Load(n, load) => {
+            if let Some(name) = nth(app, n) {
+                host.set_load(&name, load);
+            }
+            Message::Frame(host.cycle())
+        }
+        Step::Collection(n) => Message::Collector(collector(match n {
+            0 => CollectionState::Stopped { since: at(3) },
+            1 => CollectionState::Connecting { since: at(3) },
+            2 => CollectionState::Running { since: at(3) },
+            _ => CollectionState::Failed { why: "no socket".repeat(9), since: at(3), retry_at: at(9) },
+        })),
+        Step::Writer(n) => match n {
+            0 => Message::Delivery(DeliveryStatus::default(), store(StoreState::Off)),
+            1 => Message::Delivery(delivering(), store(StoreState::Writable)),
+            2 => Message::Delivery(
+                dead_server(),
+                store(StoreState::Failing { why: "full".into(), since: at(2) }),
+            ),
+            _ => Message::Delivery(delivering(), store(StoreState::ReadOnly { holder: "pid 7".into() })),
+        },
+        Step::Tick(seconds) => Message::Tick(at(seconds)),
+        Step::Size(width, height) => {
+            *size = (width, height);
+            Message::Resize { width, height }
+        }
+    };
+    app.update(message);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_panics_and_the_selection_is_always_shown(
+        steps in prop::collection::vec(step(), 1..80),
+        ascii: bool,
+    ) {
+        let mut app = App::new(settings()).unwrap();
+        let mut host = Host::new();
+        let mut screen = Screen::new(&config::Screen { ascii, ..config::Screen::default() });
+        let mut size = (80, 24);
+        for step in steps {
+            take(&mut app, &screen, &mut host, step, &mut size);
+            let buf = drawn(&mut screen, &app, size.0, size.1);
+            for cell in &buf.content {
+                prop_assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
+                prop_assert!(!ascii || cell.symbol().is_ascii(), "{:?}", cell.symbol());
+            }
+            let rows = app.fleet().rows();
+            match (app.frame(), app.fleet().selected_row()) {
+                (Some(frame), Some(row)) => {
+                    let shown = frame.domains[rows[row]].identity().uuid;
+                    prop_assert_eq!(app.fleet().selected(), Some(shown));
+                }
+                (_, None) => prop_assert!(rows.is_empty()),
+                (None, Some(_)) => prop_assert!(false, "a selection without a frame"),
+            }
+        }
+    }
+}
