@@ -12,7 +12,7 @@ use crate::{influx::line::Encoder, model::Frame};
 /// Most frames that wait, whatever their size.
 const MOST_FRAMES: usize = 64;
 /// Fewest frames that may wait, so that a large host can hand over at all.
-const FEWEST_FRAMES: usize = 4;
+const FEWEST_FRAMES: usize = 16;
 /// Lines a domain makes, roughly: decides only how many frames may wait.
 const LINES_PER_DOMAIN: usize = 8;
 

@@ -44,8 +44,10 @@ pub(super) struct Held {
     ready: usize,
     /// Parts at the front that are just being sent: they do not go.
     sending: usize,
-    /// Grows when everything has moved to the record: what was being sent
-    /// from here then is sent again from there.
+    /// The same between two tries of sending them: then they may go.
+    resting: usize,
+    /// Grows when lines that were to be sent from here are no longer here:
+    /// moved to the record, and sent again from there, or dropped.
     epoch: u64,
 }
 
@@ -87,17 +89,23 @@ impl Held {
         self.ready = self.parts.len();
     }
 
-    /// Drops the oldest parts beyond `max_lines`, but none that is being
-    /// sent. Returns how many lines went.
+    /// Drops the oldest parts beyond `max_lines`. What is being sent right now
+    /// comes on top of that: its answer will say what became of it. Returns
+    /// how many lines went.
     pub(super) fn shorten(&mut self, max_lines: u64) -> u64 {
+        let sending: u64 = self.parts.iter().take(self.sending).map(|part| part.lines).sum();
         let mut gone = 0;
-        while self.lines > max_lines && self.parts.len() > self.sending {
-            if let Some(part) = self.parts.remove(self.sending) {
-                self.lines -= part.lines;
-                gone += part.lines;
-                if self.ready > self.sending {
-                    self.ready -= 1;
-                }
+        while self.lines - sending > max_lines
+            && let Some(part) = self.parts.remove(self.sending)
+        {
+            self.lines -= part.lines;
+            gone += part.lines;
+            if self.ready > self.sending {
+                self.ready -= 1;
+            }
+            if self.resting > 0 {
+                self.resting = 0;
+                self.epoch += 1;
             }
         }
         gone
@@ -111,7 +119,7 @@ impl Held {
     /// The next lines to send, whole parts within the limits, at least one.
     pub(super) fn take(&mut self, max_lines: usize, max_bytes: usize) -> Option<FromMemory> {
         let mut taken = FromMemory { bytes: Vec::new(), lines: 0, epoch: self.epoch };
-        self.sending = 0;
+        self.release();
         for part in self.parts.iter().take(self.ready) {
             let lines = usize::try_from(part.lines).unwrap_or(usize::MAX);
             let full = taken.lines + lines > max_lines || taken.bytes.len() + part.bytes.len() > max_bytes;
@@ -128,6 +136,17 @@ impl Held {
     /// Nothing is being sent any more.
     pub(super) fn release(&mut self) {
         self.sending = 0;
+        self.resting = 0;
+    }
+
+    /// What was being sent is to be sent again later.
+    pub(super) fn rest(&mut self) {
+        self.resting = std::mem::take(&mut self.sending);
+    }
+
+    /// It is being sent again.
+    pub(super) fn resume(&mut self) {
+        self.sending = std::mem::take(&mut self.resting);
     }
 
     /// The first `lines` lines of what is being sent are settled. Returns how

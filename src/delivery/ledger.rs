@@ -225,9 +225,16 @@ impl Ledger {
         Some(Load { bytes, lines, origin: Origin::Memory { epoch } })
     }
 
-    /// Whether a load is still to be sent: not where its lines have moved
-    /// from memory to the record, or the record was lost.
-    pub(super) fn is_current(&self, load: &Load) -> bool {
+    /// A load is tried again later: until then the oldest lines in memory may
+    /// make room, as ever.
+    pub(super) fn rest(&mut self) {
+        self.held.rest();
+    }
+
+    /// The load is tried again now, unless its lines have moved from memory
+    /// to the record, have been dropped, or the record was lost.
+    pub(super) fn resume(&mut self, load: &Load) -> bool {
+        self.held.resume();
         match &load.origin {
             Origin::Record { epoch, .. } => *epoch == self.store.epoch(),
             Origin::Memory { epoch } => self.held.holds(*epoch),

@@ -168,7 +168,7 @@ impl Sender {
                     if self.retry(&answer, after, why).await == Flow::End {
                         return Flow::End;
                     }
-                    if !self.shared.ledger().is_current(&load) {
+                    if !self.shared.ledger().resume(&load) {
                         break;
                     }
                     continue;
@@ -260,10 +260,12 @@ impl Sender {
         }
         self.failures = self.failures.saturating_add(1);
         let next_at = self.later(wait);
-        self.show(|wire| {
-            wire.state = DeliveryState::Retrying { why, next_at };
-            wire.backoff = Some(wait);
-        });
+        let mut ledger = self.shared.ledger();
+        ledger.rest();
+        ledger.wire.state = DeliveryState::Retrying { why, next_at };
+        ledger.wire.backoff = Some(wait);
+        ledger.publish();
+        drop(ledger);
         let flow = self.wait_for_next(wait).await;
         if flow == Flow::GoOn {
             self.show(|wire| wire.retries += 1);
