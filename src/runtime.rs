@@ -245,6 +245,7 @@ impl Session {
     }
 
     fn draw(&mut self) -> Result<(), RuntimeError> {
+        logging::take_new();
         let Self { app, screen, terminal, .. } = self;
         terminal.draw(|frame| screen.draw(frame, app)).map_err(RuntimeError::TerminalLost)?;
         Ok(())

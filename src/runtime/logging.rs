@@ -14,3 +14,9 @@ pub(super) fn to_screen(level: Level) {
     // one goes on.
     let _ = tracing_subscriber::registry().with(ours).with(tui_logger::TuiTracingSubscriberLayer).try_init();
 }
+
+/// Moves what was logged since the last call into the ring that the log pane
+/// shows; logging itself only fills a short buffer, so that it never waits.
+pub(super) fn take_new() {
+    tui_logger::move_events();
+}
