@@ -19,8 +19,10 @@ use crate::{
     model::{DomainFrame, Frame, Missing, MonoTime, WallTime, Why, frame::Health, rates::Periods},
 };
 
-/// How long the first reading of new domains waits for their XML.
-const DESCRIBING_AT_MOST: Duration = Duration::from_millis(500);
+/// How long the first reading of new domains waits for their XML: one
+/// interval, but within these bounds. A reading without it lacks what only
+/// the XML tells, such as the devices of drivers without bulk data.
+const DESCRIBING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Where the open cycle stands.
 #[derive(Debug, Default)]
@@ -104,7 +106,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             return;
         }
         self.cycle.phase = if self.describe_where_needed(now) {
-            Phase::Describing(now.plus(DESCRIBING_AT_MOST))
+            Phase::Describing(now.plus(self.settings.interval.clamp(DESCRIBING.0, DESCRIBING.1)))
         } else {
             self.ask_lists()
         };
