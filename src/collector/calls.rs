@@ -44,6 +44,8 @@ pub(super) struct ListCall {
     pub cycle: u64,
     /// The domains came back short once in this cycle already.
     pub again: bool,
+    /// How many calls over these members were overdue before this one.
+    pub overdue: u32,
     /// Only what needs no monitor was asked: it cannot hang.
     pub monitor_free: bool,
 }
@@ -125,10 +127,19 @@ impl Calls {
         self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Describe(_))).count()
     }
 
-    /// Domains whose list call is in flight on this link: asking them twice
-    /// at once would make them look busy.
+    /// Domains not to be asked now: their list call is in flight on this
+    /// link, and asking them twice at once would make them look busy; or even
+    /// a call that needs no monitor has not returned, and another would only
+    /// add to the load of a host that is that slow.
     pub fn being_read(&self, link: u64) -> HashSet<Uuid> {
-        self.lists_in_flight(link).flat_map(|list| list.members.iter().copied()).collect()
+        let slow =
+            self.stuck.iter().filter(|(_, call)| call.link == link).filter_map(|(_, call)| {
+                match &call.kind {
+                    CallKind::List(list) if list.monitor_free => Some(list),
+                    _ => None,
+                }
+            });
+        self.lists_in_flight(link).chain(slow).flat_map(|list| list.members.iter().copied()).collect()
     }
 
     /// List calls of this link and cycle that are still within their deadline.
@@ -213,6 +224,7 @@ mod tests {
                 members: members.iter().copied().map(Uuid::from_u128).collect(),
                 cycle: 1,
                 again: false,
+                overdue: 0,
                 monitor_free: false,
             }),
             asked_wall: WallTime(i64::try_from(asked).unwrap()),

@@ -141,7 +141,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         for mut members in lists {
             members.retain(|uuid| !being_read.contains(uuid));
             let cycle = self.cycle.number;
-            self.ask_list(ListCall { members, cycle, again: false, monitor_free });
+            self.ask_list(ListCall { members, cycle, again: false, overdue: 0, monitor_free });
         }
         Phase::Lists
     }
@@ -162,7 +162,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let question = Question::List { members, groups: Groups::ALL, monitor_free: list.monitor_free };
         match self.reader() {
             Ok((reader, fresh)) => {
-                let patience = self.pace.patience(list.members.len(), fresh);
+                // A repeat has more time: on a host that is merely slow it
+                // must have a chance to return before the next one is made.
+                let patience = self.pace.patience(list.members.len(), fresh) * (1 << list.overdue.min(2));
                 if !self.ask(reader, CallKind::List(list), question, patience) {
                     self.note_error("a libvirt reader has ended by itself".into());
                 }
@@ -172,11 +174,20 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     /// A list is overdue: a fresh reader repeats it at once, and those who
-    /// come back short are the hung ones.
-    pub(super) fn repeat_list(&mut self, list: ListCall) {
+    /// come back short are the hung ones. A call that needs no monitor is not
+    /// repeated: nobody hangs, the host is slow.
+    pub(super) fn repeat_list(&mut self, list: &ListCall) {
+        if list.monitor_free {
+            return;
+        }
         let out = self.calls.stuck_on_domains() + self.calls.in_flight_that_can_hang();
-        let monitor_free = out >= self.settings.libvirt.max_stuck_calls;
-        self.ask_list(ListCall { cycle: self.cycle.number, again: false, monitor_free, ..list });
+        self.ask_list(ListCall {
+            members: list.members.clone(),
+            cycle: self.cycle.number,
+            again: false,
+            overdue: list.overdue + 1,
+            monitor_free: out >= self.settings.libvirt.max_stuck_calls,
+        });
     }
 
     /// Takes a list's answer, in time.
@@ -206,7 +217,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
         if !busy.is_empty() {
             let cycle = list.cycle;
-            self.ask_list(ListCall { members: busy, cycle, again: true, monitor_free: false });
+            self.ask_list(ListCall { members: busy, cycle, again: true, overdue: 0, monitor_free: false });
         }
     }
 

@@ -295,8 +295,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
     }
 
-    pub(super) fn ask_roster(&mut self, reader: ReaderId, patience: Duration) {
-        self.ask(reader, CallKind::Roster, Question::Roster, patience);
+    fn ask_roster(&mut self, reader: ReaderId, patience: Duration) {
+        if !self.ask(reader, CallKind::Roster, Question::Roster, patience) {
+            self.break_link("a libvirt reader has ended by itself; it is started anew".into());
+        }
     }
 
     /// Asks a reader and enters the call; `false` when the reader is gone.
@@ -365,7 +367,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
             CallKind::List(list) => {
                 let list = list.clone();
-                self.repeat_list(list);
+                self.repeat_list(&list);
             }
             CallKind::Describe(uuid) => {
                 let uuid = *uuid;

@@ -362,6 +362,41 @@ fn a_slow_host_is_not_called_hung() {
 }
 
 #[test]
+fn a_host_too_slow_for_every_deadline_is_not_buried_under_calls() {
+    let mut host = Host::new(30, 4);
+    host.start();
+    let mut open_since: HashMap<u64, u64> = HashMap::new();
+    let mut most = 0;
+    for _ in 0..2_400 {
+        let now = host.now.fetch_add(50 * MILLISECOND, Ordering::SeqCst) + 50 * MILLISECOND;
+        host.engine.on_time();
+        for (reader, ticket, question) in host.open() {
+            let since = *open_since.entry(ticket).or_insert(now);
+            // Lists take 8 s; all else is quick.
+            let is_list = matches!(question, Question::List { .. });
+            if !is_list || now - since >= 8_000 * MILLISECOND {
+                host.asked.lock().unwrap().open.retain(|(_, open, _)| *open != ticket);
+                let took = now - since;
+                let begun = (WallTime(i64::try_from(since).unwrap()), MonoTime(since));
+                let ended = (WallTime(i64::try_from(since + took).unwrap()), MonoTime(since + took));
+                let reply = Ok(host.reply(question));
+                host.engine.answer(Answer { reader, ticket, begun, ended, reply });
+                host.engine.on_time();
+            }
+        }
+        let lists = host.open().iter().filter(|(_, _, q)| matches!(q, Question::List { .. })).count();
+        most = most.max(lists);
+    }
+    assert!(most <= 4 + 3, "{most} lists at once: max_stuck_calls and max_parallel are 4 and 3");
+    let frame = host.frame();
+    assert!(frame.domains.iter().all(|d| why(d.health) != Some(Why::MonitorNotAnswering)));
+    // It has learned how slow the host is: everybody is read in full again.
+    let statuses = host.seen.frames.lock().unwrap();
+    let late = &statuses[statuses.len() - 3..];
+    assert!(late.iter().any(|f| f.domains.iter().all(|d| d.health == Health::Answering && d.fresh)));
+}
+
+#[test]
 fn a_domain_short_without_a_stuck_call_is_asked_once_more_and_then_busy() {
     let mut host = Host::new(4, 8);
     host.start();
