@@ -7,13 +7,13 @@
 use std::{
     io::{self, BufWriter, Stdout, Write, stdout},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use crossterm::{
     event::{
         DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
-        EnableFocusChange, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
-        MouseButton, MouseEventKind,
+        EnableFocusChange, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
     },
     execute,
     terminal::{
@@ -32,6 +32,9 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// Exit code after a panic, as Rust itself uses.
 const PANICKED: i32 = 101;
+
+/// Longer than a stop signal takes to reach every thread.
+const STOPPING: Duration = Duration::from_millis(30);
 
 /// The terminal in raw mode on its alternate screen; dropping it restores it.
 pub struct Terminal {
@@ -82,7 +85,7 @@ impl Terminal {
     pub fn set_mouse(&mut self, on: bool) -> io::Result<()> {
         self.mouse = on;
         let mut out = stdout();
-        if on { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) }
+        if on { enable_mouse(&mut out) } else { execute!(out, DisableMouseCapture) }
     }
 
     /// Clears the screen; the next draw sends every cell.
@@ -90,7 +93,10 @@ impl Terminal {
     /// # Errors
     /// The terminal is gone.
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.inner.clear()
+        // Not `clear`: that asks the terminal where its cursor is and waits
+        // for the answer, which the event reader would take away from it.
+        let size = self.inner.size()?;
+        self.inner.resize(size.into())
     }
 
     /// Puts `text` on the clipboard of the terminal the user sits at (OSC 52).
@@ -111,8 +117,11 @@ impl Terminal {
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
         let stopped = kill_process(getpid(), Signal::TSTP);
+        // The kernel may hand the signal to another thread first: without a
+        // pause this one could enter the terminal again before it stops.
+        std::thread::sleep(STOPPING);
         enter(self.mouse)?;
-        self.inner.clear()?;
+        self.redraw()?;
         stopped.map_err(io::Error::from)
     }
 }
@@ -128,11 +137,18 @@ fn enter(mouse: bool) -> io::Result<()> {
     ENTERED.store(true, Ordering::SeqCst);
     let mut out = stdout();
     let modes = execute!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange);
-    let modes = if mouse { modes.and_then(|()| execute!(out, EnableMouseCapture)) } else { modes };
+    let modes = if mouse { modes.and_then(|()| enable_mouse(&mut out)) } else { modes };
     if modes.is_err() {
         restore();
     }
     modes
+}
+
+/// Buttons and wheel in SGR form, and no motion: a moving mouse would send a
+/// stream of reports over ssh that nobody reads.
+fn enable_mouse(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"\x1b[?1000h\x1b[?1006h")?;
+    out.flush()
 }
 
 /// Restores the terminal if it is in our modes. May be called from anywhere
@@ -231,40 +247,4 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
-    }
-
-    fn pressed(code: KeyCode, modifiers: KeyModifiers) -> Option<Key> {
-        match message(Event::Key(KeyEvent::new(code, modifiers))) {
-            Some(Message::Key(key)) => Some(key),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn keys_are_translated_and_unknown_ones_dropped() {
-        assert_eq!(pressed(KeyCode::Char('O'), KeyModifiers::SHIFT), Some(Key::Char('O')));
-        assert_eq!(pressed(KeyCode::Char('z'), KeyModifiers::CONTROL), Some(Key::Ctrl('z')));
-        assert_eq!(pressed(KeyCode::Char('q'), KeyModifiers::ALT), None);
-        assert_eq!(pressed(KeyCode::F(5), KeyModifiers::NONE), None);
-        let mut release = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
-        release.kind = KeyEventKind::Release;
-        assert!(message(Event::Key(release)).is_none());
-    }
-}
+mod tests;

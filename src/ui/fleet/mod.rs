@@ -41,7 +41,6 @@ impl Table {
         let Some(frame) = app.frame() else {
             return nothing_yet(app, look, area, buf);
         };
-        counts(app, look, Rect { height: 1, ..area }, buf);
         let columns = Columns::fit(area.width, self.longest_name(frame));
         let detail = u16::from(area.height >= 8);
         // Room to breathe where there is room.
@@ -49,6 +48,7 @@ impl Table {
         let head = Rect { y: area.y + top, height: 1, ..area };
         let taken = top + 1 + detail;
         let rows = Rect { y: area.y + top + 1, height: area.height.saturating_sub(taken), ..area };
+        counts(app, look, usize::from(rows.height), Rect { height: 1, ..area }, buf);
         if area.height > 1 {
             headings(app, look, &columns, head, buf, targets);
         }
@@ -139,7 +139,7 @@ pub fn centred(message: &str, style: Style, area: Rect, buf: &mut Buffer) {
 }
 
 /// The second line: how many VMs in which state, what is filtered, the order.
-fn counts(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) {
     let Some(frame) = app.frame() else { return };
     let palette = &look.palette;
     let counts = Counts::of(frame);
@@ -180,7 +180,7 @@ fn counts(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let (key, direction) = app.fleet().sort();
     let arrow = if direction == Direction::Descending { "▼" } else { "▲" };
     strip.right(5, vec![("sort ".into(), palette.dim), (format!("{} {arrow}", key.title()), palette.accent)]);
-    if let Some(row) = app.fleet().selected_row().filter(|_| shown > usize::from(area.height)) {
+    if let Some(row) = app.fleet().selected_row().filter(|_| shown > in_view) {
         strip.right(7, vec![(format!("{} / {shown}", row + 1), palette.dim)]);
     }
     strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
