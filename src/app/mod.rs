@@ -13,9 +13,12 @@ pub(crate) mod fixtures;
 pub mod fleet;
 mod key;
 mod keymap;
+mod message;
+mod page;
 mod series;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,13 +31,15 @@ pub use detail::{Pane, VmPage};
 pub use fleet::{Counts, Direction, Fleet, Inactive, SortKey};
 pub use key::Key;
 pub use keymap::{Clash, Keymap, bindings};
+pub use message::{Effect, Message, Mouse, Target};
+pub use page::{LogLevel, Overlay, Page, Scroll};
 pub use series::Series;
 
 use crate::{
     config,
     model::{
-        DomainFrame, Frame, WallTime,
-        status::{CollectorStatus, ConfigEntry, DeliveryState, DeliveryStatus, StoreStatus},
+        Frame, WallTime,
+        status::{ConfigEntry, DeliveryState, DeliveryStatus, StoreStatus},
     },
 };
 use control::Control;
@@ -50,150 +55,6 @@ pub struct Settings {
     pub interval: Duration,
     /// The time now.
     pub now: WallTime,
-}
-
-/// Everything that can happen to the screen.
-#[derive(Clone, Debug)]
-pub enum Message {
-    /// A cycle was closed.
-    Frame(Arc<Frame>),
-    /// The collector's figures changed.
-    Collector(CollectorStatus),
-    /// Delivery's or the store's figures changed.
-    Delivery(DeliveryStatus, StoreStatus),
-    /// A key was pressed.
-    Key(Key),
-    /// Text was pasted.
-    Paste(String),
-    /// The mouse did something.
-    Mouse(Mouse),
-    /// The terminal has this size.
-    Resize {
-        /// Columns.
-        width: u16,
-        /// Rows.
-        height: u16,
-    },
-    /// The terminal gained or lost the focus.
-    Focus(bool),
-    /// Time went on.
-    Tick(WallTime),
-}
-
-/// What the mouse did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mouse {
-    /// The button went down on this cell. `ui::Screen::resolve` knows what
-    /// lies there and makes it a [`Mouse::Click`].
-    Press {
-        /// Column.
-        x: u16,
-        /// Row.
-        y: u16,
-    },
-    /// A click on something.
-    Click(Target),
-    /// The wheel turned by so many lines, downwards positive.
-    Scroll(i16),
-}
-
-/// What can be clicked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A VM's row.
-    Row(Uuid),
-    /// A column's heading.
-    Column(SortKey),
-    /// A line of a VM's page.
-    Line(Pane, usize),
-}
-
-/// What the runtime is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Start collection.
-    StartCollection,
-    /// Stop collection.
-    StopCollection,
-    /// Connect to libvirt anew, now.
-    Reconnect,
-    /// Keep this interval from now on.
-    SetInterval(Duration),
-    /// Put this text on the clipboard (OSC 52).
-    Copy(String),
-    /// Mouse reports on or off.
-    Mouse(bool),
-    /// Restore the terminal and stop this process until it is continued.
-    Suspend,
-    /// Clear the terminal and draw everything anew.
-    Redraw,
-    /// End the program.
-    Quit,
-}
-
-/// A page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Page {
-    /// All VMs.
-    Fleet,
-    /// One VM; see [`App::vm_page`].
-    Vm,
-    /// Collector and writer.
-    Status,
-    /// The log.
-    Log,
-}
-
-/// What lies over the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overlay {
-    /// Nothing.
-    None,
-    /// The help.
-    Help,
-    /// "Lines wait. Quit all the same?"
-    QuitQuestion,
-}
-
-/// A text that scrolls as a whole. Its offset belongs to the ui; the app only
-/// counts the lines asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scroll {
-    /// The status page.
-    Status,
-    /// The help.
-    Help,
-    /// The log, in pages.
-    Log,
-}
-
-/// How much of the log is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Errors.
-    Error,
-    /// And warnings.
-    Warn,
-    /// And what happens.
-    Info,
-    /// And details.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
-
-    /// The level's word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        ["error", "warn", "info", "debug", "trace"][self as usize]
-    }
-
-    fn step(self, by: isize) -> Self {
-        Self::ALL[(self as usize).saturating_add_signed(by).min(Self::ALL.len() - 1)]
-    }
 }
 
 /// Lines of scrolling that surely reach either end.
@@ -620,199 +481,5 @@ impl App {
     fn say(&mut self, text: String) {
         let until = WallTime(self.now.0.saturating_add(NOTICE_NANOS));
         self.notice = Some(Notice { text, until, copied: None });
-    }
-}
-
-/// What the ui reads.
-impl App {
-    /// The page shown.
-    #[must_use]
-    pub fn page(&self) -> Page {
-        self.page
-    }
-
-    /// What lies over it.
-    #[must_use]
-    pub fn overlay(&self) -> Overlay {
-        self.overlay
-    }
-
-    /// Which keys hold now.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
-        match (self.overlay, self.page) {
-            (Overlay::QuitQuestion, _) => Mode::Question,
-            (Overlay::Help, _) => Mode::Help,
-            (Overlay::None, Page::Fleet) if self.input.is_some() => Mode::Filter,
-            (Overlay::None, page) => page.mode(),
-        }
-    }
-
-    /// The keys of the page, whatever lies over it.
-    #[must_use]
-    pub fn page_mode(&self) -> Mode {
-        self.page.mode()
-    }
-
-    /// The frame to show: the newest, or the one frozen.
-    #[must_use]
-    pub fn frame(&self) -> Option<&Arc<Frame>> {
-        self.frozen.as_ref().map(|f| &f.frame).or(self.latest.as_ref())
-    }
-
-    /// The moment looked at while the screen is frozen.
-    #[must_use]
-    pub fn frozen_at(&self) -> Option<WallTime> {
-        self.frozen.as_ref().map(|f| f.frame.at)
-    }
-
-    /// The table's rows, order and cursor.
-    #[must_use]
-    pub fn fleet(&self) -> &Fleet {
-        &self.fleet
-    }
-
-    /// The filter's line while it is written.
-    #[must_use]
-    pub fn filter_input(&self) -> Option<&Input> {
-        self.input.as_ref()
-    }
-
-    /// A domain of the shown frame.
-    #[must_use]
-    pub fn domain(&self, uuid: Uuid) -> Option<&Arc<DomainFrame>> {
-        self.frame()?.domains.iter().find(|d| d.identity().uuid == uuid)
-    }
-
-    /// The open VM page.
-    #[must_use]
-    pub fn vm_page(&self) -> Option<&VmPage> {
-        self.vm.as_ref()
-    }
-
-    /// The VM of the open page, if the shown frame still has it.
-    #[must_use]
-    pub fn vm_domain(&self) -> Option<&Arc<DomainFrame>> {
-        self.domain(self.vm.as_ref()?.uuid)
-    }
-
-    /// The VM that `y` copies: the page's, else the selected one.
-    fn subject(&self) -> Option<&Arc<DomainFrame>> {
-        match self.page {
-            Page::Vm => self.vm_domain(),
-            _ => self.domain(self.fleet.selected()?),
-        }
-    }
-
-    /// The angles of the past.
-    #[must_use]
-    pub fn series(&self) -> &Series {
-        &self.series
-    }
-
-    /// What collection is doing.
-    #[must_use]
-    pub fn collection(&self) -> Collection<'_> {
-        self.control.view()
-    }
-
-    /// The collector's figures, once they came.
-    #[must_use]
-    pub fn collector(&self) -> Option<&CollectorStatus> {
-        self.control.status()
-    }
-
-    /// The poll interval, as asked for.
-    #[must_use]
-    pub fn poll_interval(&self) -> Duration {
-        self.control.interval()
-    }
-
-    /// Delivery's figures.
-    #[must_use]
-    pub fn delivery(&self) -> &DeliveryStatus {
-        &self.delivery
-    }
-
-    /// The local record's figures.
-    #[must_use]
-    pub fn store(&self) -> &StoreStatus {
-        &self.store
-    }
-
-    /// The effective configuration.
-    #[must_use]
-    pub fn config(&self) -> &[ConfigEntry] {
-        &self.config
-    }
-
-    /// `[screen]` as configured.
-    #[must_use]
-    pub fn screen(&self) -> &config::Screen {
-        &self.screen
-    }
-
-    /// The theme in use.
-    #[must_use]
-    pub fn theme(&self) -> config::Theme {
-        self.theme
-    }
-
-    /// The time of the last tick or frame.
-    #[must_use]
-    pub fn now(&self) -> WallTime {
-        self.now
-    }
-
-    /// Whether the terminal has the focus.
-    #[must_use]
-    pub fn focused(&self) -> bool {
-        self.focused
-    }
-
-    /// A word to the operator.
-    #[must_use]
-    pub fn notice(&self) -> Option<&str> {
-        self.notice.as_ref().map(|n| n.text.as_str())
-    }
-
-    /// How much of the log is shown.
-    #[must_use]
-    pub fn log_level(&self) -> LogLevel {
-        self.log_level
-    }
-
-    /// Lines (of the log: pages) scrolled since the start, downwards
-    /// positive. The ui follows the difference and keeps within its text.
-    #[must_use]
-    pub fn scrolled(&self, text: Scroll) -> i64 {
-        self.scrolled[text as usize]
-    }
-
-    /// Whether the thing an action switches is on, for the footer's word.
-    #[must_use]
-    pub fn is_on(&self, action: Action) -> bool {
-        match action {
-            Action::ToggleCollection => self.control.is_off(),
-            Action::Freeze => self.frozen.is_some(),
-            Action::Inactive => self.fleet.inactive() == Inactive::Hidden,
-            _ => false,
-        }
-    }
-
-    /// Whether anything was changed since the last call: whether to draw.
-    pub fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
-    }
-}
-
-impl Page {
-    fn mode(self) -> Mode {
-        match self {
-            Self::Fleet => Mode::Fleet,
-            Self::Vm => Mode::Vm,
-            Self::Status => Mode::Status,
-            Self::Log => Mode::Log,
-        }
     }
 }

@@ -34,7 +34,7 @@ pub fn draw(
     let blank = usize::from(area.width) - shown.len();
     for (column, angle) in (area.left()..area.right()).skip(blank).zip(shown) {
         let Some(angle) = angle else { continue };
-        let (symbol, style) = mark(*angle, ceiling, style, look.ascii);
+        let (symbol, style) = mark(*angle, ceiling, style, look);
         buf[(column, area.y)].set_symbol(symbol).set_style(style);
     }
 }
@@ -48,12 +48,14 @@ pub fn ceiling(metric: Metric, scale: &AngleScale) -> f64 {
     }
 }
 
-fn mark(angle: f64, ceiling: f64, style: Style, ascii: bool) -> (&'static str, Style) {
+fn mark(angle: f64, ceiling: f64, style: Style, look: &Look) -> (&'static str, Style) {
     let share = (angle.abs() / ceiling).clamp(0.0, 1.0);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0…7")]
     let level = ((share * 8.0) as usize).min(7);
     let falls = angle <= -0.05;
-    match (ascii, falls) {
+    // A quieter ink, so that it stands apart from the line above.
+    let style = if falls { look.palette.dim } else { style };
+    match (look.ascii, falls) {
         (true, true) => ("v", style),
         (true, false) => (ASCII_BARS[level], style),
         // The complement, reversed: a bar that hangs from the top.

@@ -133,7 +133,13 @@ fn one(subject: &Subject<'_>, metric: Metric, edges: bool, area: Rect, buf: &mut
     let least = seen().min_by(f64::total_cmp);
     let most = seen().max_by(f64::total_cmp);
     for (column, edge) in [(0, least), (1, most)] {
-        let text = edge.map_or_else(|| "–".to_owned(), |degrees| format!("{degrees:.1}°"));
+        let text = edge.map_or_else(
+            || "–".to_owned(),
+            |degrees| {
+                let sign = if degrees <= -0.05 { "▼" } else { "" };
+                format!("{sign}{:.1}°", degrees.abs())
+            },
+        );
         text::put_right(buf, x + NOW + RATE + column * EDGE, y, EDGE, &text, palette.dim);
     }
 }

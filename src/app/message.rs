@@ -1,0 +1,90 @@
+//! What reaches the app, and what it asks of the runtime.
+
+use std::{sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::{Key, Pane, SortKey};
+use crate::model::{
+    Frame, WallTime,
+    status::{CollectorStatus, DeliveryStatus, StoreStatus},
+};
+
+/// Everything that can happen to the screen.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// A cycle was closed.
+    Frame(Arc<Frame>),
+    /// The collector's figures changed.
+    Collector(CollectorStatus),
+    /// Delivery's or the store's figures changed.
+    Delivery(DeliveryStatus, StoreStatus),
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The mouse did something.
+    Mouse(Mouse),
+    /// The terminal has this size.
+    Resize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// The terminal gained or lost the focus.
+    Focus(bool),
+    /// Time went on.
+    Tick(WallTime),
+}
+
+/// What the mouse did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mouse {
+    /// The button went down on this cell. `ui::Screen::resolve` knows what
+    /// lies there and makes it a [`Mouse::Click`].
+    Press {
+        /// Column.
+        x: u16,
+        /// Row.
+        y: u16,
+    },
+    /// A click on something.
+    Click(Target),
+    /// The wheel turned by so many lines, downwards positive.
+    Scroll(i16),
+}
+
+/// What can be clicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A VM's row.
+    Row(Uuid),
+    /// A column's heading.
+    Column(SortKey),
+    /// A line of a VM's page.
+    Line(Pane, usize),
+}
+
+/// What the runtime is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start collection.
+    StartCollection,
+    /// Stop collection.
+    StopCollection,
+    /// Connect to libvirt anew, now.
+    Reconnect,
+    /// Keep this interval from now on.
+    SetInterval(Duration),
+    /// Put this text on the clipboard (OSC 52).
+    Copy(String),
+    /// Mouse reports on or off.
+    Mouse(bool),
+    /// Restore the terminal and stop this process until it is continued.
+    Suspend,
+    /// Clear the terminal and draw everything anew.
+    Redraw,
+    /// End the program.
+    Quit,
+}

@@ -1,0 +1,199 @@
+//! What the ui reads of the app. Nothing here changes anything it shows.
+
+use std::{sync::Arc, time::Duration};
+
+use tui_input::Input;
+use uuid::Uuid;
+
+use super::{
+    Action, App, Collection, Fleet, Inactive, LogLevel, Mode, Overlay, Page, Scroll, Series, VmPage,
+};
+use crate::{
+    config,
+    model::{
+        DomainFrame, Frame, WallTime,
+        status::{CollectorStatus, ConfigEntry, DeliveryStatus, StoreStatus},
+    },
+};
+
+impl App {
+    /// The page shown.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        self.page
+    }
+
+    /// What lies over it.
+    #[must_use]
+    pub fn overlay(&self) -> Overlay {
+        self.overlay
+    }
+
+    /// Which keys hold now.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match (self.overlay, self.page) {
+            (Overlay::QuitQuestion, _) => Mode::Question,
+            (Overlay::Help, _) => Mode::Help,
+            (Overlay::None, Page::Fleet) if self.input.is_some() => Mode::Filter,
+            (Overlay::None, page) => page.mode(),
+        }
+    }
+
+    /// The keys of the page, whatever lies over it.
+    #[must_use]
+    pub fn page_mode(&self) -> Mode {
+        self.page.mode()
+    }
+
+    /// The frame to show: the newest, or the one frozen.
+    #[must_use]
+    pub fn frame(&self) -> Option<&Arc<Frame>> {
+        self.frozen.as_ref().map(|f| &f.frame).or(self.latest.as_ref())
+    }
+
+    /// The moment looked at while the screen is frozen.
+    #[must_use]
+    pub fn frozen_at(&self) -> Option<WallTime> {
+        self.frozen.as_ref().map(|f| f.frame.at)
+    }
+
+    /// The table's rows, order and cursor.
+    #[must_use]
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The filter's line while it is written.
+    #[must_use]
+    pub fn filter_input(&self) -> Option<&Input> {
+        self.input.as_ref()
+    }
+
+    /// A domain of the shown frame.
+    #[must_use]
+    pub fn domain(&self, uuid: Uuid) -> Option<&Arc<DomainFrame>> {
+        self.frame()?.domains.iter().find(|d| d.identity().uuid == uuid)
+    }
+
+    /// The open VM page.
+    #[must_use]
+    pub fn vm_page(&self) -> Option<&VmPage> {
+        self.vm.as_ref()
+    }
+
+    /// The VM of the open page, if the shown frame still has it.
+    #[must_use]
+    pub fn vm_domain(&self) -> Option<&Arc<DomainFrame>> {
+        self.domain(self.vm.as_ref()?.uuid)
+    }
+
+    /// The VM that `y` copies: the page's, else the selected one.
+    pub(super) fn subject(&self) -> Option<&Arc<DomainFrame>> {
+        match self.page {
+            Page::Vm => self.vm_domain(),
+            _ => self.domain(self.fleet.selected()?),
+        }
+    }
+
+    /// The angles of the past.
+    #[must_use]
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
+    /// What collection is doing.
+    #[must_use]
+    pub fn collection(&self) -> Collection<'_> {
+        self.control.view()
+    }
+
+    /// The collector's figures, once they came.
+    #[must_use]
+    pub fn collector(&self) -> Option<&CollectorStatus> {
+        self.control.status()
+    }
+
+    /// The poll interval, as asked for.
+    #[must_use]
+    pub fn poll_interval(&self) -> Duration {
+        self.control.interval()
+    }
+
+    /// Delivery's figures.
+    #[must_use]
+    pub fn delivery(&self) -> &DeliveryStatus {
+        &self.delivery
+    }
+
+    /// The local record's figures.
+    #[must_use]
+    pub fn store(&self) -> &StoreStatus {
+        &self.store
+    }
+
+    /// The effective configuration.
+    #[must_use]
+    pub fn config(&self) -> &[ConfigEntry] {
+        &self.config
+    }
+
+    /// `[screen]` as configured.
+    #[must_use]
+    pub fn screen(&self) -> &config::Screen {
+        &self.screen
+    }
+
+    /// The theme in use.
+    #[must_use]
+    pub fn theme(&self) -> config::Theme {
+        self.theme
+    }
+
+    /// The time of the last tick or frame.
+    #[must_use]
+    pub fn now(&self) -> WallTime {
+        self.now
+    }
+
+    /// Whether the terminal has the focus.
+    #[must_use]
+    pub fn focused(&self) -> bool {
+        self.focused
+    }
+
+    /// A word to the operator.
+    #[must_use]
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_ref().map(|n| n.text.as_str())
+    }
+
+    /// How much of the log is shown.
+    #[must_use]
+    pub fn log_level(&self) -> LogLevel {
+        self.log_level
+    }
+
+    /// Lines (of the log: pages) scrolled since the start, downwards
+    /// positive. The ui follows the difference and keeps within its text.
+    #[must_use]
+    pub fn scrolled(&self, text: Scroll) -> i64 {
+        self.scrolled[text as usize]
+    }
+
+    /// Whether the thing an action switches is on, for the footer's word.
+    #[must_use]
+    pub fn is_on(&self, action: Action) -> bool {
+        match action {
+            Action::ToggleCollection => self.control.is_off(),
+            Action::Freeze => self.frozen.is_some(),
+            Action::Inactive => self.fleet.inactive() == Inactive::Hidden,
+            _ => false,
+        }
+    }
+
+    /// Whether anything was changed since the last call: whether to draw.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
