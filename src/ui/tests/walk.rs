@@ -115,8 +115,13 @@ fn take(app: &mut App, screen: &Screen, host: &mut Host, step: Step, size: &mut 
     app.update(message);
 }
 
+/// `PROPTEST_CASES` asks for longer walks; a short one belongs to every run.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_panics_and_the_selection_is_always_shown(
