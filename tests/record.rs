@@ -63,6 +63,7 @@ fn collect_into(
 ) -> (AllStats, AllStats) {
     let ask_virsh = || LOADED.iter().map(|guest| (*guest, lab.domstats(guest))).collect();
     let home = tempfile::tempdir().unwrap();
+    let _undisturbed = Lab::undisturbed();
     let before = ask_virsh();
     let url = server.url();
     let variables = [("INFLUX_URL", url.as_str()), ("INFLUX_TOKEN", "unused"), ("INFLUX_DB", "vmstats")];

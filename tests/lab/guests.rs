@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -55,6 +55,14 @@ impl Lab {
                 None
             }
         }
+    }
+
+    /// Keeps the other tests of this process from asking the guests at the same
+    /// time: a guest whose monitor serves one question puts the next one off,
+    /// and then its numbers are missing for a good reason.
+    pub fn undisturbed() -> MutexGuard<'static, ()> {
+        static ASKING: Mutex<()> = Mutex::new(());
+        ASKING.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A lab of one's own, with every load running.
