@@ -39,7 +39,7 @@
 //! encodes it once, `journal` keeps it, `delivery` sends it from its cursor.
 //!
 //! # A key's way
-//! crossterm event → [`terminal::message`] → [`app::App::update`] by the
+//! crossterm event → `runtime/input.rs` → [`app::App::update`] by the
 //! [`app::ACTIONS`] table → an [`app::Effect`] back to [`runtime`] → drawn by
 //! [`ui::Screen`] from `&App`.
 

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(request) => request,
         Err(error) => error.exit(),
     };
-    match color_eyre::install().and_then(|()| run(request)) {
+    match color_eyre::install().and_then(|()| run(&request)) {
         Ok(code) => code,
         Err(report) => {
             // The chain of causes, without a backtrace: these are words for
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(request: cli::Request) -> Result<ExitCode> {
+fn run(request: &cli::Request) -> Result<ExitCode> {
     match request.command {
         Command::Completions(shell) => return print(&cli::completions(shell)),
         Command::Man => return print(&cli::man()?),

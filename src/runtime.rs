@@ -7,6 +7,7 @@
 //! reach the screen through `watch` channels: the latest wins, so a slow
 //! terminal never slows them.
 
+mod input;
 mod logging;
 mod signals;
 
@@ -197,7 +198,7 @@ impl Session {
                 biased;
                 () = signals.ended() => return Ok(()),
                 event = events.next() => match event {
-                    Some(Ok(event)) => terminal::message(event),
+                    Some(Ok(event)) => input::message(event),
                     Some(Err(error)) => return Err(RuntimeError::TerminalLost(error)),
                     // The terminal was closed under us.
                     None => return Ok(()),

@@ -1,8 +1,7 @@
 //! The terminal: into raw mode and out of it again, whatever happens.
 //!
-//! Owns the modes of the terminal, the panic hook that restores them, the
-//! clipboard sequence and the translation of terminal events into
-//! [`Message`]s. It decides nothing.
+//! Owns the modes of the terminal, the panic hook that restores them and the
+//! clipboard sequence. It decides nothing and knows nothing of the app.
 
 use std::{
     io::{self, BufWriter, Stdout, Write, stdout},
@@ -13,7 +12,7 @@ use std::{
 use crossterm::{
     event::{
         DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
-        EnableFocusChange, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
+        EnableFocusChange,
     },
     execute, queue,
     terminal::{
@@ -23,8 +22,6 @@ use crossterm::{
 };
 use ratatui::{Frame, backend::CrosstermBackend};
 use rustix::process::{Signal, getpid, kill_process};
-
-use crate::app::{Key, Message, Mouse};
 
 /// Whether the terminal is in our modes. Process-wide, because the panic hook
 /// must know it on any thread.
@@ -176,56 +173,6 @@ pub fn install_panic_hook() {
         previous(info);
         std::process::exit(PANICKED);
     }));
-}
-
-/// What a terminal event means to the app; `None`: nothing.
-#[must_use]
-pub fn message(event: Event) -> Option<Message> {
-    match event {
-        Event::Key(key) => self::key(key).map(Message::Key),
-        Event::Paste(text) => Some(Message::Paste(text)),
-        Event::Resize(width, height) => Some(Message::Resize { width, height }),
-        Event::FocusGained => Some(Message::Focus(true)),
-        Event::FocusLost => Some(Message::Focus(false)),
-        Event::Mouse(mouse) => match mouse.kind {
-            MouseEventKind::Down(MouseButton::Left) => {
-                Some(Message::Mouse(Mouse::Press { x: mouse.column, y: mouse.row }))
-            }
-            MouseEventKind::ScrollUp => Some(Message::Mouse(Mouse::Scroll(-3))),
-            MouseEventKind::ScrollDown => Some(Message::Mouse(Mouse::Scroll(3))),
-            _ => None,
-        },
-    }
-}
-
-fn key(event: KeyEvent) -> Option<Key> {
-    if event.kind == KeyEventKind::Release {
-        return None;
-    }
-    let other = KeyModifiers::ALT | KeyModifiers::META | KeyModifiers::SUPER | KeyModifiers::HYPER;
-    if event.modifiers.intersects(other) {
-        return None;
-    }
-    let control = event.modifiers.contains(KeyModifiers::CONTROL);
-    Some(match event.code {
-        KeyCode::Char(c) if control => Key::Ctrl(c.to_ascii_lowercase()),
-        KeyCode::Char(c) => Key::Char(c),
-        KeyCode::Enter => Key::Enter,
-        KeyCode::Esc => Key::Esc,
-        KeyCode::Tab => Key::Tab,
-        KeyCode::BackTab => Key::BackTab,
-        KeyCode::Backspace => Key::Backspace,
-        KeyCode::Delete => Key::Delete,
-        KeyCode::Left => Key::Left,
-        KeyCode::Right => Key::Right,
-        KeyCode::Up => Key::Up,
-        KeyCode::Down => Key::Down,
-        KeyCode::Home => Key::Home,
-        KeyCode::End => Key::End,
-        KeyCode::PageUp => Key::PageUp,
-        KeyCode::PageDown => Key::PageDown,
-        _ => return None,
-    })
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -23,24 +23,6 @@ fn base64_is_that_of_rfc_4648() {
     assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
 }
 
-fn pressed(code: KeyCode, modifiers: KeyModifiers) -> Option<Key> {
-    match message(Event::Key(KeyEvent::new(code, modifiers))) {
-        Some(Message::Key(key)) => Some(key),
-        _ => None,
-    }
-}
-
-#[test]
-fn keys_are_translated_and_unknown_ones_dropped() {
-    assert_eq!(pressed(KeyCode::Char('O'), KeyModifiers::SHIFT), Some(Key::Char('O')));
-    assert_eq!(pressed(KeyCode::Char('z'), KeyModifiers::CONTROL), Some(Key::Ctrl('z')));
-    assert_eq!(pressed(KeyCode::Char('q'), KeyModifiers::ALT), None);
-    assert_eq!(pressed(KeyCode::F(5), KeyModifiers::NONE), None);
-    let mut release = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
-    release.kind = KeyEventKind::Release;
-    assert!(message(Event::Key(release)).is_none());
-}
-
 /// What the child is to do; unset in the ordinary run of the tests.
 const ROLE: &str = "KVMSCOPE_TEST_TERMINAL_ROLE";
 
