@@ -122,7 +122,7 @@ impl Attempt {
         let verdict = if self.samples.is_empty() {
             self.learn_of_piece(decision)
         } else {
-            self.learn_of_sample(decision)
+            self.learn_of_sample(&decision)
         };
         if verdict != Verdict::GoOn || !self.samples.is_empty() {
             return verdict;
@@ -166,23 +166,23 @@ impl Attempt {
                         self.pieces.push(piece);
                     }
                 } else {
-                    self.divide(piece, "the server named a line that was not sent");
+                    self.divide(&piece, "the server named a line that was not sent");
                 }
             }
             Decision::Halve => {
                 self.refusals += 1;
-                self.divide(piece, "too large for the server");
+                self.divide(&piece, "too large for the server");
             }
             Decision::Bisect { why } => {
                 self.refusals += 1;
-                self.divide(piece, &why);
+                self.divide(&piece, &why);
             }
             Decision::Retry { .. } | Decision::Pause { .. } => self.pieces.push(piece),
         }
         Verdict::GoOn
     }
 
-    fn divide(&mut self, piece: Piece, why: &str) {
+    fn divide(&mut self, piece: &Piece, why: &str) {
         if let Some((left, right)) = piece.halves() {
             self.pieces.push(right);
             self.pieces.push(left);
@@ -191,7 +191,7 @@ impl Attempt {
         }
     }
 
-    fn learn_of_sample(&mut self, decision: Decision) -> Verdict {
+    fn learn_of_sample(&mut self, decision: &Decision) -> Verdict {
         match decision {
             Decision::Retry { .. } | Decision::Pause { .. } => {}
             Decision::Delivered => {

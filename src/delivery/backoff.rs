@@ -17,7 +17,7 @@ pub const LONGEST: Duration = Duration::from_mins(1);
 #[must_use]
 pub fn backoff(attempt: u32, random: u64) -> Duration {
     let bound = SHORTEST.saturating_mul(2_u32.saturating_pow(attempt.saturating_add(1))).min(LONGEST);
-    let spread = u64::try_from((bound - SHORTEST).as_millis()).unwrap_or(u64::MAX);
+    let spread = u64::try_from(bound.saturating_sub(SHORTEST).as_millis()).unwrap_or(u64::MAX);
     SHORTEST + Duration::from_millis(random % (spread + 1))
 }
 

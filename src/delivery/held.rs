@@ -12,7 +12,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) at: WallTime,
-    pub(super) part: u32,
+    /// 0 for a cycle's first part, then 1, 2 …
+    pub(super) number: u32,
     pub(super) first: WallTime,
     pub(super) last: WallTime,
     pub(super) lines: u64,
@@ -25,7 +26,7 @@ impl Part {
     pub(super) fn entry(&self) -> Entry<'_> {
         Entry {
             at: self.at,
-            part: self.part,
+            part: self.number,
             first: self.first,
             last: self.last,
             lines: self.lines,

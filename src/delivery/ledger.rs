@@ -148,17 +148,17 @@ impl Ledger {
     /// long it wants to be called again at the latest.
     pub(super) fn turn(&mut self) -> Duration {
         let (wall, mono) = self.clock.now();
-        if self.store.is_due(mono) && self.store.open(&mut self.delta, wall, mono) {
-            self.commit();
-        }
+        let opened = self.store.is_due(mono) && self.store.open(&mut self.delta, wall, mono);
         let mut next = IDLE;
         let has_something = !self.held.is_empty() || !self.delta.is_empty();
-        if has_something {
+        if has_something && opened {
+            self.commit();
+        } else if has_something {
             let waited = self.committed_at.map_or(self.batch_span, |at| mono.since(at));
             if waited >= self.batch_span {
                 self.commit();
             } else {
-                next = next.min(self.batch_span - waited);
+                next = next.min(self.batch_span.saturating_sub(waited));
             }
         }
         self.store.maintain(wall, mono, &mut self.delta);

@@ -12,7 +12,8 @@ pub const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Cycle<'a> {
-    cycle: u64,
+    #[serde(rename = "cycle")]
+    number: u64,
     at: WallTime,
     took_ns: u64,
     interval_ns: u64,
@@ -51,7 +52,7 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
     });
     let nanos = |span: std::time::Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     let cycle = Cycle {
-        cycle: frame.cycle,
+        number: frame.cycle,
         at: frame.at,
         took_ns: nanos(frame.took),
         interval_ns: nanos(frame.interval),

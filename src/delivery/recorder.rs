@@ -55,7 +55,7 @@ impl Recorder {
         let (first, last) = span(frame);
         let part = |number: usize, bytes: &[u8], lines: usize| Part {
             at: frame.at,
-            part: u32::try_from(number).unwrap_or(u32::MAX),
+            number: u32::try_from(number).unwrap_or(u32::MAX),
             first,
             last,
             lines: lines as u64,

@@ -171,7 +171,6 @@ impl Sender {
                     if !self.shared.ledger().resume(&load) {
                         break;
                     }
-                    continue;
                 }
                 Decision::Pause { why, mend } => return self.pause(why, &mend, PROBE_EVERY).await,
                 decision => {
@@ -260,12 +259,11 @@ impl Sender {
         }
         self.failures = self.failures.saturating_add(1);
         let next_at = self.later(wait);
-        let mut ledger = self.shared.ledger();
-        ledger.rest();
-        ledger.wire.state = DeliveryState::Retrying { why, next_at };
-        ledger.wire.backoff = Some(wait);
-        ledger.publish();
-        drop(ledger);
+        self.shared.ledger().rest();
+        self.show(|wire| {
+            wire.state = DeliveryState::Retrying { why, next_at };
+            wire.backoff = Some(wait);
+        });
         let flow = self.wait_for_next(wait).await;
         if flow == Flow::GoOn {
             self.show(|wire| wire.retries += 1);
@@ -276,15 +274,14 @@ impl Sender {
     /// Waits for the operator, looking now and then whether it is mended.
     async fn pause(&mut self, why: String, mend: &str, wait: Duration) -> Flow {
         let next_at = self.later(wait);
-        let mut ledger = self.shared.ledger();
-        ledger.release();
-        if !matches!(&ledger.wire.state, DeliveryState::Paused { why: before, .. } if *before == why) {
-            tracing::error!("delivery is paused: {why}; {mend}");
-        }
-        ledger.wire.state = DeliveryState::Paused { why, mend: mend.to_owned(), next_at };
-        ledger.wire.backoff = None;
-        ledger.publish();
-        drop(ledger);
+        self.shared.ledger().release();
+        self.show(|wire| {
+            if !matches!(&wire.state, DeliveryState::Paused { why: before, .. } if *before == why) {
+                tracing::error!("delivery is paused: {why}; {mend}");
+            }
+            wire.state = DeliveryState::Paused { why, mend: mend.to_owned(), next_at };
+            wire.backoff = None;
+        });
         self.wait_for_next(wait).await
     }
 

@@ -82,6 +82,16 @@ pub enum Fault {
 }
 
 impl Error {
+    /// Whether there was no room: what is open is sound and worth keeping.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } => true,
+            Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+
     /// Whether the file is to blame or what surrounds it.
     #[must_use]
     pub fn fault(&self) -> Fault {
@@ -96,15 +106,19 @@ impl Error {
 /// Whether `SQLite` says that the content of the file makes no sense.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
-        rusqlite::Error::SqliteFailure(failure, _) => matches!(
-            failure.code,
-            ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                // A missing table, a wrong type or a broken key: not what this program wrote.
-                | ErrorCode::Unknown
-                | ErrorCode::TypeMismatch
-                | ErrorCode::ConstraintViolation
-        ),
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            let makes_no_sense = matches!(
+                failure.code,
+                ErrorCode::DatabaseCorrupt
+                    | ErrorCode::NotADatabase
+                    // A missing table, a wrong type or a broken key: not what this program wrote.
+                    | ErrorCode::Unknown
+                    | ErrorCode::TypeMismatch
+                    | ErrorCode::ConstraintViolation
+            );
+            // A page that should be there is beyond the file's end.
+            makes_no_sense || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ
+        }
         rusqlite::Error::SqlInputError { .. }
         | rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::IntegralValueOutOfRange(..)

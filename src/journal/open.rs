@@ -263,10 +263,30 @@ impl Journal {
         account
     }
 
+    /// The account as the file has it.
+    #[must_use]
+    pub fn saved_account(&self) -> Account {
+        self.account.clone()
+    }
+
     /// Where the record is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets the file grow no further, as on a full disk, or again (`None`).
+    #[cfg(test)]
+    pub(crate) fn fill_disk(&self, full: bool) {
+        let most = if full { 1_i64 } else { i64::from(u32::MAX) - 1 };
+        // SQLite raises the bound to the pages that are there.
+        self.db.pragma_update_and_check(None, "max_page_count", most, |_| Ok(())).unwrap();
+    }
+
+    /// Forgets the pages in memory, so that the file itself is read.
+    #[cfg(test)]
+    pub(crate) fn forget_cache(&self) {
+        self.db.execute_batch("PRAGMA cache_size = 10; PRAGMA shrink_memory").unwrap();
     }
 
     /// Lines the cursor has not passed.

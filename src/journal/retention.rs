@@ -51,7 +51,7 @@ pub(super) struct Thinning {
 
 /// A small row, as far as deleting needs it.
 struct Row {
-    row: i64,
+    seq: i64,
     at: i64,
     stored: u64,
     waits: bool,
@@ -70,7 +70,7 @@ impl Journal {
     fn remove_old(&mut self, now: WallTime) -> Result<bool, Error> {
         let oldest_kept = before(now, self.limits.max_age);
         let rows = self.oldest(Which::Any, STEP)?;
-        let old: Vec<i64> = rows.iter().take_while(|row| row.at < oldest_kept).map(|row| row.row).collect();
+        let old: Vec<i64> = rows.iter().take_while(|row| row.at < oldest_kept).map(|row| row.seq).collect();
         let quarantined = self
             .db
             .prepare_cached(
@@ -123,9 +123,9 @@ impl Journal {
             if kept == Some(row.at) || kept.is_none_or(|kept| slot(kept) != slot(row.at)) {
                 kept = Some(row.at);
             } else {
-                surplus.push(row.row);
+                surplus.push(row.seq);
             }
-            passed = row.row;
+            passed = row.seq;
             looked_at += 1;
         }
         // A transaction costs a sync: not for every single row.
@@ -184,7 +184,7 @@ impl Journal {
                 break;
             }
             gone += row.stored.max(256);
-            rows.push(row.row);
+            rows.push(row.seq);
         }
         if !rows.is_empty() {
             self.remove(&rows, reason::STORE_FULL)?;
@@ -239,7 +239,7 @@ impl Journal {
                     ],
                     |row| {
                         Ok(Row {
-                            row: row.get(0)?,
+                            seq: row.get(0)?,
                             at: row.get(1)?,
                             stored: row.get::<_, i64>(2)?.unsigned_abs(),
                             waits: row.get(3)?,

@@ -1,7 +1,12 @@
 //! Cycles to record, and waiting for the figures of delivery.
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use kvmscope::{
     clock::Clock,
@@ -23,10 +28,10 @@ pub const URI: &str = "test:///default";
 pub const LINES: usize = 5;
 
 /// Cycle `number`, of one domain that answers in full, `number` seconds after
-/// the test's day began (which is today: old rows would be removed).
+/// the test began (old rows would be removed).
 pub fn cycle(number: u64) -> Frame {
-    let today = Clock::system().now().0.seconds() / 86_400 * 86_400;
-    cycle_at(number, today)
+    static BEGAN: OnceLock<i64> = OnceLock::new();
+    cycle_at(number, *BEGAN.get_or_init(|| Clock::system().now().0.seconds()))
 }
 
 /// As [`cycle`], counted from `base` seconds since the epoch.
@@ -99,7 +104,7 @@ pub fn wait(
     let mut status = handle.status();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let waited = runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(60), status.wait_for(|(d, s)| seen(d, s))).await.is_ok()
+        tokio::time::timeout(Duration::from_mins(1), status.wait_for(|(d, s)| seen(d, s))).await.is_ok()
     });
     let now = status.borrow().clone();
     assert!(waited, "{what}: {now:#?}");

@@ -129,7 +129,7 @@ impl Scripted {
     /// Waits until the kept lines and the number of writes satisfy `seen`.
     #[track_caller]
     pub fn wait(&self, what: &str, mut seen: impl FnMut(&[String], usize) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let mut state = self.shared.0.lock().unwrap();
         while !seen(&state.lines, state.writes) {
             let left = deadline.saturating_duration_since(Instant::now());

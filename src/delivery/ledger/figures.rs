@@ -50,9 +50,8 @@ impl Ledger {
     fn delivery(&mut self) -> DeliveryStatus {
         let (_, mono) = self.clock.now();
         let journal = self.store.journal();
-        let mut account = journal.map(crate::journal::Journal::account).unwrap_or_default();
+        let (mut account, on_disk) = self.store.account();
         account.add(&self.delta);
-        let on_disk = journal.map_or(0, crate::journal::Journal::waiting);
         let oldest_on_disk = journal.and_then(|journal| journal.oldest_waiting().ok().flatten());
         let in_memory = self.held.lines();
         let Account { emitted, delivered, quarantined, local, dropped } = account;

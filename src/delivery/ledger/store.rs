@@ -26,6 +26,8 @@ pub(super) struct Store {
     /// apart.
     epoch: u64,
     maintained_at: Option<MonoTime>,
+    /// Of a file that is closed and will be opened again.
+    last_known: Account,
 }
 
 /// Why the record takes nothing now.
@@ -39,7 +41,15 @@ pub(super) struct Trouble {
 
 impl Store {
     pub(super) fn new(place: Option<Place>, target: Option<String>) -> Self {
-        Self { place, target, journal: None, trouble: None, epoch: 0, maintained_at: None }
+        Self {
+            place,
+            target,
+            journal: None,
+            trouble: None,
+            epoch: 0,
+            maintained_at: None,
+            last_known: Account::default(),
+        }
     }
 
     pub(super) fn place(&self) -> Option<&Place> {
@@ -90,6 +100,10 @@ impl Store {
                 }
                 Err(error) => {
                     self.failed(&error, delta, wall, mono);
+                    if self.trouble.is_some() && !error.is_full() {
+                        // The next try opens it anew. What it could not be told is sent again.
+                        self.close();
+                    }
                     self.trouble.is_none()
                 }
             };
@@ -112,6 +126,7 @@ impl Store {
             );
         }
         self.epoch += 1;
+        self.last_known = Account::default();
         let mut journal = opened.journal;
         if let Err(error) = journal.set_target(self.target.as_deref(), wall) {
             self.note(&error, wall, mono);
@@ -152,12 +167,11 @@ impl Store {
 
     fn note(&mut self, error: &Error, wall: WallTime, mono: MonoTime) {
         let why = error.to_string();
-        let (since, tries) = match self.trouble.take() {
-            Some(before) => (before.since, before.tries + 1),
-            None => {
-                tracing::error!("{why}");
-                (wall, 0)
-            }
+        let (since, tries) = if let Some(before) = self.trouble.take() {
+            (before.since, before.tries + 1)
+        } else {
+            tracing::error!("{why}");
+            (wall, 0)
         };
         let wait = Duration::from_secs(1 << tries.min(4));
         self.trouble = Some(Trouble { why, since, retry_at: mono.plus(wait), tries });
@@ -210,8 +224,23 @@ impl Store {
         }
     }
 
+    /// Closes the file, if it is open.
     pub(super) fn close(&mut self) {
-        self.journal = None;
+        if let Some(journal) = self.journal.take() {
+            self.last_known = journal.saved_account();
+            self.epoch += 1;
+        }
+    }
+
+    /// The record's account and what waits in it; while it is closed, what
+    /// its file said last.
+    pub(super) fn account(&self) -> (Account, u64) {
+        if let Some(journal) = &self.journal {
+            return (journal.account(), journal.waiting());
+        }
+        let account = self.last_known.clone();
+        let waiting = account.emitted - account.settled();
+        (account, waiting)
     }
 }
 

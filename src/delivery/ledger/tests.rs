@@ -1,1 +1,263 @@
+//! Where every line is while the record fails in between.
 
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::*;
+use crate::{config::Store as Bounds, journal::Limits, model::status::StoreState};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A ledger, its clock, and what it publishes.
+struct Bench {
+    ledger: Ledger,
+    now: Arc<AtomicU64>,
+    status: watch::Receiver<(DeliveryStatus, StoreStatus)>,
+    cycles: i64,
+}
+
+impl Bench {
+    fn new(directory: Option<&Path>, max_queue: usize) -> Self {
+        let now = Arc::new(AtomicU64::new(1_700_000_000 * SECOND));
+        let clock = {
+            let now = Arc::clone(&now);
+            Clock::from_fn(move || {
+                let now = now.load(Ordering::Relaxed);
+                (WallTime(now.cast_signed()), MonoTime(now))
+            })
+        };
+        let influx = config::Influx { max_queue, ..config::Influx::default() };
+        let bounds = Bounds { min_free: 0, ..Bounds::default() };
+        let place = directory.map(|directory| Place {
+            directory: directory.to_owned(),
+            name: "record.db".into(),
+            limits: Limits::from(&bounds),
+        });
+        let (published, status) = watch::channel(Default::default());
+        let ledger = Ledger::new(&influx, place, Some("target".into()), clock, published);
+        Self { ledger, now, status, cycles: 0 }
+    }
+
+    /// Lets time pass and does what is due then.
+    fn pass(&mut self, seconds: u64) {
+        self.now.fetch_add(seconds * SECOND, Ordering::Relaxed);
+        self.ledger.turn();
+    }
+
+    /// Hands over `count` cycles of two lines, a second apart.
+    fn cycles(&mut self, count: i64) {
+        for _ in 0..count {
+            self.cycles += 1;
+            let bytes = format!("a {0}\nb {0}\n", self.cycles).into_bytes();
+            let at = self.ledger.clock.now().0;
+            let part = Part { at, number: 0, first: at, last: at, lines: 2, bytes, local: None };
+            self.ledger.accept([part], 0);
+            self.pass(1);
+        }
+    }
+
+    /// The figures, after the identity was checked.
+    fn status(&mut self) -> (DeliveryStatus, StoreStatus) {
+        self.ledger.publish();
+        let (delivery, store) = self.status.borrow().clone();
+        let there = delivery.delivered + delivery.waiting() + delivery.quarantined + delivery.dropped_total();
+        assert_eq!(delivery.emitted, there, "{delivery:#?}");
+        (delivery, store)
+    }
+
+    fn take(&mut self) -> Option<Load> {
+        self.ledger.take(100, 1 << 20)
+    }
+
+    /// Delivers everything that can be sent, and returns the cycles of it.
+    fn drain(&mut self) -> Vec<i64> {
+        let mut all = Vec::new();
+        while let Some(load) = self.take() {
+            self.ledger.settle(&load, 0, load.lines, Vec::new());
+            all.extend(cycles_of(&load));
+        }
+        all
+    }
+
+    fn fill_disk(&mut self, full: bool) {
+        self.ledger.store.journal().unwrap().fill_disk(full);
+    }
+}
+
+/// The cycles whose first line is in a load.
+fn cycles_of(load: &Load) -> Vec<i64> {
+    let text = std::str::from_utf8(&load.bytes).unwrap();
+    text.lines().filter_map(|line| line.strip_prefix("a ")?.parse().ok()).collect()
+}
+
+#[test]
+fn cycles_within_the_batch_span_are_committed_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 100);
+    bench.ledger.batch_span = Duration::from_secs(3);
+    bench.pass(0);
+    bench.cycles(2);
+    let (first, _) = bench.status();
+    bench.cycles(2);
+    let (second, store) = bench.status();
+    assert_eq!((first.waiting_on_disk, first.waiting_in_memory), (2, 2), "the first goes at once");
+    assert_eq!((second.waiting_on_disk, second.waiting_in_memory, store.cycles), (8, 0, 4));
+}
+
+#[test]
+fn a_full_disk_is_red_and_loses_nothing_within_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 400);
+    bench.cycles(5);
+    bench.fill_disk(true);
+    bench.cycles(100);
+    let (status, store) = bench.status();
+    assert!(matches!(store.state, StoreState::Failing { ref why, .. } if why.contains("full")), "{store:?}");
+    assert!(status.waiting_in_memory > 0 && status.dropped_total() == 0);
+    // It goes on from disk and then from memory, each once and in order.
+    let sent = bench.drain();
+    assert_eq!(sent, (1..=105).collect::<Vec<_>>());
+    let (status, _) = bench.status();
+    assert_eq!((status.delivered, status.waiting()), (210, 0));
+
+    bench.cycles(10);
+    bench.fill_disk(false);
+    bench.pass(60);
+    let (status, store) = bench.status();
+    assert_eq!(
+        (store.state, status.waiting_in_memory, status.waiting_on_disk),
+        (StoreState::Writable, 0, 20)
+    );
+    assert_eq!(bench.drain(), (106..=115).collect::<Vec<_>>());
+    // And all of it is in the file, not only in memory.
+    let account = bench.status().0;
+    drop(bench);
+    let mut bench = Bench::new(Some(dir.path()), 400);
+    bench.pass(0);
+    let (again, _) = bench.status();
+    assert_eq!((again.emitted, again.delivered), (account.emitted, account.delivered));
+}
+
+#[test]
+fn beyond_the_queue_the_oldest_go_and_the_record_learns_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 40);
+    bench.cycles(1);
+    assert_eq!(bench.drain(), [1]);
+    bench.fill_disk(true);
+    // What still fits into the last page does not count here.
+    while bench.status().1.state == StoreState::Writable {
+        bench.cycles(1);
+    }
+    bench.drain();
+    let before = bench.cycles;
+    bench.cycles(50);
+    let (status, _) = bench.status();
+    assert_eq!((status.waiting_in_memory, status.dropped[reason::QUEUE_FULL]), (40, 60));
+    bench.fill_disk(false);
+    bench.pass(60);
+    assert_eq!(bench.status().0.waiting_on_disk, 40);
+    assert_eq!(bench.drain(), (before + 31..=before + 50).collect::<Vec<_>>());
+    bench.status();
+}
+
+#[test]
+fn what_is_being_sent_from_memory_when_the_record_recovers_is_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocked = dir.path().join("blocked");
+    std::fs::write(&blocked, "").unwrap();
+    let mut bench = Bench::new(Some(&blocked.join("record")), 100);
+    bench.cycles(5);
+    let load = bench.take().expect("from memory");
+    assert_eq!(cycles_of(&load), (1..=5).collect::<Vec<_>>());
+    std::fs::remove_file(&blocked).unwrap();
+    bench.pass(60);
+    assert_eq!(bench.status().0.waiting_on_disk, 10);
+    assert!(!bench.ledger.resume(&load));
+    bench.ledger.settle(&load, 0, load.lines, Vec::new());
+    assert_eq!(bench.status().0.delivered, 0, "these lines are in the record now and are sent from there");
+    assert_eq!(bench.drain(), (1..=5).collect::<Vec<_>>());
+    assert_eq!(bench.status().0.delivered, 10);
+}
+
+#[test]
+fn part_of_a_load_from_memory_can_be_settled_and_refused_lines_are_kept_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocked = dir.path().join("blocked");
+    std::fs::write(&blocked, "").unwrap();
+    let mut bench = Bench::new(Some(&blocked.join("record")), 100);
+    bench.cycles(4);
+    let load = bench.take().unwrap();
+    bench.ledger.settle(&load, 0, 3, vec![(1, "bad".into())]);
+    bench.ledger.rest();
+    let (status, _) = bench.status();
+    assert_eq!((status.delivered, status.quarantined, status.waiting_in_memory), (2, 1, 5));
+    assert!(bench.ledger.resume(&load));
+    bench.ledger.settle(&load, 3, 4, Vec::new());
+    bench.ledger.release();
+    std::fs::remove_file(&blocked).unwrap();
+    bench.pass(60);
+    assert_eq!(bench.drain(), [3, 4]);
+    let (status, _) = bench.status();
+    assert_eq!((status.delivered, status.quarantined), (7, 1));
+    let kept = bench.ledger.store.journal().unwrap().quarantine(10).unwrap();
+    assert_eq!((kept[0].2.line.as_slice(), kept[0].2.message.as_str()), (&b"b 1"[..], "bad"));
+}
+
+#[test]
+fn a_file_cut_while_in_use_is_replaced_and_every_line_of_it_accounted_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 1000);
+    bench.cycles(300);
+    for side in ["record.db", "record.db-wal"] {
+        let file = std::fs::OpenOptions::new().write(true).open(dir.path().join(side)).unwrap();
+        let half = file.metadata().unwrap().len() / 2 / 4096 * 4096;
+        file.set_len(half).unwrap();
+    }
+    bench.ledger.store.journal().unwrap().forget_cache();
+    // Until it is noticed, some cycles may still go to the broken file.
+    let mut turns = 0;
+    while std::fs::read_dir(dir.path())
+        .unwrap()
+        .all(|e| !e.unwrap().file_name().to_string_lossy().contains("damaged"))
+    {
+        bench.cycles(1);
+        bench.drain();
+        bench.status();
+        turns += 1;
+        assert!(turns < 200, "the damage is noticed: {:?}", bench.status());
+    }
+    bench.pass(60);
+    let before = bench.cycles;
+    bench.cycles(5);
+    let (status, store) = bench.status();
+    assert_eq!(store.state, StoreState::Writable);
+    assert_eq!(status.emitted, 2 * bench.cycles.unsigned_abs(), "the account goes on in the new file");
+    assert!(bench.drain().ends_with(&(before + 1..=before + 5).collect::<Vec<_>>()));
+    bench.status();
+}
+
+#[test]
+fn without_a_record_the_queue_bounds_what_waits() {
+    let mut bench = Bench::new(None, 20);
+    bench.cycles(30);
+    let (status, store) = bench.status();
+    assert_eq!((store.state, status.waiting_in_memory), (StoreState::Off, 20));
+    assert_eq!(status.dropped, [(reason::QUEUE_FULL.to_owned(), 40)].into());
+    assert_eq!(bench.drain(), (21..=30).collect::<Vec<_>>());
+    assert_eq!(bench.status().0.delivered, 20);
+}
+
+#[test]
+fn lines_that_cannot_be_kept_at_the_end_are_told() {
+    let mut bench = Bench::new(None, 20);
+    bench.cycles(3);
+    bench.ledger.close();
+    let (status, _) = bench.status();
+    assert_eq!(status.dropped, [(reason::ENDED.to_owned(), 6)].into());
+}

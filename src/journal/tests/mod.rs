@@ -36,9 +36,9 @@ fn open_with(directory: &Path, limits: Limits) -> Journal {
 
 /// `count` lines of cycle `cycle`, each told apart from every other.
 fn text(cycle: i64, count: usize) -> String {
-    (0..count)
-        .map(|i| format!("vm_metrics,VMID={i},name=vm{i} cputime_ns={}i {}\n", cycle * 1000, cycle * SECOND))
-        .collect()
+    let line =
+        |i| format!("vm_metrics,VMID={i},name=vm{i} cputime_ns={}i {}\n", cycle * 1000, cycle * SECOND);
+    (0..count).map(line).collect()
 }
 
 fn entry(cycle: i64, text: &str) -> Entry<'_> {
