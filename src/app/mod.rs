@@ -167,7 +167,9 @@ impl App {
             Message::Mouse(mouse) => self.mouse_event(mouse),
             Message::Resize { width, height } => {
                 self.size = (width, height);
-                Vec::new()
+                // Small and back again may come as one event with the old
+                // size: what the terminal forgot meanwhile is drawn anew.
+                vec![Effect::Redraw]
             }
             Message::Focus(focused) => {
                 self.focused = focused;
