@@ -131,6 +131,10 @@ fn from_victoria_metrics(server: &Server, uuid: &str) -> Points {
         let device = metric["device"].as_str().unwrap_or_default();
         let times = line["timestamps"].as_array().unwrap().iter().map(|t| t.as_i64().unwrap() * 1_000_000);
         let values = line["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap());
+        if (measurement, field) == ("vm_metrics", "state") {
+            // It has no texts and keeps a 0 in their place.
+            continue;
+        }
         let name = (measurement.to_owned(), device.to_owned(), field.to_owned());
         points.numbers.insert(name, times.zip(values).collect());
     }

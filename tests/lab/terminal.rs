@@ -102,6 +102,12 @@ impl Terminal {
         self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
+    /// Wipes the screen behind the program's back, as another program that
+    /// writes to the terminal does.
+    pub fn spoil(&mut self) {
+        self.seen.state.lock().unwrap().screen.process(b"\x1b[2J");
+    }
+
     /// What is on the screen now, a line for each row.
     pub fn screen(&self) -> String {
         self.seen.state.lock().unwrap().screen.screen().contents()
