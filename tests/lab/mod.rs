@@ -61,6 +61,14 @@ pub fn demo_host() -> String {
     format!("test://{}/assets/demo-host.xml", repository().display())
 }
 
+/// The URI of a copy of the demo host in `home`: a host of the test's own, so
+/// that no other test records it at the same time.
+pub fn own_demo_host(home: &std::path::Path) -> String {
+    let copy = home.join("demo-host.xml");
+    std::fs::copy(repository().join("assets/demo-host.xml"), &copy).unwrap();
+    format!("test://{}", copy.display())
+}
+
 /// Whether `program` can be started from the `PATH`.
 pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

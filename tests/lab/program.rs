@@ -3,6 +3,11 @@
 
 use std::{path::Path, process::Command};
 
+use super::{installed, skipped};
+
+/// Where the program is.
+pub const PATH: &str = env!("CARGO_BIN_EXE_kvmscope");
+
 /// Every variable that kvmscope reads, so that none comes from the caller.
 const READ: [&str; 13] = [
     "LIBVIRT_URI",
@@ -35,12 +40,15 @@ pub fn environment(home: &Path) -> Vec<(String, Option<String>)> {
         std::fs::create_dir_all(&path).unwrap();
         variables.push((name.to_owned(), Some(path.display().to_string())));
     }
+    // Looking up a debug build's symbols for each refusal takes seconds. A
+    // panic still has its backtrace.
+    variables.push(("RUST_LIB_BACKTRACE".to_owned(), Some("0".to_owned())));
     variables
 }
 
 /// kvmscope as a command with `home` in place of the user's.
 pub fn kvmscope(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kvmscope"));
+    let mut command = Command::new(PATH);
     for (name, value) in environment(home) {
         match value {
             Some(value) => command.env(name, value),
@@ -48,4 +56,66 @@ pub fn kvmscope(home: &Path) -> Command {
         };
     }
     command
+}
+
+/// An account without any rights, and a home and a kvmscope that it can reach.
+pub struct Nobody {
+    directory: tempfile::TempDir,
+}
+
+impl Nobody {
+    const ID: u32 = 65534;
+
+    /// Sets it up; or `None` after saying that `test` is skipped.
+    pub fn new(test: &str) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path();
+        if !installed("setpriv") {
+            skipped(test, "setpriv (package util-linux) is not installed");
+            return None;
+        }
+        // Creates what has to be given away.
+        drop(environment(home));
+        for place in std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path()).chain([home.into()])
+        {
+            if std::os::unix::fs::chown(place, Some(Self::ID), Some(Self::ID)).is_err() {
+                skipped(test, "needs root, to become another user");
+                return None;
+            }
+        }
+        // The build directory may be closed to others.
+        let program = home.join("kvmscope");
+        if std::fs::hard_link(PATH, &program).is_err() {
+            std::fs::copy(PATH, &program).unwrap();
+        }
+        Some(Self { directory })
+    }
+
+    /// Its home.
+    pub fn home(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What starts kvmscope as this user.
+    pub fn words(&self) -> Vec<String> {
+        let id = Self::ID;
+        let program = self.home().join("kvmscope").display().to_string();
+        ["setpriv".into(), format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".into(), program]
+            .into()
+    }
+
+    /// kvmscope as a command of this user.
+    pub fn kvmscope(&self) -> Command {
+        let words = self.words();
+        let mut command = kvmscope(self.home());
+        let mut as_nobody = Command::new(&words[0]);
+        as_nobody.args(&words[1..]).current_dir(self.home());
+        for (name, value) in command.env("LC_ALL", "C.UTF-8").get_envs() {
+            match value {
+                Some(value) => as_nobody.env(name, value),
+                None => as_nobody.env_remove(name),
+            };
+        }
+        as_nobody
+    }
 }

@@ -44,23 +44,16 @@ impl Terminal {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        let words: Vec<&str> = [program::PATH].iter().chain(arguments).copied().collect();
+        Self::run(home, (rows, columns), &words, variables)
+    }
+
+    /// Runs the command `words` in a terminal, such as kvmscope under another
+    /// user, or in a shell; otherwise as [`Terminal::start`].
+    pub fn run(home: &Path, (rows, columns): (u16, u16), words: &[&str], variables: &[(&str, &str)]) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_kvmscope"));
-        command.args(arguments);
-        command.cwd(home);
-        for (name, value) in program::environment(home) {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            }
-        }
-        command.env("TERM", "xterm-256color");
-        command.env("LC_ALL", "C.UTF-8");
-        for (name, value) in variables {
-            command.env(name, value);
-        }
-        let process = pair.slave.spawn_command(command).unwrap();
+        let process = pair.slave.spawn_command(command(home, words, variables)).unwrap();
         drop(pair.slave);
         let seen = Arc::new(Seen {
             state: Mutex::new(Output {
@@ -132,6 +125,12 @@ impl Terminal {
         self.wait(&format!("{text:?} on the screen"), |screen| screen.contains(text))
     }
 
+    /// Waits until `words` stand on the screen, whatever the lines they are
+    /// wrapped over and the blanks between them; returns the screen that way.
+    pub fn wait_for_words(&self, words: &str) -> String {
+        flowed(&self.wait(&format!("the words {words:?}"), |screen| flowed(screen).contains(words)))
+    }
+
     /// Waits until the program has ended and everything it wrote is read.
     pub fn wait_for_end(&mut self) -> ExitStatus {
         self.wait_state("the program ends", |output| output.ended.then_some(()));
@@ -186,6 +185,29 @@ impl Terminal {
             state = self.seen.changed.wait_timeout(state, left).unwrap().0;
         }
     }
+}
+
+/// A text with every line break and run of blanks as one blank.
+pub fn flowed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The command `words` with `home` as its home, for a pseudo-terminal.
+pub fn command(home: &Path, words: &[&str], variables: &[(&str, &str)]) -> CommandBuilder {
+    let mut command = CommandBuilder::from_argv(words.iter().map(Into::into).collect());
+    command.cwd(home);
+    for (name, value) in program::environment(home) {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        }
+    }
+    command.env("TERM", "xterm-256color");
+    command.env("LC_ALL", "C.UTF-8");
+    for (name, value) in variables {
+        command.env(name, value);
+    }
+    command
 }
 
 impl Drop for Terminal {
