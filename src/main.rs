@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use color_eyre::eyre::{Result, WrapErr as _};
+use color_eyre::eyre::{Report, Result, WrapErr as _};
 use kvmscope::{
     check,
     cli::{self, Command},
@@ -26,12 +26,23 @@ fn main() -> ExitCode {
     match color_eyre::install().and_then(|()| run(&request)) {
         Ok(code) => code,
         Err(report) => {
-            // The chain of causes, without a backtrace: these are words for
-            // an operator. A panic still reports in full.
-            let _ = writeln!(io::stderr(), "kvmscope: {report:#}");
+            // Without a backtrace: these are words for an operator. A panic
+            // still reports in full.
+            let _ = writeln!(io::stderr(), "kvmscope: {}", words(&report));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The chain of causes, each said once: a message may hold its cause's words.
+fn words(report: &Report) -> String {
+    let mut words = report.to_string();
+    for cause in report.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 fn run(request: &cli::Request) -> Result<ExitCode> {
