@@ -4,7 +4,8 @@
 //! clipboard sequence. It decides nothing and knows nothing of the app.
 
 use std::{
-    io::{self, BufWriter, Stdout, Write, stdout},
+    io::{self, BufWriter, IsTerminal as _, Stdout, Write, stdout},
+    mem::ManuallyDrop,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -35,7 +36,10 @@ const STOPPING: Duration = Duration::from_millis(30);
 
 /// The terminal in raw mode on its alternate screen; dropping it restores it.
 pub struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Never dropped: when the terminal was closed under us, ratatui's drop
+    /// complains on standard error, which is closed too, and that panics.
+    /// [`restore`] shows the cursor again.
+    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     mouse: bool,
 }
 
@@ -49,7 +53,7 @@ impl Terminal {
         // From here on the modes are ours: an error must restore them.
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stdout()));
         match ratatui::Terminal::new(backend) {
-            Ok(inner) => Ok(Self { inner, mouse }),
+            Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), mouse }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -130,6 +134,10 @@ impl Drop for Terminal {
 }
 
 fn enter(mouse: bool) -> io::Result<()> {
+    // Raw mode alone would succeed: it looks for the keyboard's terminal.
+    if !stdout().is_terminal() {
+        return Err(io::Error::other("standard output is not a terminal"));
+    }
     enable_raw_mode()?;
     ENTERED.store(true, Ordering::SeqCst);
     let mut out = stdout();
