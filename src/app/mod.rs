@@ -39,7 +39,7 @@ use crate::{
     config,
     model::{
         Frame, WallTime,
-        status::{ConfigEntry, DeliveryState, DeliveryStatus, StoreStatus},
+        status::{ConfigEntry, DeliveryState, DeliveryStatus, StoreState, StoreStatus},
     },
 };
 use control::Control;
@@ -326,9 +326,11 @@ impl App {
     }
 
     /// Asks first only when quitting would lose lines: they wait in memory,
-    /// and nothing is delivering them. What waits on disk survives.
+    /// nothing is delivering them and no record takes them. What waits on
+    /// disk survives, and what waits for its batch is written on leaving.
     fn quit(&mut self) -> Vec<Effect> {
         let lost = self.delivery.waiting_in_memory > 0
+            && self.store.state != StoreState::Writable
             && !matches!(self.delivery.state, DeliveryState::Delivering | DeliveryState::Off);
         if lost {
             self.overlay = Overlay::QuitQuestion;

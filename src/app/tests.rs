@@ -217,6 +217,9 @@ fn quitting_asks_only_when_lines_would_be_lost() {
     app.update(deliver(DeliveryStatus { state: DeliveryState::Off, ..dead_server() }));
     assert_eq!(press(&mut app, "q"), [Effect::Quit], "with delivery off nothing waits");
     app.update(deliver(dead_server()));
+    assert_eq!(press(&mut app, "q"), [Effect::Quit], "what waits for its batch is recorded on leaving");
+    let deliver = |status| Message::Delivery(status, store(StoreState::Off));
+    app.update(deliver(dead_server()));
     assert_eq!(press(&mut app, "q"), []);
     assert_eq!(app.mode(), Mode::Question);
     assert_eq!(press(&mut app, "n"), []);
