@@ -8,6 +8,9 @@
     reason = "tests may fail loudly"
 )]
 
+#[path = "lab/skip.rs"]
+mod skip;
+
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStringExt as _,
@@ -312,7 +315,7 @@ fn a_file_this_user_may_not_read_says_so() {
     let place = Place::with(b"[influx]\n");
     std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o0)).unwrap();
     if std::fs::File::open(place.file()).is_ok() {
-        eprintln!("SKIPPED: a_file_this_user_may_not_read_says_so: root may read any file");
+        skip::skipped("a_file_this_user_may_not_read_says_so", "root may read any file");
         return;
     }
     let message = place.load(&[], &[]).unwrap_err().to_string();

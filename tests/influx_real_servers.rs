@@ -9,6 +9,8 @@
 )]
 
 mod sample;
+#[path = "lab/skip.rs"]
+mod skip;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -247,7 +249,7 @@ async fn read_back(server: &Server) -> BTreeMap<Key, Value> {
 #[tokio::test]
 async fn influxdb_1_gives_back_every_field() {
     let Some(server) = influxdb(false) else {
-        eprintln!("SKIPPED: influxdb_1_gives_back_every_field: influxd is not installed (Debian: influxdb)");
+        skip::skipped("influxdb_1_gives_back_every_field", "influxd is not installed (Debian: influxdb)");
         return;
     };
     let settings = settings(&server);
@@ -286,7 +288,7 @@ async fn influxdb_1_gives_back_every_field() {
 #[tokio::test]
 async fn influxdb_1_with_passwords() {
     let Some(server) = influxdb(true) else {
-        eprintln!("SKIPPED: influxdb_1_with_passwords: influxd is not installed (Debian: influxdb)");
+        skip::skipped("influxdb_1_with_passwords", "influxd is not installed (Debian: influxdb)");
         return;
     };
     let http = reqwest::Client::new();
@@ -335,9 +337,8 @@ async fn exported(server: &Server) -> BTreeMap<(String, BTreeMap<String, String>
 async fn victoria_metrics_gives_back_every_number() {
     for api in [Api::Auto, Api::V2] {
         let Some(server) = victoria_metrics() else {
-            eprintln!(
-                "SKIPPED: victoria_metrics_gives_back_every_number: victoria-metrics is not installed (Debian: victoria-metrics)"
-            );
+            let reason = "victoria-metrics is not installed (Debian: victoria-metrics)";
+            skip::skipped("victoria_metrics_gives_back_every_number", reason);
             return;
         };
         let settings = Influx { api, ..settings(&server) };

@@ -9,6 +9,8 @@
 )]
 
 mod double;
+#[path = "lab/skip.rs"]
+mod skip;
 
 use std::path::Path;
 
@@ -80,7 +82,7 @@ async fn an_own_ca_and_a_client_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     if !certificates(directory.path()) {
-        eprintln!("SKIPPED: an_own_ca_and_a_client_certificate: openssl is not installed");
+        skip::skipped("an_own_ca_and_a_client_certificate", "openssl is not installed");
         return;
     }
     let (certificate, key, ca) = (at("server.pem"), at("server.key"), at("ca.pem"));
