@@ -21,7 +21,7 @@ lint: ## formatting, clippy, documentation, licences, scripts
 
 bench: ## the benchmarks
 	@scripts/setup build
-	@. scripts/toolchain; cargo bench --locked $(ARGS)
+	@. scripts/toolchain; cargo bench --locked --bench '*' $(ARGS)
 
 torture: ## the long seeded runs of the tests
 	@KVMSCOPE_TORTURE=1 scripts/test --release $(ARGS)
