@@ -15,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{repository, skipped, within};
 
 /// Computes 40 % of the time on one of its two vCPUs.
@@ -141,6 +143,57 @@ impl Lab {
             .unwrap_or_else(|| panic!("{guest} has no process"))
     }
 
+    /// Stops a guest's QEMU in its tracks, until the returned value is dropped.
+    pub fn freeze(&self, guest: &str) -> Frozen {
+        Frozen::process(self.qemu_pid(guest))
+    }
+
+    /// Stops the daemon in its tracks, until the returned value is dropped.
+    pub fn freeze_daemon(&self) -> Frozen {
+        Frozen::process(self.daemon_pid())
+    }
+
+    /// Ends the daemon as a crash would; the guests run on.
+    pub fn kill_daemon(&self) {
+        let pid = self.daemon_pid();
+        send(pid, Signal::KILL).unwrap();
+        within(Duration::from_secs(30), "the daemon is gone", || {
+            (!command_line(pid).is_some_and(|line| line.contains(&self.name))).then_some(())
+        });
+    }
+
+    /// Starts the daemon again after [`Lab::kill_daemon`], as an init system
+    /// would, and waits until it answers.
+    pub fn start_daemon(&self) {
+        // The guests still live in the lab's view of the file system.
+        let inside = self.directory().join("qemu");
+        let guest = pid_files(&self.directory())
+            .find(|&pid| command_line(pid).is_some_and(|line| line.contains(&self.name)))
+            .unwrap_or_else(|| panic!("no guest runs below {}", inside.display()));
+        let pid_file = Path::new("/run").join(&self.name).join("libvirtd.pid");
+        let status = Command::new("nsenter")
+            .arg(format!("--mount=/proc/{guest}/ns/mnt"))
+            .arg(format!("--net=/run/netns/{}", self.name))
+            .args(["libvirtd", "--daemon", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file"])
+            .arg(&pid_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "libvirtd does not start again: {status}");
+        within(Duration::from_mins(1), "the daemon answers again", || {
+            let mut virsh = Command::new("virsh");
+            virsh.args(["--quiet", "--connect", &self.writable_uri(), "list"]);
+            virsh.output().unwrap().status.success().then_some(())
+        });
+    }
+
+    fn daemon_pid(&self) -> u32 {
+        let file = Path::new("/run").join(&self.name).join("libvirtd.pid");
+        std::fs::read_to_string(file).unwrap().trim().parse().unwrap()
+    }
+
     /// What a guest wrote to its serial console so far.
     pub fn console(&self, guest: &str) -> String {
         let path = states().join(&self.name).join("consoles").join(format!("{guest}.log"));
@@ -177,6 +230,29 @@ impl Drop for Lab {
         drop(self.held.take());
         let _ = self.script.wait();
     }
+}
+
+/// A process that is stopped. Dropping it lets the process go on, also when a
+/// test fails.
+pub struct Frozen(u32);
+
+impl Frozen {
+    fn process(pid: u32) -> Self {
+        send(pid, Signal::STOP).unwrap();
+        Self(pid)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // It may have been killed meanwhile.
+        let _ = send(self.0, Signal::CONT);
+    }
+}
+
+fn send(pid: u32, signal: Signal) -> std::io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+    Ok(kill_process(pid, signal)?)
 }
 
 /// Reads the output of `virsh domstats` for one domain.
