@@ -167,7 +167,7 @@ fn a_file_in_place_of_the_record_is_told_and_what_is_lost_is_counted() {
     std::fs::remove_file(&state).unwrap();
     terminal.wait("no banner", |screen| !screen.contains("LOCAL RECORD FAILING"));
     database.always(None);
-    assert!(database.wait(Duration::from_secs(60), |database| !database.lines("vmstats").is_empty()));
+    assert!(database.wait(Duration::from_mins(1), |database| !database.lines("vmstats").is_empty()));
     // What was lost stays said.
     assert!(figure(&terminal.screen(), "lost").is_some(), "{}", terminal.screen());
     quits_soon(terminal);
