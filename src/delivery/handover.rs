@@ -96,3 +96,96 @@ impl HandOver {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        config::MissingPolicy,
+        model::{
+            AngleScale, DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Identity,
+            Missing, MonoTime, WallTime, Why,
+            frame::{Health, HostFacts},
+            reading::CpuCounters,
+            units::Nanos,
+        },
+    };
+
+    fn encoder() -> Encoder {
+        Encoder::new(MissingPolicy::Zero, &BTreeMap::new()).unwrap()
+    }
+
+    /// A cycle of `domains` domains of which only CPU time and state are known.
+    fn frame(cycle: u64, domains: u32) -> Arc<Frame> {
+        let why = Missing::new(Why::Busy);
+        let domain = |id: u32| {
+            let identity =
+                Identity { uuid: Uuid::from_u128(u128::from(id)), id: Some(id), name: "vm".into() };
+            let mut reading = DomainReading::unanswered(
+                Arc::new(identity),
+                DomainState::Running,
+                WallTime(1),
+                MonoTime(1),
+                why,
+            );
+            reading.cpu = Ok(CpuCounters { time: Nanos(5), user: None, system: None });
+            Arc::new(DomainFrame {
+                reading,
+                rates: DomainRates::missing(why),
+                devices: Arc::new(DomainDevices::default()),
+                health: Health::Answering,
+                fresh: true,
+            })
+        };
+        Arc::new(Frame {
+            cycle,
+            at: WallTime(1),
+            mono: MonoTime(1),
+            took: Duration::ZERO,
+            interval: Duration::from_secs(1),
+            host: Arc::new(HostFacts::default()),
+            scale: AngleScale::default(),
+            domains: (0..domains).map(domain).collect(),
+        })
+    }
+
+    #[test]
+    fn when_nobody_takes_frames_the_oldest_go_and_their_lines_are_counted_exactly() {
+        let handover = HandOver::new(encoder(), 1_000_000);
+        let total = MOST_FRAMES as u64 + 10;
+        for cycle in 0..total {
+            handover.push(frame(cycle, 3));
+        }
+        let taken = handover.take(Duration::ZERO);
+        let cycles: Vec<u64> = taken.frames.iter().map(|frame| frame.cycle).collect();
+        assert_eq!(cycles, (10..total).collect::<Vec<_>>());
+        let mut lines = Vec::new();
+        let of_one = encoder().encode(&frame(0, 3), &mut lines).lines;
+        assert!(of_one > 0);
+        assert_eq!(taken.lost, 10 * of_one);
+        assert_eq!(handover.take(Duration::ZERO).lost, 0, "told once");
+    }
+
+    #[test]
+    fn large_frames_are_bounded_by_their_lines() {
+        let handover = HandOver::new(encoder(), 2000);
+        for cycle in 0..40 {
+            handover.push(frame(cycle, 100));
+        }
+        assert_eq!(handover.take(Duration::ZERO).frames.len(), FEWEST_FRAMES);
+    }
+
+    #[test]
+    fn after_the_end_nothing_is_accepted() {
+        let handover = HandOver::new(encoder(), 2000);
+        handover.push(frame(1, 1));
+        handover.close();
+        handover.push(frame(2, 1));
+        let taken = handover.take(Duration::from_mins(1));
+        assert_eq!((taken.frames.len(), taken.closed), (1, true));
+    }
+}

@@ -229,13 +229,23 @@ pub fn start(settings: Settings, clock: Clock) -> Result<Handle, StartError> {
     };
     let alive = running.clone();
     let thread = || std::thread::Builder::new();
+    // From here on the handle, where it is dropped, ends what has begun.
+    let work = Work {
+        handover,
+        shared: Arc::clone(&shared),
+        stop,
+        ended: Mutex::new(ended),
+        closed: AtomicBool::new(false),
+        lock: Mutex::new(lock),
+    };
+    let handle = Handle { status, work: Some(work), _published: None };
     thread().name("recorder".into()).spawn(move || {
         recorder.run();
         drop(alive);
     })?;
     if deliver {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let sender = Sender::new(Arc::clone(&shared), influx, clock, stopped);
+        let sender = Sender::new(shared, influx, clock, stopped);
         thread().name("sender".into()).spawn(move || {
             runtime.block_on(sender.run());
             // A request that hangs in name look-up must not hold up the end.
@@ -243,15 +253,7 @@ pub fn start(settings: Settings, clock: Clock) -> Result<Handle, StartError> {
             drop(running);
         })?;
     }
-    let work = Work {
-        handover,
-        shared,
-        stop,
-        ended: Mutex::new(ended),
-        closed: AtomicBool::new(false),
-        lock: Mutex::new(lock),
-    };
-    Ok(Handle { status, work: Some(work), _published: None })
+    Ok(handle)
 }
 
 impl Handle {

@@ -113,6 +113,9 @@ impl Journal {
     fn thin(&mut self, now: WallTime) -> Result<bool, Error> {
         let newest = before(now, self.limits.full_resolution);
         let Thinning { mut passed, mut kept } = self.thinning;
+        if self.after(passed, 1)?.first().is_none_or(|row| row.waits || row.at > newest) {
+            return Ok(false);
+        }
         let mut surplus = Vec::new();
         let mut looked_at = 0;
         for row in self.after(passed, 4 * STEP)? {

@@ -26,6 +26,7 @@ pub(super) struct Store {
     /// apart.
     epoch: u64,
     maintained_at: Option<MonoTime>,
+    calendar: Calendar,
     /// Of a file that is closed and will be opened again.
     last_known: Account,
 }
@@ -48,6 +49,7 @@ impl Store {
             trouble: None,
             epoch: 0,
             maintained_at: None,
+            calendar: Calendar::default(),
             last_known: Account::default(),
         }
     }
@@ -183,9 +185,10 @@ impl Store {
             return;
         }
         self.maintained_at = Some(mono);
+        let today = self.calendar.read(wall, mono);
         for _ in 0..MAINTAIN_STEPS {
             let Some(journal) = self.writable() else { return };
-            match journal.still_there().and_then(|()| journal.maintain(wall)) {
+            match journal.still_there().and_then(|()| journal.maintain(today)) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => return self.failed(&error, delta, wall, mono),
@@ -243,6 +246,37 @@ impl Store {
         (account, waiting)
     }
 }
+
+/// The time by which rows are old. A wall clock that jumps by more than a
+/// day is believed only when it has stayed so for an hour: a wrong year must
+/// not empty the record.
+#[derive(Debug, Default)]
+struct Calendar {
+    /// An instant on both clocks that belong together.
+    anchor: Option<(WallTime, MonoTime)>,
+    jumped_at: Option<MonoTime>,
+}
+
+impl Calendar {
+    fn read(&mut self, wall: WallTime, mono: MonoTime) -> WallTime {
+        let (wall_then, mono_then) = *self.anchor.get_or_insert((wall, mono));
+        let passed = i64::try_from(mono.since(mono_then).as_nanos()).unwrap_or(i64::MAX);
+        let expected = WallTime(wall_then.0.saturating_add(passed));
+        if wall.since(expected).max(expected.since(wall)) <= JUMP {
+            self.jumped_at = None;
+            return wall;
+        }
+        let jumped_at = *self.jumped_at.get_or_insert(mono);
+        if mono.since(jumped_at) < BELIEVED_AFTER {
+            return expected;
+        }
+        *self = Self { anchor: Some((wall, mono)), jumped_at: None };
+        wall
+    }
+}
+
+const JUMP: Duration = Duration::from_hours(24);
+const BELIEVED_AFTER: Duration = Duration::from_hours(1);
 
 /// How often the bounds are looked at.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);

@@ -243,6 +243,29 @@ fn a_file_cut_while_in_use_is_replaced_and_every_line_of_it_accounted_for() {
 }
 
 #[test]
+fn a_wall_clock_in_a_wrong_year_does_not_empty_the_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 100);
+    let jump = Arc::new(AtomicU64::new(0));
+    let (now, ahead) = (Arc::clone(&bench.now), Arc::clone(&jump));
+    bench.ledger.clock = Clock::from_fn(move || {
+        let now = now.load(Ordering::Relaxed);
+        (WallTime((now + ahead.load(Ordering::Relaxed)).cast_signed()), MonoTime(now))
+    });
+    bench.cycles(5);
+    jump.store(1000 * 86_400 * SECOND, Ordering::Relaxed);
+    for _ in 0..10 {
+        bench.pass(300);
+    }
+    assert_eq!(bench.status().0.waiting_on_disk, 10);
+    for _ in 0..10 {
+        bench.pass(300);
+    }
+    let (status, _) = bench.status();
+    assert_eq!(status.dropped_total(), 10, "after an hour it is the time, and they are too old");
+}
+
+#[test]
 fn without_a_record_the_queue_bounds_what_waits() {
     let mut bench = Bench::new(None, 20);
     bench.cycles(30);
