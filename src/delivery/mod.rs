@@ -8,8 +8,9 @@
 //!
 //! It encodes nothing itself ([`crate::influx::line`]), decides nothing about
 //! answers ([`crate::influx::policy`]) and stores nothing itself
-//! ([`crate::journal`]). The way of a line: [`handover`] → [`recorder`] →
-//! [`ledger`] (memory or record) → [`sender`] → settled. At every instant
+//! ([`crate::journal`]). The way of a line: `handover` → `recorder` →
+//! [`ledger`] (memory or record) → `sender`, which asks `attempt` what to send
+//! next → settled. At every instant
 //! `emitted = delivered + waiting + quarantined + dropped`.
 
 mod attempt;

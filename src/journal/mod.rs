@@ -1,12 +1,16 @@
 //! The local record on disk: `SQLite` in WAL mode with `synchronous=FULL`.
 //!
-//! Owns the file and its schema ([`open`]), appending cycles ([`append`]),
-//! reading them back and the cursor of each target ([`cursor`]), the account
-//! of every line ([`account`]), what is deleted when ([`retention`]), and the
-//! lock by which one process per host records ([`lock`]). It knows lines as
-//! bytes and reasons as words: no InfluxDB, no HTTP, no policy, no thread and
-//! no clock. What a figure means after a failed write is said at each method;
-//! nothing here is ever counted twice or forgotten.
+//! Owns the file, its place and its schema (`open`, `place`, `schema`),
+//! appending cycles (`append`), reading them back (`read`) and the cursor of
+//! each target (`cursor`), the account of every line (`account`), what is
+//! deleted when (`retention`), and the lock by which one process per host
+//! records ([`lock`]). It knows lines as bytes and reasons as words: no
+//! InfluxDB, no HTTP, no policy, no thread and no clock. What a figure means
+//! after a failed write is said at each method; nothing here is ever counted
+//! twice or forgotten.
+//!
+//! While it is open the file belongs to this process alone; other programs
+//! can read it when delivery has ended.
 //!
 //! ## What power loss means
 //! An append returns after the data is on the disk (`synchronous=FULL` syncs
@@ -27,6 +31,7 @@ mod cursor;
 mod error;
 pub mod lock;
 mod open;
+mod place;
 mod read;
 mod retention;
 mod schema;
@@ -39,7 +44,8 @@ pub use self::{
     append::{Entry, Local},
     cursor::{Batch, Position, Refused},
     error::{Error, Fault},
-    open::{Journal, Opened, SetAside, file_name},
+    open::{Journal, Opened, file_name},
+    place::SetAside,
     read::Stored,
     retention::Limits,
 };

@@ -1,10 +1,9 @@
-//! Opening the record: the place and its permissions, a damaged or newer file
-//! set aside, the figures counted once, and the state that is kept while open.
+//! Opening the record: the figures counted once, and the state that is kept
+//! while it is open.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    fs::File,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +12,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::{
     Account, Error, Limits, Position, Refused,
     account::reason,
-    error::{Fault, is_damage},
+    error::Fault,
+    place::{SetAside, guard, make_directory, private_file, put_aside, unusable},
     schema,
 };
 use crate::model::WallTime;
@@ -68,15 +68,6 @@ pub struct Opened {
     pub journal: Journal,
     /// The file that stood there before and could not be used.
     pub set_aside: Option<SetAside>,
-}
-
-/// A file that could not be used and was renamed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
-    /// Its new name.
-    pub path: PathBuf,
-    /// Why.
-    pub why: String,
 }
 
 /// The record's file name for a libvirt URI: records of different
@@ -325,128 +316,4 @@ pub(super) fn stored_account(db: &Connection) -> rusqlite::Result<Account> {
         account.set(&row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
     }
     Ok(account)
-}
-
-fn make_directory(directory: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|source| Error::Place { path: directory.to_owned(), source })
-}
-
-/// Opens or makes a file of ours; a symbolic link in its place is refused.
-fn private_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(super::lock::NO_FOLLOW)
-        .open(path)
-}
-
-/// Locks the record against a second writer, for as long as the file lives.
-fn guard(path: &Path) -> Result<File, Error> {
-    let beside = path.with_added_extension("lock");
-    let place = |source| Error::Place { path: beside.clone(), source };
-    let file = private_file(&beside).map_err(place)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(place(source)),
-    }
-}
-
-/// Why the file at `path` cannot be this program's record; `None` when it can
-/// be, or when there is none.
-fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Error> {
-    let place = |source| Error::Place { path: path.to_owned(), source };
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // A log without its file would be taken for the new file's.
-            for side in SIDES {
-                match std::fs::remove_file(path.with_added_extension_raw(side)) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(place(error)),
-                    _ => {}
-                }
-            }
-            return Ok(None);
-        }
-        Err(error) => return Err(place(error)),
-        Ok(meta) if !meta.is_file() => return Err(Error::NotAFile { path: path.to_owned() }),
-        Ok(meta) if meta.len() == 0 => return Ok(None),
-        Ok(_) => {}
-    }
-    let look = || -> rusqlite::Result<Option<(&'static str, String)>> {
-        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let version = schema::version(&db)?;
-        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        Ok(if tables > 0 && application != schema::APPLICATION {
-            Some(("foreign", "it is a database of another program".to_owned()))
-        } else if version > schema::VERSION {
-            let known = schema::VERSION;
-            let why = format!("it was written by a newer kvmscope (form {version}, this one knows {known})");
-            Some(("newer", why))
-        } else {
-            None
-        })
-    };
-    match look() {
-        Ok(why) => Ok(why),
-        Err(error) if is_damage(&error) => Ok(Some(("damaged", format!("it is damaged: {error}")))),
-        Err(source) => Err(Error::Sqlite { path: path.to_owned(), action: "opening", source }),
-    }
-}
-
-/// What `SQLite` keeps beside the file.
-const SIDES: [&str; 2] = ["-wal", "-shm"];
-
-/// Renames the file and its sides, notes the reason beside it, and brings
-/// away what of its account can still be read: what waited in it is lost to
-/// delivery and counted so.
-fn put_aside(path: &Path, word: &str, why: &str, now: WallTime) -> Result<(SetAside, Account), Error> {
-    let place = |source| Error::Place { path: path.to_owned(), source };
-    let stamp = jiff::Timestamp::from_second(now.seconds())
-        .map_or_else(|_| now.seconds().to_string(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string());
-    let mut aside = path.with_added_extension_raw(&format!(".{word}-{stamp}"));
-    let mut attempt = 1;
-    while aside.symlink_metadata().is_ok() {
-        attempt += 1;
-        aside = path.with_added_extension_raw(&format!(".{word}-{stamp}-{attempt}"));
-    }
-    for side in SIDES {
-        match std::fs::rename(path.with_added_extension_raw(side), aside.with_added_extension_raw(side)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(place(error)),
-            _ => {}
-        }
-    }
-    std::fs::rename(path, &aside).map_err(place)?;
-    if let Ok(mut note) = private_file(&aside.with_added_extension_raw(".reason")) {
-        // The reason is also logged and shown; a note that cannot be written changes nothing.
-        let _ = writeln!(note, "{why}");
-    }
-    let mut account = Connection::open_with_flags(&aside, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .and_then(|db| stored_account(&db))
-        .unwrap_or_default();
-    let waited = account.emitted.saturating_sub(account.settled());
-    account.drop_lines(reason::DAMAGED_FILE, waited);
-    // A figure that makes no sense is damage too: what is settled was emitted.
-    account.emitted = account.settled();
-    Ok((SetAside { path: aside, why: why.to_owned() }, account))
-}
-
-/// Appends to the file name as it is, with no dot in between.
-trait RawExtension {
-    fn with_added_extension_raw(&self, tail: &str) -> PathBuf;
-}
-
-impl RawExtension for Path {
-    fn with_added_extension_raw(&self, tail: &str) -> PathBuf {
-        let mut name = self.as_os_str().to_owned();
-        name.push(tail);
-        PathBuf::from(name)
-    }
 }
