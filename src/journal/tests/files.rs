@@ -12,6 +12,7 @@ fn directory_and_files_are_for_this_user_alone() {
     let place = dir.path().join("state/kvmscope");
     let mut journal = open(&place);
     append(&mut journal, 1, 3);
+    assert!(!place.join(format!("{NAME}-shm")).exists(), "nothing is mapped that somebody could cut");
     assert_eq!(mode(&place), 0o700);
     for entry in fs::read_dir(&place).unwrap() {
         let path = entry.unwrap().path();
