@@ -129,6 +129,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         screen: Screen::new(&loaded.config.screen),
         terminal,
         collector: collector.clone(),
+        delivery: Arc::clone(&delivery),
         clock,
     };
     let ended = runtime.block_on(session.run(news));
@@ -168,6 +169,7 @@ struct Session {
     screen: Screen,
     terminal: Terminal,
     collector: collector::Handle,
+    delivery: Arc<delivery::Handle>,
     clock: Clock,
 }
 
@@ -233,7 +235,10 @@ impl Session {
             match effect {
                 Effect::StartCollection => self.collector.command(Command::Start),
                 Effect::StopCollection => self.collector.command(Command::Stop),
-                Effect::Reconnect => self.collector.command(Command::Reconnect),
+                Effect::Reconnect => {
+                    self.collector.command(Command::Reconnect);
+                    self.delivery.retry_now();
+                }
                 Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
                 Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
                 Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
