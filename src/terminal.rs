@@ -24,6 +24,8 @@ use crossterm::{
 use ratatui::{Frame, backend::CrosstermBackend};
 use rustix::process::{Signal, getpid, kill_process};
 
+mod diverted;
+
 /// Whether the terminal is in our modes. Process-wide, because the panic hook
 /// must know it on any thread.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -145,6 +147,9 @@ fn enter(mouse: bool) -> io::Result<()> {
     let modes = if mouse { modes.and_then(|()| enable_mouse(&mut out)) } else { modes };
     if modes.is_err() {
         restore();
+    } else {
+        // The screen is worth having without it.
+        let _ = diverted::begin();
     }
     modes
 }
@@ -169,6 +174,7 @@ pub fn restore() {
     let _ = execute!(out, DisableFocusChange, DisableBracketedPaste);
     let _ = execute!(out, LeaveAlternateScreen, crossterm::cursor::Show);
     let _ = disable_raw_mode();
+    diverted::end();
 }
 
 /// From now on a panic on any thread restores the terminal, reports through
