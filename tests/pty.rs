@@ -114,6 +114,26 @@ fn an_unreachable_hypervisor_opens_the_screen_all_the_same() {
 }
 
 #[test]
+fn what_libraries_print_goes_into_the_log_and_not_over_the_screen() {
+    let home = tempfile::tempdir().unwrap();
+    // Makes libvirt write each of its calls to standard error.
+    let variables = [("LIBVIRT_DEBUG", "1")];
+    let mut terminal = Terminal::start(home.path(), SIZE, &["--uri", &lab::demo_host()], &variables);
+    terminal.wait_for("web-frontend-1");
+    terminal.press("l");
+    // Words of libvirt's own, under the name that says where they came from.
+    terminal.wait("libvirt's words in the log", |screen| {
+        screen.lines().any(|line| line.contains("stderr") && line.contains("debug :"))
+    });
+    terminal.press("l");
+    terminal.wait("the fleet and nothing else", |screen| {
+        screen.contains("template-debian") && !screen.contains("debug :")
+    });
+    terminal.press("q");
+    ends_well(&mut terminal);
+}
+
+#[test]
 fn control_l_draws_everything_anew() {
     let home = tempfile::tempdir().unwrap();
     let mut terminal = on_demo_host(home.path());
