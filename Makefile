@@ -19,9 +19,8 @@ test: ## install what the tests need, run them all, list what was skipped
 lint: ## formatting, clippy, documentation, licences, scripts
 	@scripts/lint
 
-bench: ## the benchmarks
-	@scripts/setup build
-	@. scripts/toolchain; cargo bench --locked --bench '*' $(ARGS)
+bench: ## install what the benchmarks compare with, run them side by side
+	@scripts/bench $(ARGS)
 
 torture: ## the long seeded runs of the tests
 	@KVMSCOPE_TORTURE=1 scripts/test --release $(ARGS)

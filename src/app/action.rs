@@ -239,7 +239,7 @@ pub const ACTIONS: &[Binding] = &[
     bind!(Copy, "copy", [Char('y')], [Everywhere], "copy the VM's name; once more: its uuid"),
     bind!(IntervalLonger, "interval-longer", [Char('+'), Char('=')], [Everywhere], "longer poll interval"),
     bind!(IntervalShorter, "interval-shorter", [Char('-')], [Everywhere], "shorter poll interval"),
-    bind!(Reconnect, "reconnect", [Char('r')], [Everywhere], "connect to libvirt anew, now"),
+    bind!(Reconnect, "reconnect", [Char('r')], [Everywhere], "connect to libvirt and database anew, now"),
     bind!(Theme, "theme", [Char('t')], [Everywhere], "next theme: dark, light, safe, mono"),
     bind!(Mouse, "mouse", [Char('m')], [Everywhere], "mouse on or off"),
     bind!(Up, "up", [Key::Up, Char('k')], [List], "up"),

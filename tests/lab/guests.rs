@@ -72,11 +72,28 @@ impl Lab {
     /// # Errors
     /// Why this machine cannot run one, in words.
     pub fn start() -> Result<Self, String> {
+        let lab = Self::up(0)?;
+        lab.wait_for_loads();
+        Ok(lab)
+    }
+
+    /// A lab of so many idle guests with 3 disks and 2 NICs each, and no
+    /// others: for benchmarks.
+    ///
+    /// # Errors
+    /// Why this machine cannot run one, in words.
+    pub fn idle(guests: u32) -> Result<Self, String> {
+        Self::up(guests)
+    }
+
+    /// Runs the script with the usual guests, or with so many idle ones.
+    fn up(idle: u32) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("kvmscope-t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut script = Command::new(repository().join("scripts/lab"))
             .args(["hold", &name])
             .env("KVMSCOPE_LAB_STATE", states())
+            .env("KVMSCOPE_LAB_IDLE", idle.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -93,9 +110,7 @@ impl Lab {
             let lines = complaint.join().unwrap();
             return Err(lines.last().cloned().unwrap_or_else(|| "scripts/lab failed without a word".into()));
         }
-        let lab = Self { name, held, script };
-        lab.wait_for_loads();
-        Ok(lab)
+        Ok(Self { name, held, script })
     }
 
     /// The URI of the read-only socket: what kvmscope is given.
