@@ -21,7 +21,7 @@ use influxdb_line_protocol::{FieldValue, LineProtocolBuilder, parse_lines};
 use kvmscope::{config::MissingPolicy, influx::line::Encoder, model::Frame};
 
 use fleet::Fleet;
-use side_by_side::{Bar, Rounds, Side, Table, count, timed, wanted};
+use side_by_side::{Bar, Rounds, Side, Table, count, wanted, worked};
 
 const VMS: u32 = 40;
 /// Cycles encoded per round, so that values differ as they do in life.
@@ -206,34 +206,31 @@ fn main() {
         ROUNDS,
         &mut [
             Box::new(|| {
-                timed(|| {
+                worked(|| {
                     for frame in &frames {
                         ours.clear();
                         encode(black_box(frame), &mut ours);
                         black_box(&ours);
                     }
                 })
-                .1
             }) as Side<'_>,
             Box::new(|| {
-                timed(|| {
+                worked(|| {
                     for cycle in &cycles {
                         theirs.clear();
                         theirs = with_builder(&ready, black_box(cycle), std::mem::take(&mut theirs));
                         black_box(&theirs);
                     }
                 })
-                .1
             }),
             Box::new(|| {
-                timed(|| {
+                worked(|| {
                     for cycle in &cycles {
                         raw.clear();
                         bare(&ready, black_box(cycle), &mut raw);
                         black_box(&raw);
                     }
                 })
-                .1
             }),
         ],
     );

@@ -9,6 +9,8 @@
 
 use std::time::Instant;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Whether this is `cargo bench`, and not a test run that builds the benches.
 pub fn wanted() -> bool {
     std::env::args().any(|argument| argument == "--bench")
@@ -24,6 +26,25 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let begun = Instant::now();
     let result = work();
     (result, begun.elapsed().as_secs_f64())
+}
+
+/// Seconds of CPU that `work` takes on this thread. For work that never waits
+/// this is its time, whatever else the machine does meanwhile.
+pub fn worked(work: impl FnOnce()) -> f64 {
+    let begun = cpu(ClockId::ThreadCPUTime);
+    work();
+    cpu(ClockId::ThreadCPUTime) - begun
+}
+
+/// Seconds of CPU that all threads of this process have taken so far.
+pub fn process_cpu() -> f64 {
+    cpu(ClockId::ProcessCPUTime)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds and nanoseconds of a benchmark")]
+fn cpu(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// The middle one; 0 where there is none.
