@@ -108,8 +108,10 @@ impl Session {
         let begun = self.clock.now();
         let xml = self.handles[&uuid].domain.xml_desc(0);
         let ended = self.clock.now();
+        // Asked again minutes later at the soonest, if ever: kept, the handles
+        // of all domains that ever were would pile up.
+        self.handles.remove(&uuid);
         let xml = xml.map_err(|error| {
-            self.handles.remove(&uuid);
             if error::is_no_domain(&error) { self.no_such(uuid) } else { self.failed(&error, WHAT) }
         })?;
         let devices = devices::devices(&xml).map_err(|error| Error::Call {
@@ -361,8 +363,21 @@ fn entry_of_handle(domain: &Domain) -> Option<RosterEntry> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Signs, is_short};
-    use crate::libvirt::Groups;
+    use super::{Session, Signs, is_short};
+    use crate::{
+        clock::Clock,
+        libvirt::{Groups, Reply},
+    };
+
+    #[test]
+    fn a_described_domain_leaves_no_handle_behind() {
+        let mut session = Session::open("test:///default", &Clock::system()).unwrap();
+        let Ok((_, Reply::Roster(roster))) = session.roster() else { panic!("no roster") };
+        for entry in &roster.domains {
+            session.describe(entry.identity.uuid).unwrap();
+        }
+        assert!(!roster.domains.is_empty() && session.handles.is_empty());
+    }
 
     #[test]
     fn short_means_that_something_asked_for_is_absent() {
