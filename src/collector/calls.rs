@@ -117,14 +117,19 @@ impl Calls {
         self.in_flight.values().filter(|call| call.can_hang()).count()
     }
 
-    /// Stuck calls for the roster or a connection: libvirt itself hangs.
-    pub fn stuck_on_libvirt(&self) -> usize {
-        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Roster)).count()
+    /// Calls for the roster or a connection that are out, of whatever link,
+    /// within their deadline or not: attempts to reach libvirt.
+    pub fn attempts(&self) -> usize {
+        self.all().filter(|call| matches!(call.kind, CallKind::Roster)).count()
     }
 
-    /// Stuck questions for XML.
-    pub fn stuck_descriptions(&self) -> usize {
-        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Describe(_))).count()
+    /// Questions for XML that are out, of whatever link, stuck or not.
+    pub fn descriptions(&self) -> usize {
+        self.all().filter(|call| matches!(call.kind, CallKind::Describe(_))).count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Call> {
+        self.in_flight.values().chain(self.stuck.iter().map(|(_, call)| call))
     }
 
     /// Domains not to be asked now: their list call is in flight on this
@@ -159,17 +164,14 @@ impl Calls {
         self.in_flight.values().any(|call| call.link == link && matches!(call.kind, CallKind::Roster))
     }
 
-    /// Whether a question for XML is in flight on this link.
-    pub fn describing(&self, link: u64) -> bool {
-        self.in_flight.values().any(|call| call.link == link && matches!(call.kind, CallKind::Describe(_)))
+    /// Whether a question for XML is out and may still be answered in time.
+    pub fn describing(&self) -> bool {
+        self.in_flight.values().any(|call| matches!(call.kind, CallKind::Describe(_)))
     }
 
     /// Whether a reader has a call out.
     pub fn is_asked(&self, reader: ReaderId) -> bool {
-        self.in_flight
-            .values()
-            .chain(self.stuck.iter().map(|(_, call)| call))
-            .any(|call| call.reader == reader)
+        self.all().any(|call| call.reader == reader)
     }
 
     /// Since when a stuck call has had `uuid` among its members.

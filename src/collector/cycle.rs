@@ -16,13 +16,19 @@ use super::{
 };
 use crate::{
     libvirt::{Answer, Groups, Member, Question, RawDomain, Reply, Roster},
-    model::{DomainFrame, Frame, Missing, MonoTime, WallTime, Why, frame::Health, rates::Periods},
+    model::{
+        DomainFrame, DomainState, Frame, Missing, MonoTime, WallTime, Why, frame::Health, rates::Periods,
+    },
 };
 
 /// How long the first reading of new domains waits for their XML: one
 /// interval, but within these bounds. A reading without it lacks what only
 /// the XML tells, such as the devices of drivers without bulk data.
 const DESCRIBING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// A late call teaches the deadlines at most this many times the patience it
+/// had: a host that is slow for good is learned in a few calls all the same.
+const LESSON: u32 = 4;
 
 /// Where the open cycle stands.
 #[derive(Debug, Default)]
@@ -117,8 +123,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     pub(super) fn ask_lists_when_described(&mut self, now: MonoTime) {
         let Phase::Describing(until) = self.cycle.phase else { return };
         let all_described = self.domains.values().all(|track| !track.is_live() || track.devices().is_some());
-        let done = self.to_describe.is_empty() && !self.calls.describing(self.link_number);
-        if all_described || done || until <= now {
+        if all_described || !self.calls.describing() || until <= now {
             self.cycle.phase = self.ask_lists();
         }
     }
@@ -258,9 +263,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 _ => Missing::since(Why::MonitorNotAnswering, since),
             })
         } else if list.again {
+            let why = if is_migrating(&raw) { Why::Migrating } else { Why::Busy };
             Some(match track.silent {
-                Some(missing) if missing.why == Why::Busy => missing,
-                _ => Missing::since(Why::Busy, at.wall),
+                Some(missing) if missing.why == why => missing,
+                _ => Missing::since(why, at.wall),
             })
         } else {
             return Outcome::AskAgain;
@@ -269,6 +275,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         track.hear_report(raw.guest.as_ref());
         let devices = track.devices().cloned();
         let reading = assemble(raw, Arc::clone(&track.identity), at, devices.as_deref(), silent);
+        track.hear_staleness(&reading.guest_memory);
         if let Some(devices) = &devices
             && devices_changed(&reading, devices)
         {
@@ -290,8 +297,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         Outcome::Taken
     }
 
-    /// A stuck call has returned: whole, it was a slow host and not a hang,
-    /// and the deadlines learn from it.
+    /// A late call has returned: whole, it was a slow host and not a hang,
+    /// and the deadlines learn from it. Not without bound: it may have been a
+    /// hang whose domain has answered others since, or a program suspended
+    /// for hours, and deadlines of hours would be none.
     pub(super) fn late_answer(&mut self, call: &Call, answer: &Answer) {
         if let (CallKind::List(list), Ok(Reply::List(raw))) = (&call.kind, &answer.reply)
             && !list.monitor_free
@@ -302,7 +311,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     .is_some_and(|t| t.silent.is_some_and(|missing| missing.why == Why::MonitorNotAnswering))
             };
             if raw.iter().all(|raw| !raw.short && !hung(raw)) {
-                self.pace.learn(list.members.len(), answer.ended.1.since(answer.begun.1));
+                let patience = call.deadline.since(call.asked);
+                let took = answer.ended.1.since(answer.begun.1);
+                self.pace.learn(list.members.len(), took.min(patience * LESSON));
             }
         }
     }
@@ -346,6 +357,15 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             domains,
         }));
     }
+}
+
+/// Whether libvirt's reason for the pause is a migration, pre- or post-copy
+/// (`virDomainPausedReason`).
+fn is_migrating(raw: &RawDomain) -> bool {
+    const MIGRATION: i64 = 2;
+    const POST_COPY: i64 = 12;
+    const POST_COPY_FAILED: i64 = 13;
+    raw.state == DomainState::Paused && matches!(raw.reason, MIGRATION | POST_COPY | POST_COPY_FAILED)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

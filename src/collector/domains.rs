@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::{
     libvirt::RosterEntry,
     model::{
-        DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Identity, Missing, MonoTime,
-        WallTime, Why, domain::Balloon, frame::Health, rates::Baseline, reading::GuestMemory,
+        DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Identity, Measured, Missing,
+        MonoTime, WallTime, Why, domain::Balloon, frame::Health, rates::Baseline, reading::GuestMemory,
     },
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Track {
     pub failed: Option<Missing>,
     /// When the guest reported last (`balloon.last-update`).
     last_report: Option<u64>,
+    /// Whether the report of the last reading was stale.
+    stale: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl Track {
             updated: None,
             failed: None,
             last_report: None,
+            stale: false,
         }
     }
 
@@ -100,6 +103,16 @@ impl Track {
         if goes_on && self.devices().is_some_and(|d| d.balloon == Balloon::NoPeriod) {
             self.outdate_devices();
         }
+    }
+
+    /// A report that has just become stale may have been given another period,
+    /// or none, since the XML was read: it is read again, once.
+    pub fn hear_staleness(&mut self, report: &Measured<GuestMemory>) {
+        let stale = report.as_ref().is_err_and(|missing| missing.why == Why::GuestReportStale);
+        if stale && !self.stale {
+            self.outdate_devices();
+        }
+        self.stale = stale;
     }
 
     /// Takes note of whether the monitor's part came, and logs a change.

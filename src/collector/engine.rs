@@ -73,6 +73,8 @@ pub(super) struct Engine<R, S> {
     describer: Option<ReaderId>,
     next_tick: MonoTime,
     backoff: Duration,
+    /// An attempt to connect waits for an earlier one to return.
+    held_back: bool,
 }
 
 /// Figures that only grow.
@@ -114,6 +116,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             describer: None,
             next_tick: mono,
             backoff: FIRST_BACKOFF,
+            held_back: false,
         };
         engine.publish_status();
         engine
@@ -211,10 +214,23 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             self.late_answer(&call, &answer);
         }
         if was_stuck || call.link != self.link_number {
-            self.readers.end(call.reader);
+            self.take_back_reader(&call, &answer);
+            self.go_on_after(&call);
             if was_stuck {
                 self.publish_status();
             }
+            return;
+        }
+        if let (CallKind::List(list), Ok(_)) = (&call.kind, &answer.reply)
+            && answer.ended.1 > call.deadline
+        {
+            // Late although nobody has looked at the deadline meanwhile: this
+            // program was suspended, say. How the call's time divides among
+            // its domains is not known, so neither is when each was read.
+            let list = list.clone();
+            self.late_answer(&call, &answer);
+            self.idle.push(call.reader);
+            self.repeat_list(&list);
             return;
         }
         if let Err(error) = &answer.reply
@@ -231,6 +247,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     self.link = Link::Up;
                     self.backoff = FIRST_BACKOFF;
                     self.figures.connections += 1;
+                    self.pace.learn_connecting(answer.begun.1.since(call.asked));
                     self.state = CollectionState::Running { since: now.0 };
                     self.next_tick = now.1.plus(self.settings.interval);
                     self.begin_cycle(call.asked);
@@ -271,10 +288,40 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
     }
 
-    /// Opens a link: a lister that asks for the first roster.
+    /// What becomes of the reader of a call that is of no more use. One of
+    /// this link whose list came late has a connection that works, which may
+    /// have taken longer to open than any deadline: it is not thrown away.
+    fn take_back_reader(&mut self, call: &Call, answer: &Answer) {
+        let wanted = call.link == self.link_number
+            && matches!((&call.kind, &answer.reply), (CallKind::List(_), Ok(_)))
+            && self.idle.len() < self.settings.libvirt.max_parallel;
+        if wanted {
+            self.idle.push(call.reader);
+        } else {
+            self.readers.end(call.reader);
+        }
+    }
+
+    /// What had to wait for a call of an earlier link, or a stuck one.
+    fn go_on_after(&mut self, call: &Call) {
+        match call.kind {
+            CallKind::Roster if self.held_back => {
+                let (wall, mono) = self.clock.now();
+                self.connect(wall, mono);
+                self.publish_status();
+            }
+            CallKind::Describe(_) if self.link == Link::Up => self.describe_next(),
+            _ => {}
+        }
+    }
+
+    /// Opens a link: a lister that asks for the first roster. While too many
+    /// earlier attempts are out, this one is made when one of them returns.
     fn connect(&mut self, wall: WallTime, mono: MonoTime) {
-        if self.calls.stuck_on_libvirt() >= MAX_HANGING_ATTEMPTS {
-            self.link = Link::Broken(mono.plus(self.backoff));
+        let attempts = self.calls.attempts();
+        self.held_back = attempts >= MAX_HANGING_ATTEMPTS;
+        if self.held_back {
+            self.hold_back(attempts, wall, mono);
             return;
         }
         self.link_number += 1;
@@ -293,6 +340,22 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
             Err(error) => self.break_link(error),
         }
+    }
+
+    fn hold_back(&mut self, attempts: usize, wall: WallTime, mono: MonoTime) {
+        self.link = Link::Broken(mono.plus(self.backoff));
+        let retry_at = WallTime(wall.0.saturating_add_unsigned(nanos(self.backoff)));
+        let (why, since) = match &self.state {
+            CollectionState::Failed { why, since, .. } => (why.clone(), *since),
+            _ => (
+                format!(
+                    "{attempts} earlier attempts to reach libvirt at {} have not returned yet, and another is made as soon as one does; see whether libvirtd or virtqemud hangs (systemctl status libvirtd)",
+                    crate::libvirt::masked(&self.settings.libvirt.uri),
+                ),
+                wall,
+            ),
+        };
+        self.state = CollectionState::Failed { why, since, retry_at };
     }
 
     fn ask_roster(&mut self, reader: ReaderId, patience: Duration) {
@@ -412,6 +475,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// answers, but still counted until they return.
     fn hang_up(&mut self) {
         self.link_number += 1;
+        self.held_back = false;
         for reader in self.idle.drain(..).chain(self.lister.take()).chain(self.describer.take()) {
             // One that has been asked is let go when it answers: only then is
             // it known that its call holds nothing of libvirtd any more.
@@ -438,14 +502,15 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.to_describe.push_back(*uuid);
             }
         }
-        if !self.to_describe.is_empty() && !self.calls.describing(self.link_number) {
-            self.describe_next();
-        }
-        never_described && (!self.to_describe.is_empty() || self.calls.describing(self.link_number))
+        self.describe_next();
+        // Behind a question for XML that hangs there is nothing to wait for.
+        never_described && self.calls.describing()
     }
 
     fn describe_next(&mut self) {
-        if self.calls.stuck_descriptions() > 0 {
+        // One at a time, whatever link it is of: one that hangs must not gain
+        // company with every reconnection.
+        if self.calls.descriptions() > 0 {
             return;
         }
         let Some(uuid) = self.to_describe.pop_front() else { return };

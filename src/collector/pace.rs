@@ -9,14 +9,26 @@ const SOONEST: Duration = Duration::from_millis(250);
 /// … and while the usual duration is unknown, after this.
 const UNKNOWN: Duration = Duration::from_secs(2);
 
+/// Opening a connection is waited for at most twice this long within a list's
+/// deadline.
+const LONGEST_CONNECTING: Duration = Duration::from_secs(5);
+
 /// The usual cost per domain of a list call, learned from calls that
 /// returned whole; per domain, so that it survives a new division of lists.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     per_domain: Option<Duration>,
+    /// How long opening a connection took last.
+    connecting: Duration,
 }
 
 impl Pace {
+    /// Takes note of how long a connection took to open: next to nothing on
+    /// this machine, seconds over ssh.
+    pub fn learn_connecting(&mut self, took: Duration) {
+        self.connecting = took.min(LONGEST_CONNECTING);
+    }
+
     /// Takes note of a call over `members` domains that took `took`.
     pub fn learn(&mut self, members: usize, took: Duration) {
         let Some(cost) = took.checked_div(u32::try_from(members).unwrap_or(u32::MAX)) else { return };
@@ -39,7 +51,9 @@ impl Pace {
     pub fn patience(&self, members: usize, fresh: bool) -> Duration {
         let members = u32::try_from(members).unwrap_or(u32::MAX);
         let warm_up = if fresh {
-            Duration::from_millis(200) + Duration::from_millis(1).saturating_mul(members)
+            Duration::from_millis(200)
+                + Duration::from_millis(1).saturating_mul(members)
+                + self.connecting * 2
         } else {
             Duration::ZERO
         };
@@ -62,6 +76,8 @@ mod tests {
         assert_eq!(pace.patience(10, false), SOONEST);
         assert_eq!(pace.patience(100, false), Duration::from_millis(1200));
         assert!(pace.patience(100, true) > pace.patience(100, false));
+        pace.learn_connecting(Duration::from_secs(2));
+        assert!(pace.patience(100, true) > pace.patience(100, false) + Duration::from_secs(4));
     }
 
     #[test]

@@ -12,10 +12,13 @@ use crate::{
     libvirt::{Error, RawDisk, RawDomain, Roster, RosterEntry},
     model::{
         AngleScale, DomainDevices, DomainState, Frame, Identity, Kib, Nanos,
+        domain::{Balloon, DiskDevice},
         frame::Health,
-        reading::{CpuCounters, DiskCounters, DiskSize, MemorySize, VcpuCounters},
+        reading::{CpuCounters, DiskCounters, DiskSize, GuestMemory, MemorySize, VcpuCounters},
     },
 };
+
+mod late;
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -76,6 +79,13 @@ struct Host {
     hanging: HashMap<u64, u128>,
     /// Domains that another client's job holds.
     busy: Vec<u128>,
+    /// Domains that are paused for a migration.
+    migrating: Vec<u128>,
+    /// Domains whose XML is never given.
+    undescribed: Vec<u128>,
+    /// The guests' report, where they give one.
+    report: Option<GuestMemory>,
+    balloon: Balloon,
 }
 
 impl Host {
@@ -92,7 +102,20 @@ impl Host {
         let libvirt = config::Libvirt { max_parallel: 3, max_stuck_calls, ..config::Libvirt::default() };
         let settings = Settings { libvirt, interval: Duration::from_secs(1), scale: AngleScale::default() };
         let engine = Engine::new(settings, clock, readers, seen.clone());
-        Self { engine, asked, seen, now, domains, stopped: vec![], hanging: HashMap::new(), busy: vec![] }
+        Self {
+            engine,
+            asked,
+            seen,
+            now,
+            domains,
+            stopped: vec![],
+            hanging: HashMap::new(),
+            busy: vec![],
+            migrating: vec![],
+            undescribed: vec![],
+            report: None,
+            balloon: Balloon::Absent,
+        }
     }
 
     fn state(&self) -> CollectionState {
@@ -125,6 +148,9 @@ impl Host {
                 if self.hanging.contains_key(ticket) {
                     return false;
                 }
+                if let Question::Describe { uuid } = question {
+                    return !self.undescribed.contains(&uuid.as_u128());
+                }
                 let Question::List { members, monitor_free: false, .. } = question else { return true };
                 let held: Vec<u128> = self.hanging.values().copied().collect();
                 let meets = members
@@ -152,7 +178,19 @@ impl Host {
                 domains: (1..=self.domains).map(entry).collect(),
                 host: HostFacts::default(),
             }),
-            Question::Describe { uuid } => Reply::Description { uuid, devices: DomainDevices::default() },
+            Question::Describe { uuid } => Reply::Description {
+                uuid,
+                devices: DomainDevices {
+                    disks: vec![DiskDevice {
+                        name: "vda".into(),
+                        kind: "disk".into(),
+                        bus: None,
+                        source: Some("/vda.img".into()),
+                    }],
+                    balloon: self.balloon,
+                    ..DomainDevices::default()
+                },
+            },
             Question::List { members, monitor_free, .. } => {
                 Reply::List(members.iter().map(|m| self.raw(m.uuid.as_u128(), monitor_free)).collect())
             }
@@ -163,9 +201,12 @@ impl Host {
         let time = Nanos(self.now.load(Ordering::SeqCst) / 2);
         let short = self.stopped.contains(&number) || self.busy.contains(&number);
         let whole = !short && !monitor_free;
+        let migrates = self.migrating.contains(&number);
         RawDomain {
             id: Some(u32::try_from(number).unwrap()),
-            state: DomainState::Running,
+            state: if migrates { DomainState::Paused } else { DomainState::Running },
+            reason: if migrates { 2 } else { 1 },
+            guest: self.report,
             cpu: Some(CpuCounters { time, user: None, system: None }),
             vcpu_count: Some(1),
             vcpus: (!monitor_free).then(|| {

@@ -1,0 +1,205 @@
+//! Pauses, hangs of libvirt itself, slow connections: what comes late and how
+//! collection goes on after it.
+
+use super::*;
+
+/// Gives the open list calls their answers, as calls that began `milliseconds`
+/// ago and have returned just now.
+fn answer_lists_begun_ago(host: &mut Host, milliseconds: u64) {
+    let lists: Vec<_> =
+        host.open().into_iter().filter(|(_, _, q)| matches!(q, Question::List { .. })).collect();
+    assert!(!lists.is_empty());
+    for (reader, ticket, question) in lists {
+        host.asked.lock().unwrap().open.retain(|(_, open, _)| *open != ticket);
+        let ended = host.engine.clock.now();
+        let begun = MonoTime(ended.1.0 - milliseconds * MILLISECOND);
+        let reply = Ok(host.reply(question));
+        host.engine.answer(Answer { reader, ticket, begun: (ended.0, begun), ended, reply });
+    }
+    host.engine.on_time();
+}
+
+/// Moves to the next cycle, up to where its lists are asked.
+fn ask_next_lists(host: &mut Host) {
+    let step = host.engine.wait().map_or(0, nanos);
+    host.now.fetch_add(step, Ordering::SeqCst);
+    host.engine.on_time();
+    let roster = host.open().into_iter().find(|(_, _, q)| matches!(q, Question::Roster)).expect("a roster");
+    host.asked.lock().unwrap().open.retain(|(_, open, _)| *open != roster.1);
+    let reply = host.reply(roster.2);
+    host.give(roster.0, roster.1, Ok(reply));
+}
+
+#[test]
+fn readings_from_before_the_program_was_suspended_are_not_taken() {
+    let mut host = Host::new(6, 8);
+    host.start();
+    host.pass(3_500);
+    ask_next_lists(&mut host);
+    // Ctrl-Z for ten seconds: libvirtd has answered long ago, and each reader
+    // sees the answer only now.
+    host.now.fetch_add(10_000 * MILLISECOND, Ordering::SeqCst);
+    answer_lists_begun_ago(&mut host, 10_000);
+    host.pass(100);
+    let read = host.engine.clock.now().1;
+    let frame = host.frame();
+    assert!(frame.domains.iter().all(|d| d.fresh), "asked anew at once");
+    for domain in &frame.domains {
+        assert!(read.since(domain.reading.mono) < Duration::from_millis(200), "{:?}", domain.reading.mono);
+        assert_eq!(domain.rates.cpu_cores.unwrap_err().why, Why::Gap);
+    }
+    assert!(host.status().stuck_calls.is_empty());
+}
+
+#[test]
+fn a_long_pause_does_not_lengthen_the_deadlines_beyond_use() {
+    let mut host = Host::new(6, 8);
+    host.start();
+    host.pass(3_500);
+    ask_next_lists(&mut host);
+    host.now.fetch_add(3_600_000 * MILLISECOND, Ordering::SeqCst);
+    answer_lists_begun_ago(&mut host, 3_600_000);
+    host.pass(1_500);
+    // A VM that hangs now must still be found within seconds.
+    host.stopped = vec![4];
+    host.pass(8_000);
+    assert_eq!(why(host.health(4)), Some(Why::MonitorNotAnswering));
+    assert_eq!(host.health(1), Health::Answering);
+}
+
+#[test]
+fn a_hang_beyond_the_bound_teaches_no_patience() {
+    // One call may hang: the hung VM is never proven to hang, only not asked.
+    let mut host = Host::new(2, 1);
+    host.start();
+    host.pass(2_500);
+    host.stopped = vec![1];
+    host.pass(3_600_000);
+    host.stopped.clear();
+    host.hanging.clear();
+    answer_lists_begun_ago(&mut host, 3_590_000);
+    host.pass(2_500);
+    assert_eq!(host.health(1), Health::Answering);
+    host.stopped = vec![2];
+    let before = host.frame().cycle;
+    host.pass(12_000);
+    assert!(
+        host.frame().cycle > before + 3,
+        "the screen stood still: {} cycles",
+        host.frame().cycle - before
+    );
+}
+
+#[test]
+fn start_and_stop_while_libvirt_hangs_make_no_crowd_of_attempts_and_are_always_seen() {
+    let mut host = Host::new(2, 8);
+    // Nothing answers: each attempt hangs, and none has met its deadline yet.
+    for _ in 0..20 {
+        host.start();
+        assert!(!matches!(host.state(), CollectionState::Stopped { .. }), "{:?}", host.state());
+        host.engine.command(Command::Stop);
+        assert!(matches!(host.state(), CollectionState::Stopped { .. }));
+    }
+    host.start();
+    host.engine.command(Command::Reconnect);
+    assert!(!matches!(host.state(), CollectionState::Running { .. }));
+    assert_eq!(host.asked.lock().unwrap().started, 2, "attempts, each a thread and a connection");
+    // libvirt answers again: nobody waits for the backoff.
+    host.pass(10);
+    assert!(matches!(host.state(), CollectionState::Running { .. }), "{:?}", host.state());
+    assert_eq!(host.frame().domains.len(), 2);
+    let asked = host.asked.lock().unwrap();
+    assert!((1..=2).all(|reader| asked.ended.contains(&reader)), "the readers in between are gone");
+}
+
+#[test]
+fn an_xml_that_hangs_costs_no_cycle_and_gains_no_company_by_reconnecting() {
+    let mut host = Host::new(3, 8);
+    host.undescribed = vec![1, 2, 3];
+    host.start();
+    // Past `libvirt.timeout`: the question is stuck.
+    host.pass(40_000);
+    let before = host.frame().cycle;
+    host.pass(10_000);
+    assert!(host.frame().cycle >= before + 10, "{} cycles in 10 s", host.frame().cycle - before);
+    assert!(host.frame().domains.iter().all(|d| d.fresh));
+    let xml = |host: &Host| {
+        host.open().into_iter().filter(|(_, _, q)| matches!(q, Question::Describe { .. })).count()
+    };
+    for _ in 0..10 {
+        host.engine.command(Command::Reconnect);
+        host.pass(500);
+        assert_eq!(xml(&host), 1);
+    }
+    host.undescribed.clear();
+    host.pass(3_000);
+    assert_eq!(xml(&host), 0);
+}
+
+#[test]
+fn connections_that_are_slow_to_open_are_waited_for_and_kept() {
+    let mut host = Host::new(9, 8);
+    host.start();
+    host.pass(10_500);
+    let before = host.asked.lock().unwrap().started;
+    host.engine.command(Command::Reconnect);
+    // Over ssh: three seconds until a fresh reader asks, at once afterwards.
+    let mut connected: Vec<ReaderId> = Vec::new();
+    let mut open_since: HashMap<u64, u64> = HashMap::new();
+    for _ in 0..600 {
+        let now = host.now.fetch_add(50 * MILLISECOND, Ordering::SeqCst) + 50 * MILLISECOND;
+        host.engine.on_time();
+        for (reader, ticket, question) in host.open() {
+            let since = *open_since.entry(ticket).or_insert(now);
+            if connected.contains(&reader) || now - since >= 3_000 * MILLISECOND {
+                connected.push(reader);
+                host.asked.lock().unwrap().open.retain(|(_, open, _)| *open != ticket);
+                let reply = Ok(host.reply(question));
+                host.give(reader, ticket, reply);
+            }
+        }
+    }
+    let frame = host.frame();
+    assert!(frame.domains.iter().all(|d| d.fresh && d.health == Health::Answering), "{:?}", host.status());
+    let started = host.asked.lock().unwrap().started - before;
+    assert!(started <= 8, "{started} connections in 30 s");
+}
+
+#[test]
+fn a_report_that_goes_stale_has_its_xml_read_again() {
+    let mut host = Host::new(1, 8);
+    host.balloon = Balloon::Period(1);
+    let report = |host: &Host| GuestMemory {
+        available: Some(Kib(100)),
+        usable: Some(Kib(40)),
+        last_update: Some(host.now.load(Ordering::SeqCst) / 1_000_000_000),
+        ..GuestMemory::default()
+    };
+    host.report = Some(report(&host));
+    host.start();
+    host.pass(1_500);
+    let last = report(&host);
+    host.report = Some(last);
+    host.pass(1_000);
+    assert!(host.frame().domains[0].reading.guest_memory.is_ok());
+    // virsh dommemstat --period 0: no further report comes.
+    host.balloon = Balloon::NoPeriod;
+    host.pass(9_000);
+    let frame = host.frame();
+    assert_eq!(frame.domains[0].reading.guest_memory.unwrap_err().why, Why::NoStatsPeriod);
+    assert_eq!(frame.domains[0].reading.memory_used().unwrap().0, Kib(1), "the balloon's size");
+}
+
+#[test]
+fn a_domain_held_by_its_migration_says_so() {
+    let mut host = Host::new(2, 8);
+    host.start();
+    host.pass(2_500);
+    host.busy = vec![2];
+    host.migrating = vec![2];
+    host.pass(2_000);
+    assert_eq!(why(host.health(2)), Some(Why::Migrating));
+    host.migrating.clear();
+    host.pass(2_000);
+    assert_eq!(why(host.health(2)), Some(Why::Busy));
+}
