@@ -28,7 +28,8 @@ impl Metric {
 /// A gap in a series: no angle in that cycle.
 const GAP: i16 = i16::MIN;
 
-/// A ring of angles, one slot per cycle, in hundredths of a degree.
+/// A ring of angles, one slot per cycle, in tenths of a degree:
+/// what the screen shows, so that least and most agree with it to the digit.
 #[derive(Clone, Debug)]
 pub struct AngleHistory {
     capacity: usize,
@@ -47,9 +48,9 @@ impl AngleHistory {
     /// Adds one cycle; a missing angle becomes a gap.
     pub fn push(&mut self, angles: &Angles) {
         let of = |angle: &super::Measured<super::Degrees>| match angle {
-            // Angles lie within ±90, so hundredths always fit.
-            #[allow(clippy::cast_possible_truncation, reason = "±9000 fits an i16")]
-            Ok(degrees) if degrees.0.is_finite() => (degrees.0.clamp(-90.0, 90.0) * 100.0).round() as i16,
+            // Angles lie within ±90, so tenths always fit.
+            #[allow(clippy::cast_possible_truncation, reason = "±900 fits an i16")]
+            Ok(degrees) if degrees.0.is_finite() => (degrees.0.clamp(-90.0, 90.0) * 10.0).round() as i16,
             _ => GAP,
         };
         self.put([
@@ -95,7 +96,7 @@ impl AngleHistory {
         let start = if held < self.capacity { 0 } else { self.next };
         (held - count..held).map(move |i| {
             let raw = self.slots[(start + i) % held][metric as usize];
-            (raw != GAP).then(|| f64::from(raw) / 100.0)
+            (raw != GAP).then(|| f64::from(raw) / 10.0)
         })
     }
 }
