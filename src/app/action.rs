@@ -198,7 +198,7 @@ pub const ACTIONS: &[Binding] = &[
     bind!(No, "no", [Char('n'), Char('N'), Key::Esc, Char('q')], [Question], "no", "no"),
     bind!(FilterKeep, "filter-keep", [Key::Enter], [Filter], "keep the filter", "keep"),
     bind!(FilterDrop, "filter-drop", [Key::Esc, Ctrl('c')], [Filter], "drop the filter", "drop"),
-    bind!(Back, "back", [Key::Esc, Key::Left], [List], "back, or drop the filter", "back"),
+    bind!(Back, "back", [Key::Esc, Key::Left], [List], "back; in the table: drop the filter", "back"),
     bind!(
         ToggleCollection,
         "collection",

@@ -7,7 +7,7 @@ use std::{cmp::Ordering, sync::Arc};
 
 use uuid::Uuid;
 
-use crate::model::{DomainFrame, DomainState, Frame, Measured, frame::Health};
+use crate::model::{DomainFrame, DomainState, Frame, Measured, frame::Health, reading::MemorySource};
 
 /// What the table can be sorted by, in the order of its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -235,9 +235,12 @@ impl Fleet {
     }
 }
 
-/// A row's place: live ones first, known values before missing ones.
+/// A row's place: live ones first, known values before those that stand in
+/// for them, and these before missing ones.
 struct Rank {
     live: bool,
+    /// Whether the value is the VM's own, not another that stands in.
+    own: bool,
     value: Option<f64>,
 }
 
@@ -258,11 +261,13 @@ impl Rank {
             SortKey::Net => stepped(larger(rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s), STEP),
             SortKey::Steal => stepped(rates.steal_percent, 0.1),
         };
-        Self { live: domain.is_live(), value }
+        let own = key != SortKey::Memory || memory_is_reported(domain);
+        Self { live: domain.is_live(), own, value }
     }
 
     fn compare(&self, other: &Self, direction: Direction) -> Ordering {
         other.live.cmp(&self.live).then_with(|| match (self.value, other.value) {
+            (Some(_), Some(_)) if self.own != other.own => other.own.cmp(&self.own),
             (Some(a), Some(b)) => match direction {
                 Direction::Ascending => a.total_cmp(&b),
                 Direction::Descending => b.total_cmp(&a),
@@ -289,7 +294,8 @@ struct Needle {
 }
 
 enum Word {
-    /// Part of the name or of the uuid, in lower case.
+    /// Part of the name or, from four characters on, of the uuid, in lower
+    /// case: shorter texts such as `db` stand in nearly every uuid.
     Text(String),
     /// Beginning of the state's word, or of `hung`.
     State(String),
@@ -314,7 +320,7 @@ impl Needle {
         self.words.iter().all(|word| match word {
             Word::Text(text) => {
                 domain.identity().name.to_lowercase().contains(text)
-                    || domain.identity().uuid.to_string().contains(text)
+                    || (text.len() >= 4 && domain.identity().uuid.to_string().contains(text))
             }
             Word::State(state) => {
                 domain.state().word().starts_with(state.as_str())
@@ -323,6 +329,13 @@ impl Needle {
             }
         })
     }
+}
+
+/// Whether memory in use is what the guest says. Without its report the
+/// balloon's size stands in: what the guest has, not how full it is.
+#[must_use]
+pub fn memory_is_reported(domain: &DomainFrame) -> bool {
+    matches!(domain.reading.memory_used(), Ok((_, MemorySource::Guest)))
 }
 
 /// Whether the domain's monitor does not answer.

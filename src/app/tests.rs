@@ -120,6 +120,26 @@ fn the_filter_works_while_it_is_written() {
     press(&mut app, "/");
     press(&mut app, &host.uuid("builder").to_string().to_uppercase());
     assert_eq!(shown(&app), ["builder"]);
+    key(&mut app, Key::Esc);
+    press(&mut app, "/");
+    let digits: String = host.uuid("builder").to_string().chars().take(2).collect();
+    press(&mut app, &digits);
+    assert!(!shown(&app).contains(&"builder".to_owned()), "two digits of a uuid are no uuid");
+}
+
+#[test]
+fn memory_that_is_the_guests_own_comes_before_a_balloon_that_stands_in() {
+    let (mut app, _host) = running(70);
+    press(&mut app, "o");
+    assert_eq!(app.fleet().sort().0, SortKey::Memory);
+    for _ in 0..2 {
+        let frame = Arc::clone(app.frame().unwrap());
+        let live = app.fleet().rows().iter().map(|&i| &frame.domains[i]).filter(|d| d.is_live());
+        let own: Vec<bool> = live.map(|d| fleet::memory_is_reported(d)).collect();
+        assert!(own.contains(&true) && own.contains(&false), "{own:?}");
+        assert!(own.is_sorted_by(|a, b| a >= b), "{own:?}");
+        press(&mut app, "O");
+    }
 }
 
 #[test]
