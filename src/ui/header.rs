@@ -7,7 +7,7 @@ use crate::{
     app::{App, Collection},
     model::{
         WallTime,
-        status::{DeliveryState, DeliveryStatus, StoreState, StoreStatus},
+        status::{DeliveryState, StoreState},
     },
 };
 
@@ -43,7 +43,8 @@ impl Header {
             }
             let size = [
                 host.cpus.map(|cpus| format!("{cpus} CPUs")),
-                host.memory_kib.map(|kib| units::bytes(kib.saturating_mul(1024))),
+                // The test hypervisor makes up the size of its memory.
+                host.memory_kib.filter(|_| !host.demo).map(|kib| units::bytes(kib.saturating_mul(1024))),
             ];
             let size: Vec<String> = size.into_iter().flatten().collect();
             if !size.is_empty() {
@@ -51,7 +52,7 @@ impl Header {
             }
         }
         strip.right(0, collector_pill(app, look));
-        strip.right(2, writer_pill(app.delivery(), app.store(), app.now(), look));
+        strip.right(2, writer_pill(app, look));
         strip.right(7, vec![(format!("{} UTC", app.now().hms()), palette.faint)]);
         Self { strip }
     }
@@ -84,19 +85,23 @@ pub fn collector_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
 }
 
 /// What becomes of the lines, as a sign and a word.
-pub fn writer_pill(
-    delivery: &DeliveryStatus,
-    store: &StoreStatus,
-    now: WallTime,
-    look: &Look,
-) -> Vec<(String, Style)> {
+pub fn writer_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
     let palette = &look.palette;
+    let (delivery, store, now) = (app.delivery(), app.store(), app.now());
+    // While nothing is collected, nothing is recorded either: no green light.
+    let idle = !matches!(app.collection(), Collection::Running { .. });
     let waiting = match delivery.waiting() {
         0 => String::new(),
         n => format!(", {} waiting", units::count(n)),
     };
     let (sign, style, word) = match (&delivery.state, &store.state) {
         (_, StoreState::ReadOnly { .. }) => ("○", palette.warn, "not recording".to_owned()),
+        (DeliveryState::Off, StoreState::Writable) if idle => {
+            ("○", palette.dim, "nothing to record".to_owned())
+        }
+        (DeliveryState::Delivering, _) if idle && delivery.waiting() == 0 => {
+            ("○", palette.dim, "nothing to deliver".to_owned())
+        }
         (DeliveryState::Off, StoreState::Writable) => ("●", palette.ok, "recording locally".to_owned()),
         (DeliveryState::Off, StoreState::Off) => ("○", palette.dim, "not recorded".to_owned()),
         (DeliveryState::Off, StoreState::Failing { .. }) => ("✖", palette.crit, "record failing".to_owned()),

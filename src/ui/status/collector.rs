@@ -45,7 +45,16 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
         ),
         look,
     ));
-    document.line(fact("live VMs", format!("{} in {} lists", status.vms_monitored, status.lists), look));
+    document.line(fact(
+        "live VMs",
+        format!(
+            "{} in {} list{}",
+            status.vms_monitored,
+            status.lists,
+            if status.lists == 1 { "" } else { "s" }
+        ),
+        look,
+    ));
     document.line(fact("reconnects", units::count(status.reconnects), look));
     let errors = units::count(status.total_errors);
     let ink = if status.total_errors > 0 { palette.warn } else { palette.text };

@@ -32,11 +32,15 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
 fn state(document: &mut Document, app: &App, look: &Look, width: u16) {
     let palette = &look.palette;
     let delivery = app.delivery();
-    document.line(labelled("state", look, writer_pill(delivery, app.store(), app.now(), look)));
+    document.line(labelled("state", look, writer_pill(app, look)));
     let inks = (palette.dim, palette.warn);
     match &delivery.state {
         DeliveryState::Off => {
-            let text = "no influx.url is configured: nothing leaves this host";
+            let text = if matches!(app.store().state, StoreState::ReadOnly { .. }) {
+                "the process that records this host also delivers; nothing leaves from here"
+            } else {
+                "no influx.url is configured: nothing leaves this host"
+            };
             document.paragraph(INDENT, text, width, (palette.dim, palette.dim));
         }
         DeliveryState::Probing | DeliveryState::Delivering => {}
@@ -113,7 +117,11 @@ fn traffic(document: &mut Document, app: &App, look: &Look, width: u16) {
             let ink = if good { palette.text } else { palette.warn };
             let text = format!("{status} in {} at {}", units::millis(answer.took), answer.at.hms());
             document.line(labelled("last answer", look, vec![(text, ink)]));
-            document.paragraph(INDENT, &plain(&answer.text), width, (palette.dim, palette.dim));
+            // What stands above already is not said twice.
+            let told = matches!(&delivery.state, DeliveryState::Retrying { why, .. } if *why == answer.text);
+            if !told {
+                document.paragraph(INDENT, &plain(&answer.text), width, (palette.dim, palette.dim));
+            }
         }
     }
     if let DeliveryState::Retrying { next_at, .. } = &delivery.state {

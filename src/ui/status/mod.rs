@@ -65,7 +65,9 @@ fn configuration(app: &App, look: &Look, width: u16) -> Document {
         app.config().iter().map(|entry| text::width(pick(entry))).max().unwrap_or(0)
     };
     let key = longest(|e| &e.key).min(width / 3);
-    let value = longest(|e| &e.value).min(width / 3);
+    // A value may take what key and origin leave.
+    let rest = width.saturating_sub(key + longest(|e| &e.origin) + 4);
+    let value = longest(|e| &e.value).min(rest.max(width / 3));
     let pad = |text: &str, room: u16| {
         let text = text::fit(text, room).into_owned();
         let blanks = usize::from(room.saturating_sub(text::width(&text))) + 2;
