@@ -115,6 +115,9 @@ impl Condition {
     }
 }
 
+/// The sign before a number that another one stands in for.
+pub const STAND_IN: &str = "~";
+
 /// The sign before a number over a threshold.
 #[must_use]
 pub fn mark(severity: Severity) -> &'static str {

@@ -125,12 +125,13 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
         ),
         (
             "MEM ",
-            "memory in use of the maximum, as the guest reports it; grey: no report, the balloon's size instead",
+            "memory in use of the maximum, as the guest reports it; grey with ~: no report, the balloon's size instead",
         ),
         (
             "DISK NET ",
             "the gauge, the degrees and the sparkline are those of the larger direction; 45° is half full",
         ),
+        ("RSS ", "host memory the VM really holds"),
         ("steal ", "time a vCPU was ready and the host kept it waiting"),
         ("K M G ", "bytes per second in 1024s; rx and tx as the guest sees them"),
     ] {

@@ -30,6 +30,17 @@ pub fn rate(per_second: f64) -> String {
     format!("{}/s", amount(per_second))
 }
 
+/// As [`rate`], for a value that moves: always two decimals, so that its
+/// digits stand still. `12.40 MB/s`, `310 B/s`.
+#[must_use]
+pub fn moving_rate(per_second: f64) -> String {
+    let (value, unit) = scaled(per_second, 1023.995);
+    let decimals = if unit == 0 { 0 } else { 2 };
+    let text = format!("{value:.decimals$}");
+    let text = if text == "-0" { "0" } else { &text };
+    format!("{text} {}/s", UNITS[unit])
+}
+
 /// Five columns for a rate in bytes per second: `12.4M`, ` 412K`, `    0`.
 #[must_use]
 pub fn rate5(per_second: f64) -> String {
@@ -108,6 +119,15 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// A count in at most `room` columns: where its digits do not fit, `2.4G` in
+/// 1000s. A number is never cut: what is left would be another number.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "two or three digits are shown")]
+pub fn tally(number: u64, room: u16) -> String {
+    let whole = count(number);
+    if whole.len() <= usize::from(room) { whole } else { count5(number as f64).trim().to_owned() }
+}
+
 /// A span for people: `0.4 s`, `42 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
 #[must_use]
 pub fn span(span: Duration) -> String {
@@ -172,6 +192,7 @@ mod tests {
             value *= 1.37;
         }
         assert_eq!(rate5(0.0), "    0");
+        assert_eq!([0.0, -0.3, 310.4, 1536.0].map(moving_rate), ["0 B/s", "0 B/s", "310 B/s", "1.50 KB/s"]);
         assert_eq!(rate5(512.0), "  512");
         assert_eq!(rate5(13_002_342.0), "12.4M");
         assert_eq!(rate5(1000.0), " 1.0K");
@@ -186,6 +207,8 @@ mod tests {
         assert_eq!(count(1_204), "1 204");
         assert_eq!(count(1_234_567), "1 234 567");
         assert_eq!(count(12), "12");
+        assert_eq!(tally(12_345, 7), "12 345");
+        assert_eq!(tally(2_393_114_206, 7), "2.4G");
         assert_eq!(span(Duration::from_secs(42)), "42 s");
         assert_eq!(span(Duration::from_mins(125)), "2 h 5 min");
         assert_eq!(millis(Duration::from_micros(800)), "0.8 ms");

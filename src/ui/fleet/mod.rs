@@ -163,8 +163,8 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
         let style = if condition == Condition::Hung { palette.crit } else { palette.text };
         strip.left(rank, vec![(condition.sign().into(), condition.style(palette)), (word, style)]);
     }
-    if let Some(load) = load(frame) {
-        strip.left(6, vec![(load, palette.dim)]);
+    for (rank, given) in (6..).zip(given(frame).into_iter().flatten()) {
+        strip.left(rank, vec![(given, palette.dim)]);
     }
     let shown = app.fleet().rows().len();
     if !app.fleet().filter().is_empty() {
@@ -181,19 +181,24 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
     let arrow = if direction == Direction::Descending { "▼" } else { "▲" };
     strip.right(5, vec![("sort ".into(), palette.dim), (format!("{} {arrow}", key.title()), palette.accent)]);
     if let Some(row) = app.fleet().selected_row().filter(|_| shown > in_view) {
-        strip.right(7, vec![(format!("{} / {shown}", row + 1), palette.dim)]);
+        strip.right(5, vec![(format!("{} / {shown}", row + 1), palette.dim)]);
     }
     strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
 }
 
-/// What all VMs together take of the host: vCPUs and memory handed out.
-fn load(frame: &Frame) -> Option<String> {
+/// What all live VMs were given of the host: vCPUs and memory.
+fn given(frame: &Frame) -> [Option<String>; 2] {
     let live = || frame.domains.iter().filter(|d| d.is_live());
     let vcpus: u64 = live().filter_map(|d| d.reading.vcpu_count.ok()).map(u64::from).sum();
     let memory: u64 = live().filter_map(|d| d.reading.memory.ok()).map(|m| m.current.bytes()).sum();
-    let cpus = frame.host.cpus?;
-    let total = frame.host.memory_kib?.saturating_mul(1024);
-    Some(format!("{vcpus} vCPUs on {cpus}, {} of {}", units::bytes(memory), units::bytes(total)))
+    // The test hypervisor makes up the size of its memory.
+    let total = frame.host.memory_kib.filter(|_| !frame.host.demo);
+    [
+        frame.host.cpus.map(|cpus| format!("{vcpus} vCPUs on {cpus} CPUs")),
+        total.map(|total| {
+            format!("{} of {} memory", units::bytes(memory), units::bytes(total.saturating_mul(1024)))
+        }),
+    ]
 }
 
 fn headings(

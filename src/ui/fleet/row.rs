@@ -4,10 +4,8 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::columns::{Columns, GAP, LEAD, Parts};
 use crate::{
-    app::Series,
-    model::{
-        AngleScale, Degrees, DomainFrame, Measured, Missing, Why, history::Metric, reading::MemorySource,
-    },
+    app::{Series, fleet::memory_is_reported},
+    model::{AngleScale, Degrees, DomainFrame, Measured, Missing, Why, history::Metric},
     ui::{
         Look,
         gauge::Gauge,
@@ -41,6 +39,8 @@ struct Cell {
     /// How full the gauge is, and its ink.
     fill: (f64, Style),
     percent: Option<(f64, Severity)>,
+    /// Whether the percent is another value standing in for it.
+    stand_in: bool,
     rates: Option<[Measured<f64>; 2]>,
     degrees: Measured<Degrees>,
     signed: bool,
@@ -160,7 +160,8 @@ impl Row<'_> {
         at += parts.gauge;
         if parts.percent > 0 {
             if let Some((percent, severity)) = cell.percent {
-                let number = format!("{}{}", glyph::mark(severity), units::percent4(percent));
+                let mark = if cell.stand_in { glyph::STAND_IN } else { glyph::mark(severity) };
+                let number = format!("{mark}{}", units::percent4(percent));
                 let style = palette.severity(severity, palette.text);
                 text::put_right(buf, at, y, parts.percent, &number, style);
             }
@@ -215,6 +216,7 @@ impl Row<'_> {
         Ok(Cell {
             fill: (percent / 100.0, self.look.palette.fill(severity)),
             percent: Some((percent, severity)),
+            stand_in: false,
             rates: None,
             degrees: rates.angles.cpu,
             signed: false,
@@ -228,11 +230,12 @@ impl Row<'_> {
         let rates = &self.domain.rates;
         let palette = &self.look.palette;
         let percent = rates.memory_percent?;
-        let reported = matches!(self.domain.reading.memory_used(), Ok((_, MemorySource::Guest)));
+        let reported = memory_is_reported(self.domain);
         let severity = if reported { Severity::of(percent, self.thresholds) } else { Severity::Calm };
         Ok(Cell {
             fill: (percent / 100.0, if reported { palette.fill(severity) } else { palette.faint }),
             percent: Some((percent, severity)),
+            stand_in: !reported,
             rates: None,
             degrees: rates.angles.memory,
             signed: true,
@@ -279,6 +282,7 @@ impl Row<'_> {
         Ok(Cell {
             fill: (degrees.0 / 90.0, ink),
             percent: None,
+            stand_in: false,
             rates: Some(rates),
             degrees: Ok(degrees),
             signed: false,

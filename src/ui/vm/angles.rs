@@ -47,11 +47,11 @@ pub fn angle(rates: &DomainRates, metric: Metric) -> Measured<Degrees> {
 pub fn plain(rates: &DomainRates, metric: Metric) -> Measured<String> {
     match metric {
         Metric::Cpu => rates.cpu_cores.map(|cores| format!("{cores:.2} cores")),
-        Metric::Memory => rates.memory_kib_per_s.map(|kib| units::rate(kib * 1024.0)),
-        Metric::DiskRead => rates.disk.read_bytes_per_s.map(units::rate),
-        Metric::DiskWrite => rates.disk.write_bytes_per_s.map(units::rate),
-        Metric::NetRx => rates.net.rx_bytes_per_s.map(units::rate),
-        Metric::NetTx => rates.net.tx_bytes_per_s.map(units::rate),
+        Metric::Memory => rates.memory_kib_per_s.map(|kib| units::moving_rate(kib * 1024.0)),
+        Metric::DiskRead => rates.disk.read_bytes_per_s.map(units::moving_rate),
+        Metric::DiskWrite => rates.disk.write_bytes_per_s.map(units::moving_rate),
+        Metric::NetRx => rates.net.rx_bytes_per_s.map(units::moving_rate),
+        Metric::NetTx => rates.net.tx_bytes_per_s.map(units::moving_rate),
     }
 }
 

@@ -30,28 +30,33 @@ const fn number(title: &'static str, width: u16, rank: u8) -> Column {
     Column { title, width, rank, names: false }
 }
 
+/// Errors or drops.
+const TROUBLE: u16 = 7;
+/// `34 273 043 561`
+const PACKETS: u16 = 14;
+
 const NICS: [Column; 13] = [
     name("NIC", 10, 0),
     name("model", 8, 7),
     name("source", 10, 6),
     name("MAC", 17, 8),
-    number("rx/s", 6, 1),
-    number("tx/s", 6, 1),
+    number("rx B/s", 6, 1),
+    number("tx B/s", 6, 1),
     number("rx pkt/s", 8, 3),
     number("tx pkt/s", 8, 3),
-    number("errors", 7, 4),
-    number("drops", 7, 4),
+    number("errors", TROUBLE, 4),
+    number("drops", TROUBLE, 4),
     number("rx total", 9, 9),
     number("tx total", 9, 9),
-    number("packets", 14, 10),
+    number("packets", PACKETS, 10),
 ];
 
 const DISKS: [Column; 14] = [
     name("disk", 8, 0),
     name("kind", 6, 9),
     name("bus", 7, 8),
-    number("read/s", 6, 1),
-    number("write/s", 7, 1),
+    number("read B/s", 8, 1),
+    number("write B/s", 9, 1),
     number("reads/s", 7, 3),
     number("writes/s", 8, 3),
     number("ms/read", 7, 4),
@@ -60,7 +65,7 @@ const DISKS: [Column; 14] = [
     number("fill", 5, 6),
     number("read total", 10, 10),
     number("written", 9, 10),
-    number("errors", 6, 11),
+    number("errors", TROUBLE, 11),
 ];
 
 /// What is known of one NIC.
@@ -151,7 +156,7 @@ impl Cells<'_> {
     fn trouble(&mut self, count: Option<u64>) {
         let palette = &self.look.palette;
         let style = if count.is_some_and(|c| c > 0) { palette.warn } else { palette.dim };
-        self.value(count.map(units::count), style);
+        self.value(count.map(|count| units::tally(count, TROUBLE)), style);
     }
 }
 
@@ -185,7 +190,7 @@ pub fn nics(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             cells.value(counters.and_then(|c| c.rx_bytes).map(units::bytes), palette.dim);
             cells.value(counters.and_then(|c| c.tx_bytes).map(units::bytes), palette.dim);
             let packets = counters.and_then(|c| added(c.rx_packets, c.tx_packets));
-            cells.value(packets.map(units::count), palette.dim);
+            cells.value(packets.map(|count| units::tally(count, PACKETS)), palette.dim);
             let reason = nic_missing(subject, &nic).map(|missing| missing.to_string());
             Line { cells: cells.cells, reason }
         })

@@ -13,8 +13,8 @@ use crate::{
     ui::{text, text::Strip, units},
 };
 
-/// Draws the line.
-pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+/// Draws the line; `below` lines of the page are further down.
+pub fn render(subject: &Subject<'_>, below: u16, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
     let mut strip = Strip::new(2);
     let (what, words, missing) = describe(subject);
@@ -24,6 +24,9 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     }
     for (rank, word) in (9..).zip(words) {
         strip.left(rank, vec![(word, palette.dim)]);
+    }
+    if below > 0 {
+        strip.right(1, vec![(format!("{below} more ▼"), palette.accent)]);
     }
     strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
 }
@@ -65,8 +68,8 @@ fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<Str
             add(&mut reasons, "guest report: ", &subject.domain.reading.guest_memory);
             add(&mut reasons, "host RSS: ", &subject.domain.reading.rss);
         }
-        Metric::DiskRead => add(&mut reasons, "per read: ", &rates.disk.ms_per_read),
-        Metric::DiskWrite => add(&mut reasons, "per write: ", &rates.disk.ms_per_write),
+        Metric::DiskRead => add(&mut reasons, "ms/read: ", &rates.disk.ms_per_read),
+        Metric::DiskWrite => add(&mut reasons, "ms/write: ", &rates.disk.ms_per_write),
         Metric::NetRx | Metric::NetTx => {}
     }
     if let Health::Impaired(missing) = subject.domain.health {

@@ -92,7 +92,8 @@ impl Page {
         }
         if explain > 0 {
             let line = Rect { y: area.bottom() - 1, height: 1, ..area };
-            explain::render(&subject, line, buf);
+            let below = whole.area.height.saturating_sub(self.offset.saturating_add(view.height));
+            explain::render(&subject, below, line, buf);
         }
     }
 

@@ -4,37 +4,42 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
 use super::{Subject, rule};
 use crate::{
-    model::{Degrees, Kib, Measured, reading::MemorySource},
+    app::fleet::memory_is_reported,
+    model::{Degrees, Kib, Measured},
     ui::{gauge::Gauge, glyph, text, theme::Severity, units},
 };
 
 /// Title and four lines.
 const PANEL: u16 = 5;
+/// Title and five lines, where panels are narrow.
+const NARROW_PANEL: u16 = 6;
 
-/// How many panels stand side by side.
-fn across(width: u16) -> u16 {
+/// How many panels stand side by side, and the height of one.
+fn across(width: u16) -> (u16, u16) {
     match width {
-        0..64 => 1,
-        64..136 => 2,
-        _ => 4,
+        0..64 => (1, PANEL),
+        64..126 => (2, PANEL),
+        126..180 => (4, NARROW_PANEL),
+        _ => (4, PANEL),
     }
 }
 
 /// Lines all panels take in `width` columns, with a blank after them.
 pub fn height(width: u16) -> u16 {
-    4u16.div_ceil(across(width)) * PANEL + 1
+    let (across, panel) = across(width);
+    4u16.div_ceil(across) * panel + 1
 }
 
 /// Draws the panels.
 pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
-    let across = across(area.width);
-    let gap = 3;
+    let (across, panel) = across(area.width);
+    let gap = if panel == NARROW_PANEL { 2 } else { 3 };
     let width = (area.width.saturating_sub(gap * (across - 1))) / across;
     let place = |n: u16| Rect {
         x: area.x + n % across * (width + gap),
-        y: area.y + n / across * PANEL,
+        y: area.y + n / across * panel,
         width,
-        height: PANEL,
+        height: panel,
     };
     cpu(subject, place(0), buf);
     memory(subject, place(1), buf);
@@ -62,22 +67,24 @@ fn cpu(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         }
         Err(missing) => lines.reason(&missing.to_string(), buf),
     }
-    lines.facts(
-        &[
-            ("process ", rates.cpu_cores.map(|cores| format!("{cores:.2} cores"))),
-            ("steal ", rates.steal_percent.map(|steal| format!("{steal:.1}%"))),
-        ],
-        buf,
-    );
+    let process = ("process ", rates.cpu_cores.map(|cores| format!("{cores:.2} cores")));
+    let steal = ("steal ", rates.steal_percent.map(|steal| format!("{steal:.1}%")));
+    let per_line = if lines.narrow() { 1 } else { 2 };
+    lines.facts(&[process, steal], per_line, buf);
     // One column per vCPU, in groups of four; the list below has them all.
-    let mut x = area.x + 1;
+    // A single one is the gauge above.
+    if rates.vcpus.len() < 2 {
+        return;
+    }
+    let label = text::put(buf, area.x + 1, lines.y, area.width, "vCPUs ", palette.dim);
+    let mut x = label;
     let mut y = lines.y;
     for (n, vcpu) in rates.vcpus.iter().enumerate() {
         if n > 0 && n % 4 == 0 {
             x += 1;
         }
         if x >= area.right() {
-            (x, y) = (area.x + 1, y + 1);
+            (x, y) = (label, y + 1);
         }
         if y >= area.bottom() {
             break;
@@ -106,12 +113,13 @@ fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
     let (reading, rates) = (&subject.domain.reading, &subject.domain.rates);
     let used = reading.memory_used();
-    let reported = matches!(used, Ok((_, MemorySource::Guest)));
+    let reported = memory_is_reported(subject.domain);
     let severity = |percent: f64| {
         if reported { Severity::of(percent, thresholds(subject)) } else { Severity::Calm }
     };
     let value = match rates.memory_percent {
-        Ok(percent) => percent_value(subject, percent, severity(percent)),
+        Ok(percent) if reported => percent_value(subject, percent, severity(percent)),
+        Ok(percent) => vec![(format!("{}{percent:.0}%", glyph::STAND_IN), palette.strong)],
         Err(_) => vec![("–".to_owned(), palette.faint)],
     };
     rule("memory", &value, false, subject.look, Rect { height: 1, ..area }, buf);
@@ -124,31 +132,24 @@ fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         Err(missing) => lines.reason(&missing.to_string(), buf),
     }
     let size = |kib: Kib| units::bytes(kib.bytes());
-    lines.facts(
-        &[
-            ("used ", used.map(|(kib, _)| size(kib))),
-            ("of ", reading.memory.map(|m| size(m.maximum))),
-            ("balloon ", reading.memory.map(|m| size(m.current))),
-        ],
-        buf,
-    );
+    let used = ("used ", used.map(|(kib, _)| size(kib)));
+    let of = ("of ", reading.memory.map(|m| size(m.maximum)));
+    let balloon = ("balloon ", reading.memory.map(|m| size(m.current)));
+    let rss = ("RSS ", reading.rss.map(size));
     match &reading.guest_memory {
         Ok(guest) => {
             let known = |kib: Option<Kib>| {
                 kib.map(size).ok_or(crate::model::Missing::new(crate::model::Why::NotOffered))
             };
-            lines.facts(
-                &[
-                    ("host RSS ", reading.rss.map(size)),
-                    ("cache ", known(guest.disk_caches)),
-                    ("unused ", known(guest.unused)),
-                ],
-                buf,
-            );
-            lines.facts(&[("swap in ", known(guest.swap_in)), ("out ", known(guest.swap_out))], buf);
+            let cache = ("cache ", known(guest.disk_caches));
+            let unused = ("unused ", known(guest.unused));
+            let per_line = if lines.narrow() { 2 } else { 3 };
+            lines.facts(&[used, of, balloon, rss, cache, unused], per_line, buf);
+            lines.facts(&[("swap in ", known(guest.swap_in)), ("out ", known(guest.swap_out))], 2, buf);
         }
         Err(missing) => {
-            lines.facts(&[("host RSS ", reading.rss.map(size))], buf);
+            let per_line = if lines.narrow() { 2 } else { 3 };
+            lines.facts(&[used, of, balloon, rss], per_line, buf);
             lines.reason(&format!("guest report: {missing}"), buf);
         }
     }
@@ -172,11 +173,13 @@ fn disk(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             ("writes/s ", count(rates.disk.writes_per_s)),
             ("flushes/s ", count(rates.disk.flushes_per_s)),
         ],
+        if lines.narrow() { 2 } else { 3 },
         buf,
     );
-    let latency = |ms: Measured<f64>| ms.map(|ms| format!("{ms:.1} ms"));
+    let latency = |ms: Measured<f64>| ms.map(|ms| format!("{ms:.1}"));
     lines.facts(
-        &[("per read ", latency(rates.disk.ms_per_read)), ("per write ", latency(rates.disk.ms_per_write))],
+        &[("ms/read ", latency(rates.disk.ms_per_read)), ("ms/write ", latency(rates.disk.ms_per_write))],
+        2,
         buf,
     );
 }
@@ -195,10 +198,12 @@ fn net(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let count = |rate: Measured<f64>| rate.map(|rate| units::count5(rate).trim().to_owned());
     lines.facts(
         &[("packets/s rx ", count(rates.net.rx_packets_per_s)), ("tx ", count(rates.net.tx_packets_per_s))],
+        2,
         buf,
     );
     lines.facts(
         &[("errors/s ", count(rates.net.errors_per_s)), ("drops/s ", count(rates.net.drops_per_s))],
+        2,
         buf,
     );
 }
@@ -210,7 +215,7 @@ fn sum(a: Measured<f64>, b: Measured<f64>) -> Measured<f64> {
 fn total_value(subject: &Subject<'_>, total: Measured<f64>) -> Vec<(String, Style)> {
     let palette = &subject.look.palette;
     match total {
-        Ok(total) => vec![(units::rate(total), palette.strong)],
+        Ok(total) => vec![(units::moving_rate(total), palette.strong)],
         Err(_) => vec![("–".to_owned(), palette.faint)],
     }
 }
@@ -240,15 +245,31 @@ impl<'a> Lines<'a> {
         self.y += 1;
     }
 
+    /// Whether the panel is narrow, and has a line more in return.
+    fn narrow(&self) -> bool {
+        self.area.height == NARROW_PANEL
+    }
+
+    /// A reason, broken at blanks while there are lines left.
     fn reason(&mut self, reason: &str, buf: &mut Buffer) {
         let style = self.subject.look.palette.dim;
         let room = self.area.width.saturating_sub(1);
-        text::put(buf, self.area.x + 1, self.y, room, &format!("– {reason}"), style);
-        self.y += 1;
+        for line in text::wrap(&format!("– {reason}"), room) {
+            if self.y < self.area.bottom() {
+                text::put(buf, self.area.x + 1, self.y, room, &line, style);
+                self.y += 1;
+            }
+        }
     }
 
-    /// Labelled values on one line; what does not fit is left out.
-    fn facts(&mut self, facts: &[(&str, Measured<String>)], buf: &mut Buffer) {
+    /// Labelled values, so many on a line; what does not fit is left out.
+    fn facts(&mut self, facts: &[(&str, Measured<String>)], per_line: usize, buf: &mut Buffer) {
+        for line in facts.chunks(per_line) {
+            self.line(line, buf);
+        }
+    }
+
+    fn line(&mut self, facts: &[(&str, Measured<String>)], buf: &mut Buffer) {
         let palette = &self.subject.look.palette;
         let mut strip = text::Strip::new(2);
         for (rank, (label, value)) in (1..).zip(facts) {
@@ -281,7 +302,7 @@ impl<'a> Lines<'a> {
         Gauge { fraction, fill: ink, look: self.subject.look }.render(area, buf);
         let after = x + 6 + width;
         match rate {
-            Ok(rate) => text::put_right(buf, after, y, 12, &units::rate(rate), palette.text),
+            Ok(rate) => text::put_right(buf, after, y, 12, &units::moving_rate(rate), palette.text),
             Err(_) => text::put_right(buf, after, y, 12, "–", palette.faint),
         }
         match angle {
