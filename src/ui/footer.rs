@@ -30,7 +30,8 @@ impl Footer {
                 strip.left(3, vec![("name, uuid or state:paused".into(), palette.faint)]);
             }
         } else if let Some(notice) = app.notice() {
-            strip.left(0, vec![(notice.to_owned(), palette.accent)]);
+            // Set apart from the keys after it.
+            strip.left(0, vec![(notice.to_owned(), palette.strong), (" │".into(), palette.faint)]);
         }
         if mode == Mode::Question {
             let waiting = super::units::count(app.delivery().waiting_in_memory);

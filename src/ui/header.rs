@@ -1,5 +1,7 @@
 //! The first line: which host this is, and what collector and writer do.
 
+use std::time::Duration;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
 use super::{Look, text::Strip, units};
@@ -31,7 +33,9 @@ impl Header {
             strip.left(0, vec![(" DEMO ".into(), palette.demo)]);
         }
         if let Some(at) = app.frozen_at() {
-            let age = units::span(app.now().since(at));
+            // Whole seconds: the badge stands still between them.
+            let age = Duration::from_secs(app.now().since(at).as_secs());
+            let age = units::span(age);
             strip.left(0, vec![(format!(" FROZEN at {}, {age} ago ", at.hms()), palette.frozen)]);
         }
         if let Some(host) = host {
@@ -123,7 +127,7 @@ pub fn writer_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
 pub fn until(at: WallTime, now: WallTime) -> String {
     let seconds = at.seconds().saturating_sub(now.seconds());
     match u64::try_from(seconds) {
-        Ok(seconds @ 1..) => format!("in {}", units::span(std::time::Duration::from_secs(seconds))),
+        Ok(seconds @ 1..) => format!("in {}", units::span(Duration::from_secs(seconds))),
         _ => "now".to_owned(),
     }
 }
