@@ -26,6 +26,11 @@ use crate::{
 /// the XML tells, such as the devices of drivers without bulk data.
 const DESCRIBING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
+/// How long a domain that another client's job holds is left alone before it
+/// is asked once more: most jobs are a question to the monitor and over in
+/// milliseconds, and at once the second answer would be as short.
+const SECOND_TRY: Duration = Duration::from_millis(20);
+
 /// A late call teaches the deadlines at most this many times the patience it
 /// had: a host that is slow for good is learned in a few calls all the same.
 const LESSON: u32 = 4;
@@ -36,6 +41,8 @@ pub(super) struct Cycle {
     number: u64,
     begun: MonoTime,
     phase: Phase,
+    /// Domains to be asked once more, and when.
+    second_tries: Vec<(MonoTime, Vec<Uuid>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +62,12 @@ impl Cycle {
     /// Forgets the open cycle without a frame.
     pub fn abandon(&mut self) {
         self.phase = Phase::Closed;
+        self.second_tries.clear();
+    }
+
+    /// When the next domains are asked once more.
+    pub fn next_second_try(&self) -> Option<MonoTime> {
+        self.second_tries.iter().map(|(due, _)| *due).min()
     }
 
     /// Until when the open cycle waits for XML at most.
@@ -136,8 +149,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         live.sort_unstable();
         // Every call that is out may come to hang: together with those that
         // hang already they stay within the bound.
-        let out = self.calls.stuck_on_domains() + self.calls.in_flight_that_can_hang();
-        let free = self.settings.libvirt.max_stuck_calls.saturating_sub(out);
+        let free = self.settings.libvirt.max_stuck_calls.saturating_sub(self.calls_out());
         let wanted = self.settings.libvirt.max_parallel.min(live.len());
         let monitor_free = free == 0;
         let count = if monitor_free { wanted } else { wanted.min(free) };
@@ -185,13 +197,13 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if list.monitor_free {
             return;
         }
-        let out = self.calls.stuck_on_domains() + self.calls.in_flight_that_can_hang();
+        let monitor_free = self.calls_out() >= self.settings.libvirt.max_stuck_calls;
         self.ask_list(ListCall {
             members: list.members.clone(),
             cycle: self.cycle.number,
             again: false,
             overdue: list.overdue + 1,
-            monitor_free: out >= self.settings.libvirt.max_stuck_calls,
+            monitor_free,
         });
     }
 
@@ -221,9 +233,24 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
         }
         if !busy.is_empty() {
-            let cycle = list.cycle;
-            self.ask_list(ListCall { members: busy, cycle, again: true, overdue: 0, monitor_free: false });
+            let due = self.clock.now().1.plus(SECOND_TRY);
+            self.cycle.second_tries.push((due, busy));
         }
+    }
+
+    /// Asks those once more whose time for it has come.
+    pub(super) fn try_again(&mut self, now: MonoTime) {
+        let cycle = self.cycle.number;
+        let due = self.cycle.second_tries.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>();
+        for (_, members) in due {
+            let monitor_free = self.calls_out() >= self.settings.libvirt.max_stuck_calls;
+            self.ask_list(ListCall { members, cycle, again: true, overdue: 0, monitor_free });
+        }
+    }
+
+    /// Calls that hang, or may come to hang, on a domain.
+    fn calls_out(&self) -> usize {
+        self.calls.stuck_on_domains() + self.calls.in_flight_that_can_hang()
     }
 
     fn take_domain(&mut self, list: &ListCall, mut raw: RawDomain, at: Instant) -> Outcome {
@@ -320,6 +347,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
 
     pub(super) fn close_cycle_when_complete(&mut self) {
         if self.cycle.phase == Phase::Lists
+            && self.cycle.second_tries.is_empty()
             && self.calls.pending_of_cycle(self.link_number, self.cycle.number) == 0
         {
             self.close_cycle();
@@ -327,7 +355,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     fn close_cycle(&mut self) {
-        self.cycle.phase = Phase::Closed;
+        self.cycle.abandon();
         self.figures.collections += 1;
         self.figures.initialized = true;
         let (wall, mono) = self.clock.now();

@@ -131,7 +131,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             Link::Up => Some(self.next_tick),
             Link::Broken(retry_at) => Some(retry_at),
         };
-        [own, self.calls.next_deadline(), self.cycle.describing_until()]
+        [own, self.calls.next_deadline(), self.cycle.describing_until(), self.cycle.next_second_try()]
             .into_iter()
             .flatten()
             .min()
@@ -193,6 +193,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
         if self.link == Link::Up {
             self.ask_lists_when_described(mono);
+            self.try_again(mono);
             if self.next_tick <= mono {
                 self.tick(mono);
             }
