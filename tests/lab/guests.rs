@@ -17,7 +17,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{repository, skipped, within};
+use super::{repository, skipped, within, within_or_say};
 
 /// Computes 40 % of the time on one of its two vCPUs.
 pub const WEB: &str = "web-frontend-1";
@@ -72,8 +72,16 @@ impl Lab {
     /// # Errors
     /// Why this machine cannot run one, in words.
     pub fn start() -> Result<Self, String> {
+        Self::start_waiting_for(&[WEB, DB, GATEWAY, BATCH])
+    }
+
+    /// As [`Lab::start`], but only the loads of `guests` are waited for.
+    ///
+    /// # Errors
+    /// As [`Lab::start`].
+    pub fn start_waiting_for(guests: &[&str]) -> Result<Self, String> {
         let lab = Self::up(0)?;
-        lab.wait_for_loads();
+        lab.wait_for_loads(guests);
         Ok(lab)
     }
 
@@ -222,13 +230,18 @@ impl Lab {
 
     /// Until each load has done a whole round and each balloon has reported
     /// twice: before that, rates are those of booting.
-    fn wait_for_loads(&self) {
-        for guest in [WEB, DB, GATEWAY, BATCH] {
-            within(Duration::from_mins(3), &format!("{guest} runs its load"), || {
+    fn wait_for_loads(&self, guests: &[&str]) {
+        for guest in guests {
+            let last_words = || {
+                let console = self.console(guest);
+                let from = console.char_indices().rev().nth(1500).map_or(0, |(at, _)| at);
+                format!("{guest} runs its load; its console: {}", &console[from..])
+            };
+            within_or_say(Duration::from_mins(3), last_words, || {
                 self.console(guest).contains("load runs").then_some(())
             });
         }
-        for guest in LOADED {
+        for guest in guests.iter().filter(|guest| LOADED.contains(guest)) {
             let mut first = None;
             within(Duration::from_mins(1), &format!("the balloon of {guest} reports"), || {
                 let stats = self.domstats(guest);

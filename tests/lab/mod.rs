@@ -26,14 +26,24 @@ pub fn torture() -> bool {
 
 /// Asks until there is an answer, and returns it. Panics with `what` when there
 /// is none within `deadline`.
-pub fn within<T>(deadline: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(deadline: Duration, what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    within_or_say(deadline, || what.to_owned(), ask)
+}
+
+/// As [`within`], with words that are made only when the time is up, such as
+/// what a log holds then.
+pub fn within_or_say<T>(
+    deadline: Duration,
+    what: impl Fn() -> String,
+    mut ask: impl FnMut() -> Option<T>,
+) -> T {
     let end = Instant::now() + deadline;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
         let left = end.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "not within {deadline:?}: {what}");
+        assert!(!left.is_zero(), "not within {deadline:?}: {}", what());
         std::thread::park_timeout(left.min(Duration::from_millis(20)));
     }
 }
