@@ -14,7 +14,7 @@ mod lab;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -43,8 +43,15 @@ const HUNG: &str = "monitor not answering since ";
 /// one test at a time may have it.
 fn take_lab(test: &str) -> Option<(MutexGuard<'static, ()>, &'static Lab)> {
     static TURN: Mutex<()> = Mutex::new(());
+    static LAB: OnceLock<Result<Lab, String>> = OnceLock::new();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    Lab::shared(test).map(|lab| (turn, lab))
+    match LAB.get_or_init(|| Lab::start_waiting_for(&[WEB, DB])) {
+        Ok(lab) => Some((turn, lab)),
+        Err(reason) => {
+            lab::skipped(test, reason);
+            None
+        }
+    }
 }
 
 /// kvmscope on the lab, with every guest read.
