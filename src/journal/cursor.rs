@@ -183,7 +183,9 @@ impl Journal {
     pub fn advance(&mut self, to: Position, refused: Vec<Refused>, now: WallTime) -> Result<u64, Error> {
         let (lines, rows) = self.between(self.cursor, to)?;
         let delivered = lines.saturating_sub(refused.len() as u64);
-        self.sending = self.sending.filter(|last| *last > to.row);
+        // Of the last row the rest may still be on its way.
+        let ended = self.row_ends_at(to)?;
+        self.sending = self.sending.filter(|last| *last > to.row || (*last == to.row && !ended));
         self.cursor = to;
         self.totals.waiting = self.totals.waiting.saturating_sub(lines);
         self.totals.waiting_rows = self.totals.waiting_rows.saturating_sub(rows);
@@ -257,6 +259,15 @@ impl Journal {
                     Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()))
                 })
             })
+            .map_err(self.failed("reading"))
+    }
+
+    /// Whether a position is the end of its row.
+    fn row_ends_at(&self, to: Position) -> Result<bool, Error> {
+        self.db
+            .prepare_cached("SELECT lines <= ?2 FROM cycle WHERE seq = ?1")
+            .and_then(|mut query| query.query_row((to.row, to.line), |row| row.get(0)).optional())
+            .map(|ended| ended.unwrap_or(true))
             .map_err(self.failed("reading"))
     }
 

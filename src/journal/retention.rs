@@ -71,13 +71,17 @@ impl Journal {
         let oldest_kept = before(now, self.limits.max_age);
         let rows = self.oldest(Which::Any, STEP)?;
         let old: Vec<i64> = rows.iter().take_while(|row| row.at < oldest_kept).map(|row| row.seq).collect();
+        // Ids only grow, so this also keeps the number of lines; see QUARANTINED_IN.
+        let most = (self.limits.max_bytes / QUARANTINED_IN).max(64);
         let quarantined = self
             .db
             .prepare_cached(
+                // The oldest alone are looked at: the text of all of them is not to be read each second.
                 "DELETE FROM quarantine WHERE id IN
-                 (SELECT id FROM quarantine WHERE at < ?1 ORDER BY id LIMIT 256)",
+                 (SELECT id FROM (SELECT id, at FROM quarantine ORDER BY id LIMIT 256)
+                  WHERE at < ?1 OR id <= (SELECT max(id) FROM quarantine) - ?2)",
             )
-            .and_then(|mut delete| delete.execute([oldest_kept]))
+            .and_then(|mut delete| delete.execute([oldest_kept, super::append::whole(most)]))
             .map_err(self.failed("removing old rows"))?;
         if !old.is_empty() {
             self.remove(&old, reason::TOO_OLD)?;
@@ -280,6 +284,10 @@ enum Which {
     Waiting,
 }
 
+/// For each so many bytes of `max_bytes` one quarantined line is kept, the
+/// newest: a server that refuses every line must not fill the record with
+/// them and push out what waits. All of them stay counted.
+const QUARANTINED_IN: u64 = 16 << 10;
 /// Rows per step: a few milliseconds of work.
 const STEP: usize = 128;
 /// Pages per step of giving back.

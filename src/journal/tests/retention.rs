@@ -184,3 +184,47 @@ fn below_min_free_the_record_does_not_grow_and_says_so_when_it_has_nothing_to_gi
     assert!(matches!(error, Error::NoRoom { .. }) && error.to_string().contains("store.min_free"), "{error}");
     assert_eq!(journal.account().emitted, 0);
 }
+
+#[test]
+fn a_row_settled_in_part_stays_while_its_rest_is_being_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open_with(dir.path(), Limits { max_age: Duration::from_secs(100), ..wide() });
+    journal.set_target(Some("t"), at(0)).unwrap();
+    append(&mut journal, 1, 4);
+    let batch = journal.next_batch(10, 1 << 20).unwrap().unwrap();
+    journal.advance(batch.position_after(2).unwrap(), Vec::new(), at(1)).unwrap();
+    maintain(&mut journal, at(1000));
+    let refused = vec![Refused { line: b"x".to_vec(), message: "no".into() }];
+    journal.advance(batch.position_after(4).unwrap(), refused, at(1000)).unwrap();
+    let account = journal.account();
+    assert_eq!((account.delivered, account.quarantined, account.dropped_total()), (3, 1, 0));
+    assert_accounted(&mut journal);
+    journal.release();
+    maintain(&mut journal, at(1000));
+    assert_eq!(journal.cycles(), 0);
+}
+
+#[test]
+fn refused_lines_do_not_fill_the_record_and_push_out_what_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { max_bytes: 4 << 20, ..wide() };
+    let mut journal = open_with(dir.path(), limits);
+    journal.set_target(Some("t"), at(0)).unwrap();
+    for cycle in 1..=100 {
+        append(&mut journal, cycle, 100);
+        let batch = journal.next_batch(100, 1 << 20).unwrap().unwrap();
+        let refused =
+            (0..100).map(|_| Refused { line: vec![b'x'; 700], message: "conflict".into() }).collect();
+        journal.advance(batch.position_after(100).unwrap(), refused, at(cycle)).unwrap();
+        maintain(&mut journal, at(cycle));
+    }
+    append(&mut journal, 101, 10);
+    maintain(&mut journal, at(101));
+    assert!(journal.bytes() <= limits.max_bytes + (1 << 20), "{}", journal.bytes());
+    assert_eq!((journal.waiting(), journal.cycles()), (10, 101));
+    assert_eq!((journal.account().quarantined, journal.account().dropped_total()), (10_000, 0));
+    let kept = journal.quarantine(10_000).unwrap();
+    assert!(kept.len() >= 64, "{}", kept.len());
+    assert_eq!(kept.last().unwrap().0, at(100), "the newest stay");
+    assert_accounted(&mut journal);
+}
