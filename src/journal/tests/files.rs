@@ -177,3 +177,15 @@ fn a_file_removed_while_open_is_noticed_and_its_account_carried_over() {
     assert_eq!((account.emitted, account.dropped_total()), (10, 10));
     assert_accounted(&mut journal);
 }
+
+#[test]
+fn text_that_is_no_text_is_damage_and_the_record_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    append(&mut journal, 1, 3);
+    let rename = "UPDATE account SET name = CAST(x'ff6c6f63616c' AS TEXT) WHERE name = 'local'";
+    journal.db.execute(rename, []).unwrap();
+    drop(journal);
+    let opened = Journal::open(dir.path(), NAME, wide(), &Account::default(), at(0)).unwrap();
+    assert!(opened.set_aside.is_some());
+}
