@@ -22,6 +22,18 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Takes away its first `lines` lines.
+    fn cut(&mut self, lines: u64) {
+        let skip: usize = self
+            .bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .take(usize::try_from(lines).unwrap_or(usize::MAX))
+            .map(<[u8]>::len)
+            .sum();
+        self.bytes.drain(..skip);
+        self.lines -= lines;
+    }
+
     /// As the record takes it.
     pub(super) fn entry(&self) -> Entry<'_> {
         Entry {
@@ -90,20 +102,27 @@ impl Held {
         self.ready = self.parts.len();
     }
 
-    /// Drops the oldest parts beyond `max_lines`. What is being sent right now
+    /// Drops the oldest lines beyond `max_lines`. What is being sent right now
     /// comes on top of that: its answer will say what became of it. Returns
     /// how many lines went.
     pub(super) fn shorten(&mut self, max_lines: u64) -> u64 {
         let sending: u64 = self.parts.iter().take(self.sending).map(|part| part.lines).sum();
         let mut gone = 0;
-        while self.lines - sending > max_lines
-            && let Some(part) = self.parts.remove(self.sending)
+        while let excess = (self.lines - sending).saturating_sub(max_lines)
+            && excess > 0
+            && let Some(part) = self.parts.get_mut(self.sending)
         {
-            self.lines -= part.lines;
-            gone += part.lines;
-            if self.ready > self.sending {
-                self.ready -= 1;
+            let lines = part.lines.min(excess);
+            if lines < part.lines {
+                part.cut(lines);
+            } else {
+                self.parts.remove(self.sending);
+                if self.ready > self.sending {
+                    self.ready -= 1;
+                }
             }
+            self.lines -= lines;
+            gone += lines;
             if self.resting > 0 {
                 self.resting = 0;
                 self.epoch += 1;
@@ -159,14 +178,7 @@ impl Held {
         let before = self.lines;
         while let Some(front) = self.parts.front_mut() {
             if front.lines > lines {
-                let skip: usize = front
-                    .bytes
-                    .split_inclusive(|byte| *byte == b'\n')
-                    .take(usize::try_from(lines).unwrap_or(usize::MAX))
-                    .map(<[u8]>::len)
-                    .sum();
-                front.bytes.drain(..skip);
-                front.lines -= lines;
+                front.cut(lines);
                 self.lines -= lines;
                 break;
             }

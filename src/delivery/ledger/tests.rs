@@ -277,6 +277,18 @@ fn without_a_record_the_queue_bounds_what_waits() {
 }
 
 #[test]
+fn a_queue_smaller_than_a_cycle_keeps_the_newest_lines_of_it() {
+    let mut bench = Bench::new(None, 1);
+    bench.cycles(3);
+    let load = bench.take().unwrap();
+    assert_eq!(load.bytes, b"b 3\n");
+    bench.ledger.settle(&load, 0, 1, Vec::new());
+    let (status, _) = bench.status();
+    assert_eq!((status.delivered, status.waiting()), (1, 0));
+    assert_eq!(status.dropped, [(reason::QUEUE_FULL.to_owned(), 5)].into());
+}
+
+#[test]
 fn lines_that_cannot_be_kept_at_the_end_are_told() {
     let mut bench = Bench::new(None, 20);
     bench.cycles(3);
