@@ -253,6 +253,24 @@ fn poisoned_lines_that_nobody_names_are_found_by_halving() {
 }
 
 #[test]
+fn a_poisoned_line_that_is_always_alone_in_its_batch_holds_nothing_up() {
+    let server = Scripted::new(|write| match poisoned(write)[..] {
+        [] => Reply::Written,
+        _ => Reply::status(400, r#"{"code":"invalid","message":"unable to parse"}"#),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(Some(server.url()), Some(dir.path()));
+    settings.influx.api = Api::V2;
+    settings.influx.batch_max_lines = 1;
+    let handle = start(settings);
+    record(&handle, 9..=12);
+    handle.retry_now();
+    let status = wait_settled(&handle, 20);
+    assert_eq!((status.delivered, status.quarantined), (19, 1), "{status:#?}");
+    assert_accounted(&status);
+}
+
+#[test]
 fn when_every_line_fails_alike_nothing_is_quarantined_and_all_of_it_waits() {
     let server = Scripted::new(|_| Reply::status(400, r#"{"error":"I do not like this"}"#));
     let dir = tempfile::tempdir().unwrap();

@@ -55,6 +55,8 @@ pub(super) struct Sender {
     /// Most bytes of a request; less than [`MAX_BYTES`] after a 413.
     max_bytes: usize,
     successes: u32,
+    /// Every line of the last batch was refused.
+    all_alike: bool,
     /// Paths that credentials and certificates come from, and their state.
     files: Vec<(PathBuf, Option<Stamp>)>,
 }
@@ -101,6 +103,7 @@ impl Sender {
             failures: 0,
             max_bytes: MAX_BYTES,
             successes: 0,
+            all_alike: false,
             files,
         }
     }
@@ -127,9 +130,12 @@ impl Sender {
                     }
                 }
             }
-            let load = self.shared.ledger().take(self.settings.batch_max_lines, self.max_bytes);
+            // Asked before the look at what is left: nothing is recorded after it.
+            let last = self.is_stopping() && self.shared.recorder_ended();
+            let load = self.shared.ledger().take(self.most_lines(), self.max_bytes);
             let flow = match load {
                 Some(load) => self.deliver(load).await,
+                None if last => Flow::End,
                 None => self.idle().await,
             };
             if flow == Flow::End {
@@ -139,12 +145,16 @@ impl Sender {
         self.shared.ledger().release();
     }
 
+    /// Most lines of the next request. Where all lines of the last one were
+    /// refused alike they get company, whatever `batch_max_lines` says: one
+    /// poisoned line that is always alone would hold up all others for ever.
+    fn most_lines(&self) -> usize {
+        let wanted = self.settings.batch_max_lines;
+        if self.all_alike { wanted.max(FEW) } else { wanted }
+    }
+
     /// Waits for something to send.
     async fn idle(&mut self) -> Flow {
-        // Asked before the look at what is left: nothing is recorded after it.
-        if self.is_stopping() && self.shared.recorder_ended() {
-            return Flow::End;
-        }
         let stop = self.stop.clone();
         tokio::select! {
             () = self.shared.data.notified() => {}
@@ -185,6 +195,7 @@ impl Sender {
                         settled = new.upto;
                     }
                     if let Verdict::AllAlike { why } = verdict {
+                        self.all_alike = true;
                         let span = if load.lines < FEW { PROBE_FEW_EVERY } else { PROBE_EVERY };
                         return self.pause(why, CHECK_SETTINGS, span).await;
                     }
@@ -192,6 +203,7 @@ impl Sender {
             }
         }
         self.shared.ledger().release();
+        self.all_alike = false;
         Flow::GoOn
     }
 
