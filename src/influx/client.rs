@@ -141,16 +141,14 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder, dialect: Option<Dialect>) -> Result<Reply, Answer> {
-        match self.credentials.sign(request, dialect).send().await {
-            Ok(response) => {
-                let mut reply = Reply::read(response).await;
-                self.credentials.scrub(&mut reply.body);
-                Ok(reply)
-            }
-            Err(error) => {
-                Err(failure::answer(error, &self.endpoint.shown(None), self.timeout, self.connect_timeout))
-            }
-        }
+        let failed =
+            |error| failure::answer(error, &self.endpoint.shown(None), self.timeout, self.connect_timeout);
+        let request = self.credentials.sign(request, dialect).build().map_err(failed)?;
+        let sent = request.headers().get(header::AUTHORIZATION).cloned();
+        let response = self.http.execute(request).await.map_err(failed)?;
+        let mut reply = Reply::read(response).await;
+        self.credentials.scrub(&mut reply.body, sent.as_ref());
+        Ok(reply)
     }
 
     /// Reads the secret again after a 401; true when it has changed.

@@ -145,8 +145,15 @@ impl Credentials {
         self.secret().map_or(Ok(false), Secret::reread)
     }
 
-    /// Takes the secret out of a text a server sent, should it echo it.
-    pub fn scrub(&self, text: &mut String) {
+    /// Takes the secret out of a text a server sent, should it echo it: as it
+    /// is, and as the header `sent` spelled it (`Basic` is no encryption).
+    pub fn scrub(&self, text: &mut String, sent: Option<&HeaderValue>) {
+        let spelled = sent.and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
+        if let Some((_, spelled)) = spelled
+            && text.contains(spelled)
+        {
+            *text = text.replace(spelled, "***");
+        }
         if let Self::Token(secret) | Self::Basic { password: secret, .. } = self {
             let value = secret.value.expose_secret();
             if text.contains(value) {
@@ -242,6 +249,10 @@ mod tests {
         let basic =
             Credentials::new(&Auth::Basic { user: Some("ann".into()), password: secret("pw") }).unwrap();
         assert_eq!(header(&basic, Some(Dialect::V3)).as_deref(), Some("Basic YW5uOnB3"));
+        let request = basic.sign(reqwest::Client::new().get("http://127.0.0.1/"), None).build().unwrap();
+        let mut echo = "you sent Basic YW5uOnB3, which is pw".to_owned();
+        basic.scrub(&mut echo, request.headers().get(AUTHORIZATION));
+        assert_eq!(echo, "you sent Basic ***, which is ***");
         assert_eq!(header(&Credentials::None, Some(Dialect::V3)), None);
         assert!(!format!("{token:?} {basic:?}").contains("t0ken"));
         assert!(!format!("{basic:?}").contains("pw"));
@@ -283,7 +294,7 @@ mod tests {
         assert!(credentials.reread().unwrap());
         assert_eq!(token_of(&credentials), "Bearer third");
         let mut body = "you sent third".to_owned();
-        credentials.scrub(&mut body);
+        credentials.scrub(&mut body, None);
         assert_eq!(body, "you sent ***");
     }
 }
