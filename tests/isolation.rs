@@ -46,7 +46,14 @@ fn take_lab(test: &str) -> Option<(MutexGuard<'static, ()>, &'static Lab)> {
     static LAB: OnceLock<Result<Lab, String>> = OnceLock::new();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     match LAB.get_or_init(|| Lab::start_waiting_for(&[WEB, DB])) {
-        Ok(lab) => Some((turn, lab)),
+        Ok(lab) => {
+            // What the test before broke may still be held by a call of a
+            // program that has ended: virsh waits for it.
+            for guest in LIVE {
+                lab.domstats(guest);
+            }
+            Some((turn, lab))
+        }
         Err(reason) => {
             lab::skipped(test, reason);
             None
@@ -208,7 +215,8 @@ fn once_shows_a_stopped_qemu_with_reasons_and_everybody_else_whole() {
     let name = "once_shows_a_stopped_qemu_with_reasons_and_everybody_else_whole";
     let Some((_turn, lab)) = take_lab(name) else { return };
     let (code, before) = once(lab);
-    assert_eq!(code, Some(0));
+    let ill: Vec<_> = before.values().filter(|vm| vm["health"] == "impaired").collect();
+    assert_eq!(code, Some(0), "{ill:#?}");
     let frozen = lab.freeze(DB);
     let (code, vms) = once(lab);
     drop(frozen);
