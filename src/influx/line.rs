@@ -18,16 +18,18 @@ use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 use self::{
-    columns::Column,
-    fields::{Field, Line, field, offered},
+    columns::Columns,
+    fields::{Field, Line, field, key, offered},
     known::{Known, KnownDevice},
     totals::Sum,
 };
 use crate::{
     config::MissingPolicy,
     model::{
-        DomainFrame, Frame, Measured, Missing, WallTime, Why, missing::Kind, rates::stored_memory_angle,
-        reading::GuestMemory,
+        DomainFrame, Frame, Measured, Missing, WallTime, Why,
+        missing::Kind,
+        rates::stored_memory_angle,
+        reading::{DiskCounters, GuestMemory, NicCounters},
     },
 };
 
@@ -96,25 +98,25 @@ impl Lines<'_> {
     }
 
     fn begin(&mut self, measurement: &[u8], known: &Known) -> Line<'_> {
-        Line::begin(self.out, self.done, self.missing, &[measurement, &known.tags, self.tags])
+        Line::begin(self.out, self.done, self.missing, [measurement, &known.tags, self.tags])
     }
 
     fn metrics(&mut self, domain: &DomainFrame, known: &Known) {
         let reading = &domain.reading;
         let mut line = self.begin(b"vm_metrics", known);
-        line.string("state", reading.state.word());
-        line.int("cpu_count", field(reading.vcpu_count.map(u64::from)));
-        line.int("memory_max_kb", field(reading.memory.map(|m| m.maximum.0)));
-        line.int("memory_used_kb", field(reading.memory_used().map(|(used, _)| used.0)));
-        line.int("cputime_ns", field(reading.cpu.map(|cpu| cpu.time.0)));
+        line.string(key!("state"), reading.state.word());
+        line.int(key!("cpu_count"), field(reading.vcpu_count.map(u64::from)));
+        line.int(key!("memory_max_kb"), field(reading.memory.map(|m| m.maximum.0)));
+        line.int(key!("memory_used_kb"), field(reading.memory_used().map(|(used, _)| used.0)));
+        line.int(key!("cputime_ns"), field(reading.cpu.map(|cpu| cpu.time.0)));
         line.end(reading.at.0);
     }
 
     fn features(&mut self, domain: &DomainFrame, known: &Known) {
         let Some(rate) = domain.rates.memory_kib_per_s.ok().filter(|rate| rate.is_finite()) else { return };
         let mut line = self.begin(b"vm_features", known);
-        line.float("memory_rate_kb_per_sec", rate);
-        line.float("memory_angle_deg", stored_memory_angle(rate).0);
+        line.float(key!("memory_rate_kb_per_sec"), rate);
+        line.float(key!("memory_angle_deg"), stored_memory_angle(rate).0);
         line.end(domain.reading.at.0);
     }
 
@@ -125,28 +127,28 @@ impl Lines<'_> {
             let uncounted =
                 |m: &Missing| matches!(m.why, Why::HostdevNic | Why::UserModeNic | Why::UnnamedNic);
             if !nic.counters.as_ref().is_err_and(uncounted) {
-                self.device(known, b"nic", &device.tag, nic.counters, &columns::NIC, reading.at);
+                self.device(known, &device.tag, nic.counters, reading.at);
             }
         }
         for (disk, device) in reading.disks.iter().flatten().zip(&known.disks) {
-            self.device(known, b"disk", &device.tag, disk.counters, &columns::DISK, reading.at);
+            self.device(known, &device.tag, disk.counters, reading.at);
         }
     }
 
-    fn device<T: Copy>(
+    fn device<T: Columns<N>, const N: usize>(
         &mut self,
         known: &Known,
-        devtype: &[u8],
         device: &[u8],
         counters: Measured<T>,
-        columns: &[Column<T>],
         at: WallTime,
     ) {
-        let head = [b"vm_devices", &known.tags[..], b",devtype=", devtype, b",device=", device, self.tags];
-        let mut line = Line::begin(self.out, self.done, self.missing, &head);
-        for column in columns {
-            line.int(column.device, field(counters).and_then(|c| offered((column.pick)(&c))));
-        }
+        let head = [b"vm_devices", &known.tags[..], device, self.tags];
+        let mut line = Line::begin(self.out, self.done, self.missing, head);
+        let values = match counters {
+            Ok(counters) => counters.values().map(offered),
+            Err(missing) => [Err(missing.kind()); N],
+        };
+        T::device(&mut line, values);
         line.end(at.0);
     }
 
@@ -154,55 +156,53 @@ impl Lines<'_> {
         let reading = &domain.reading;
         let mut line = self.begin(b"vm_totals", known);
         let nics = reading.nics.as_ref().map(|nics| nics.iter().map(|n| n.counters.err()));
-        for column in &columns::NIC {
-            line.int(column.total, total(nics.clone(), &known.nics, column));
-        }
+        NicCounters::total(&mut line, totals(nics, &known.nics));
         let disks = reading.disks.as_ref().map(|disks| disks.iter().map(|d| d.counters.err()));
-        for column in &columns::DISK {
-            line.int(column.total, total(disks.clone(), &known.disks, column));
-        }
-        line.int("memactual", field(reading.memory.map(|m| m.current.0)));
-        line.int("memrss", field(reading.rss.map(|rss| rss.0)));
+        DiskCounters::total(&mut line, totals(disks, &known.disks));
+        line.int(key!("memactual"), field(reading.memory.map(|m| m.current.0)));
+        line.int(key!("memrss"), field(reading.rss.map(|rss| rss.0)));
         let guest = |pick: fn(&GuestMemory) -> Option<u64>| {
             field(reading.guest_memory).and_then(|guest| offered(pick(&guest)))
         };
-        line.int("memavailable", guest(|g| g.available.map(|kib| kib.0)));
-        line.int("memusable", guest(|g| g.usable.map(|kib| kib.0)));
-        line.int("memswap_in", guest(|g| g.swap_in.map(|kib| kib.0)));
-        line.int("memswap_out", guest(|g| g.swap_out.map(|kib| kib.0)));
-        line.int("memmajor_fault", guest(|g| g.major_faults));
-        line.int("memminor_fault", guest(|g| g.minor_faults));
-        line.int("memdisk_cache", guest(|g| g.disk_caches.map(|kib| kib.0)));
+        line.int(key!("memavailable"), guest(|g| g.available.map(|kib| kib.0)));
+        line.int(key!("memusable"), guest(|g| g.usable.map(|kib| kib.0)));
+        line.int(key!("memswap_in"), guest(|g| g.swap_in.map(|kib| kib.0)));
+        line.int(key!("memswap_out"), guest(|g| g.swap_out.map(|kib| kib.0)));
+        line.int(key!("memmajor_fault"), guest(|g| g.major_faults));
+        line.int(key!("memminor_fault"), guest(|g| g.minor_faults));
+        line.int(key!("memdisk_cache"), guest(|g| g.disk_caches.map(|kib| kib.0)));
         let cpu = field(reading.cpu);
-        line.int("timeusr", cpu.and_then(|cpu| offered(cpu.user.map(|time| time.0))));
-        line.int("timesys", cpu.and_then(|cpu| offered(cpu.system.map(|time| time.0))));
-        line.int("cputime", cpu.map(|cpu| cpu.time.0));
-        line.int("cpus", field(reading.vcpu_count.map(u64::from)));
-        line.int("state", Ok(u64::from(reading.state.code())));
+        line.int(key!("timeusr"), cpu.and_then(|cpu| offered(cpu.user.map(|time| time.0))));
+        line.int(key!("timesys"), cpu.and_then(|cpu| offered(cpu.system.map(|time| time.0))));
+        line.int(key!("cputime"), cpu.map(|cpu| cpu.time.0));
+        line.int(key!("cpus"), field(reading.vcpu_count.map(u64::from)));
+        line.int(key!("state"), Ok(u64::from(reading.state.code())));
         line.end(reading.at.0);
     }
 }
 
-/// The sum of one counter over a domain's devices. `failures` tells, in the
+/// The sums of all counters over a domain's devices. `failures` tells, in the
 /// order of `known`, why a device has no counters in this reading.
-fn total<T>(
+fn totals<T: Columns<N>, const N: usize>(
     failures: Result<impl Iterator<Item = Option<Missing>>, &Missing>,
     known: &[KnownDevice<T>],
-    column: &Column<T>,
-) -> Field<u64> {
+) -> [Field<u64>; N] {
     let failures = match failures {
         Ok(failures) => failures,
         // A domain without any device has a true total, and it is zero.
-        Err(Missing { why: Why::NoNics | Why::NoDisks, .. }) => return Ok(0),
-        Err(missing) => return Err(missing.kind()),
+        Err(Missing { why: Why::NoNics | Why::NoDisks, .. }) => return [Ok(0); N],
+        Err(missing) => return [Err(missing.kind()); N],
     };
-    let mut sum = Sum::default();
+    let mut sums = [Sum::default(); N];
     for (device, failure) in known.iter().zip(failures) {
         // The last counters are this reading's, unless the device failed.
-        sum.add(match &device.last {
-            Some(last) => offered((column.pick)(last)),
-            None => Err(failure.map_or(Kind::NotThisTime, Missing::kind)),
-        });
+        let values = match &device.last {
+            Some(last) => last.values().map(offered),
+            None => [Err(failure.map_or(Kind::NotThisTime, Missing::kind)); N],
+        };
+        for (sum, value) in sums.iter_mut().zip(values) {
+            sum.add(value);
+        }
     }
-    sum.total()
+    sums.map(Sum::total)
 }

@@ -28,41 +28,50 @@ pub struct Encoded {
     pub saturated: u64,
 }
 
+/// How a field's name stands in a line; the line's first comma becomes the
+/// blank between tags and fields.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",", $name, "=")
+    };
+}
+pub(super) use key;
+
 /// A line whose measurement and tags are written and whose fields follow.
 /// Ended without any field it leaves no trace in the buffer.
 pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
     done: &'a mut Encoded,
     missing: MissingPolicy,
+    /// Where the line begins in the buffer.
     start: usize,
-    empty: bool,
+    /// Where its first field begins.
+    fields: usize,
     saturated: u64,
 }
 
 impl<'a> Line<'a> {
     /// Begins a line; `head` is the measurement, then each part of the tags.
-    pub fn begin(
+    #[inline]
+    pub fn begin<const N: usize>(
         out: &'a mut Vec<u8>,
         done: &'a mut Encoded,
         missing: MissingPolicy,
-        head: &[&[u8]],
+        head: [&[u8]; N],
     ) -> Self {
         let start = out.len();
         for part in head {
             out.extend_from_slice(part);
         }
-        Self { out, done, missing, start, empty: true, saturated: 0 }
+        let fields = out.len();
+        Self { out, done, missing, start, fields, saturated: 0 }
     }
 
-    fn name(&mut self, name: &str) {
-        self.out.push(if self.empty { b' ' } else { b',' });
-        self.empty = false;
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.push(b'=');
-    }
-
-    /// An integer field; a missing one by its kind and the policy.
-    pub fn int(&mut self, name: &str, value: Field<u64>) {
+    /// An integer field; a missing one by its kind and the policy. `key` is
+    /// made by [`key`].
+    #[allow(clippy::inline_always, reason = "the key is a constant only where it is inlined")]
+    #[inline(always)]
+    pub fn int(&mut self, key: &'static str, value: Field<u64>) {
         let value = match (value, self.missing) {
             (Ok(value), _) => value,
             (Err(Kind::NeverThere), MissingPolicy::Zero) => 0,
@@ -72,35 +81,31 @@ impl<'a> Line<'a> {
             self.saturated += 1;
             i64::MAX
         });
-        self.name(name);
-        escape::integer(self.out, fitting);
-        self.out.push(b'i');
+        self.out.extend_from_slice(key.as_bytes());
+        escape::number(self.out, fitting, b'i');
     }
 
     /// A float field; a value that is not finite is left out: servers
     /// refuse it, or take it and break on it later.
-    pub fn float(&mut self, name: &str, value: f64) {
+    pub fn float(&mut self, key: &'static str, value: f64) {
         if value.is_finite() {
-            self.name(name);
+            self.out.extend_from_slice(key.as_bytes());
             self.out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
         }
     }
 
     /// A string field.
-    pub fn string(&mut self, name: &str, value: &str) {
-        self.name(name);
+    pub fn string(&mut self, key: &'static str, value: &str) {
+        self.out.extend_from_slice(key.as_bytes());
         escape::string_value(self.out, value);
     }
 
     /// Ends the line with its timestamp; a line without a field is taken back.
     pub fn end(self, nanoseconds: i64) {
-        if self.empty {
-            self.out.truncate(self.start);
-            return;
-        }
+        let Some(comma) = self.out.get_mut(self.fields) else { return self.out.truncate(self.start) };
+        *comma = b' ';
         self.out.push(b' ');
-        escape::integer(self.out, nanoseconds);
-        self.out.push(b'\n');
+        escape::number(self.out, nanoseconds, b'\n');
         self.done.lines += 1;
         self.done.saturated += self.saturated;
     }

@@ -28,21 +28,24 @@ pub(super) struct Known {
 #[derive(Debug)]
 pub(super) struct KnownDevice<T> {
     name: Arc<str>,
-    /// The name as it is spelled in a tag.
+    /// `,devtype=…,device=…`.
     pub tag: Vec<u8>,
     /// Its last counters in this incarnation of the domain.
     pub last: Option<T>,
 }
 
-/// A device of a reading: what `follow` needs of it.
+/// A device of a reading: what [`follow`] needs of it.
 trait Device {
     type Counters: Copy;
+    /// The tag that tells what it is.
+    const TYPE: &'static [u8];
     fn name(&self) -> &Arc<str>;
     fn counters(&self) -> Measured<Self::Counters>;
 }
 
 impl Device for NicReading {
     type Counters = NicCounters;
+    const TYPE: &'static [u8] = b",devtype=nic";
     fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -53,6 +56,7 @@ impl Device for NicReading {
 
 impl Device for DiskReading {
     type Counters = DiskCounters;
+    const TYPE: &'static [u8] = b",devtype=disk";
     fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -82,8 +86,8 @@ impl Known {
     fn spell(&mut self, identity: &Identity) {
         self.tags.clear();
         self.tags.extend_from_slice(b",VMID=");
-        escape::integer(&mut self.tags, identity.id.map_or(-1, i64::from));
-        self.tags.extend_from_slice(b",name=");
+        escape::number(&mut self.tags, identity.id.map_or(-1, i64::from), b',');
+        self.tags.extend_from_slice(b"name=");
         escape::tag_value(&mut self.tags, &identity.name);
         self.tags.extend_from_slice(b",uuid=");
         let mut text = uuid::Uuid::encode_buffer();
@@ -110,9 +114,9 @@ fn follow<D: Device>(known: &mut Vec<KnownDevice<D::Counters>>, devices: &Measur
         Err(_) => return,
     };
     for (place, device) in devices.iter().enumerate() {
-        match known.iter().skip(place).position(|old| old.name == *device.name()) {
+        match known.iter().skip(place).position(|old| same(&old.name, device.name())) {
             Some(offset) => known.swap(place, place + offset),
-            None => known.insert(place, KnownDevice::new(device.name())),
+            None => known.insert(place, KnownDevice::new(D::TYPE, device.name())),
         }
         match device.counters() {
             Ok(now) => known[place].last = Some(now),
@@ -123,9 +127,15 @@ fn follow<D: Device>(known: &mut Vec<KnownDevice<D::Counters>>, devices: &Measur
     known.truncate(devices.len());
 }
 
+/// Names come from the domain's cached XML, so they are mostly the very same.
+fn same(one: &Arc<str>, other: &Arc<str>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
 impl<T> KnownDevice<T> {
-    fn new(name: &Arc<str>) -> Self {
-        let mut tag = Vec::new();
+    fn new(devtype: &[u8], name: &Arc<str>) -> Self {
+        let mut tag = devtype.to_vec();
+        tag.extend_from_slice(b",device=");
         escape::tag_value(&mut tag, name);
         Self { name: Arc::clone(name), tag, last: None }
     }
