@@ -400,6 +400,12 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             self.figures.skipped_ticks += behind;
             self.next_tick = MonoTime(self.next_tick.0 + behind * nanos(interval));
         }
+        if self.next_tick.since(mono) < interval / 2 {
+            // This tick comes so late that the next would follow on its heels:
+            // a rate over a few milliseconds is more error than rate.
+            self.figures.skipped_ticks += 1;
+            self.next_tick = self.next_tick.plus(interval);
+        }
         if !self.cycle_may_end() {
             self.figures.skipped_ticks += 1;
             return;

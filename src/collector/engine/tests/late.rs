@@ -203,3 +203,22 @@ fn a_domain_held_by_its_migration_says_so() {
     host.pass(2_000);
     assert_eq!(why(host.health(2)), Some(Why::Busy));
 }
+
+#[test]
+fn a_tick_that_comes_late_does_not_bring_the_next_one_close() {
+    let mut host = Host::new(2, 8);
+    host.start();
+    host.pass(3_000);
+    // Suspended until shortly before a tick.
+    host.now.fetch_add(5_950 * MILLISECOND, Ordering::SeqCst);
+    host.engine.on_time();
+    host.pass(10_000);
+    let frames = host.seen.frames.lock().unwrap();
+    let closest = frames.windows(2).map(|pair| pair[1].mono.since(pair[0].mono)).min().unwrap();
+    assert!(closest >= Duration::from_millis(500), "{closest:?} between two cycles");
+    assert_eq!(
+        u64::try_from(frames.len()).unwrap() + host.engine.figures.skipped_ticks,
+        19,
+        "none uncounted"
+    );
+}
