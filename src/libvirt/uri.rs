@@ -146,9 +146,8 @@ pub(super) fn to_open(uri: &str) -> Cow<'_, str> {
 pub fn masked(uri: &str) -> String {
     let parts = parts(uri);
     let mut shown = uri.to_owned();
-    if let Some((user, host)) = parts.authority.rsplit_once('@') {
-        let user = format!("//{user}@{host}");
-        shown = shown.replacen(&user, &format!("//***@{host}"), 1);
+    if let Some(user) = user_info(uri) {
+        shown = shown.replacen(&format!("//{user}@"), "//***@", 1);
     }
     for value in secret_values(parts.query) {
         shown = shown.replace(&format!("={value}"), "=***");
@@ -156,11 +155,26 @@ pub fn masked(uri: &str) -> String {
     crate::model::name::storable(&shown).into_owned()
 }
 
+/// User and password of a URI. A password with a raw `/`, `?`, `#` or `@` in
+/// it makes no valid URI, and is told apart from a host all the same: it is
+/// a secret, and the error about the URI would show it.
+fn user_info(uri: &str) -> Option<&str> {
+    let (_, rest) = uri.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let first = authority.split('@').next().unwrap_or(authority);
+    let password = first.split_once(':').is_some_and(|(_, after)| {
+        let port = after.bytes().all(|b| b.is_ascii_digit());
+        !first.starts_with('[') && (!port || authority.contains('@'))
+    });
+    let within = if password { rest } else { authority };
+    within.rsplit_once('@').map(|(user, _)| user)
+}
+
 /// `text` from libvirt without what the URI keeps secret, on one line.
 pub(super) fn scrubbed(text: &str, uri: &str) -> String {
     let parts = parts(uri);
-    let mut text = text.replace(uri, &masked(uri));
-    if let Some((user, _)) = parts.authority.rsplit_once('@') {
+    let mut text = text.replace(&*to_open(uri), &masked(uri)).replace(uri, &masked(uri));
+    if let Some(user) = user_info(uri) {
         if user.len() > 2 {
             text = text.replace(&format!("{user}@"), "***@");
         }
@@ -258,6 +272,12 @@ mod tests {
             ("qemu+tcp://u:p%40ss@[::1]/system", "qemu+tcp://***@[::1]/system"),
             ("esx://u:p@h/?password=hunter2&no_verify=1", "esx://***@h/?password=***&no_verify=1"),
             ("test:///a\n\u{202e}b", "test:///a__b"),
+            ("qemu+tcp://u:p/w@host/system", "qemu+tcp://***@host/system"),
+            ("qemu+tcp://u:p#w@host/system", "qemu+tcp://***@host/system"),
+            ("qemu+tcp://u:p@w/x@host/system", "qemu+tcp://***@host/system"),
+            ("qemu+ssh://host:22/system?keyfile=/a@b", "qemu+ssh://host:22/system?keyfile=/a@b"),
+            ("qemu+tcp://[::1]:16509/system?x=a@b", "qemu+tcp://[::1]:16509/system?x=a@b"),
+            ("test:///a@b:c@d.xml", "test:///a@b:c@d.xml"),
         ] {
             assert_eq!(masked(uri), shown);
         }
@@ -267,6 +287,9 @@ mod tests {
             uri,
         );
         assert_eq!(said, "cannot open qemu+tcp://***@host/system: *** (***) of ***@host");
+        let uri = "qemu+ssh://bob:hun#ter2@host/system";
+        let said = scrubbed(&format!("Unable to parse URI {}", to_open(uri)), uri);
+        assert_eq!(said, "Unable to parse URI qemu+ssh://***@host/system");
     }
 
     #[test]
