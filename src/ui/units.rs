@@ -105,6 +105,14 @@ pub fn arrow(degrees: Degrees) -> char {
     }
 }
 
+/// Milliseconds of a request: `12.4`, `0.04`. A fast disk is not one that
+/// takes no time, so below one there are two decimals.
+#[must_use]
+pub fn latency(ms: f64) -> String {
+    let decimals = if ms < 0.995 { 2 } else { 1 };
+    format!("{ms:.decimals$}")
+}
+
 /// A count in groups of three: `1 204`.
 #[must_use]
 pub fn count(number: u64) -> String {
@@ -200,6 +208,7 @@ mod tests {
         assert_eq!(degrees5(Degrees(-2.14)), " 2.1°");
         assert_eq!([arrow(Degrees(3.0)), arrow(Degrees(-3.0)), arrow(Degrees(0.01))], ['▲', '▼', ' ']);
         assert_eq!(percent4(76.4), " 76%");
+        assert_eq!([0.04, 0.996, 12.44].map(latency), ["0.04", "1.0", "12.4"]);
     }
 
     #[test]

@@ -216,9 +216,8 @@ pub fn disks(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             cells.rate(disk.rates.map(|r| r.write_bytes_per_s), units::rate5, palette.outward);
             cells.rate(disk.rates.map(|r| r.reads_per_s), units::count5, palette.text);
             cells.rate(disk.rates.map(|r| r.writes_per_s), units::count5, palette.text);
-            let ms = |ms: f64| format!("{ms:.1}");
-            cells.rate(disk.rates.map(|r| r.ms_per_read), ms, palette.text);
-            cells.rate(disk.rates.map(|r| r.ms_per_write), ms, palette.text);
+            cells.rate(disk.rates.map(|r| r.ms_per_read), units::latency, palette.text);
+            cells.rate(disk.rates.map(|r| r.ms_per_write), units::latency, palette.text);
             cells.value(size.capacity.map(units::bytes), palette.dim);
             cells.value(fill(size.allocation, size.capacity), palette.dim);
             cells.value(counters.and_then(|c| c.rd_bytes).map(units::bytes), palette.dim);

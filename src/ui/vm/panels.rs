@@ -176,7 +176,7 @@ fn disk(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         if lines.narrow() { 2 } else { 3 },
         buf,
     );
-    let latency = |ms: Measured<f64>| ms.map(|ms| format!("{ms:.1}"));
+    let latency = |ms: Measured<f64>| ms.map(units::latency);
     lines.facts(
         &[("ms/read ", latency(rates.disk.ms_per_read)), ("ms/write ", latency(rates.disk.ms_per_write))],
         2,
