@@ -24,7 +24,7 @@ const TOKEN: &str = "s3cr3t-T0ken-of-the-test-0123456789abcdef";
 
 /// kvmscope on the demo host, with its first machines on the screen.
 fn on_demo_host(home: &Path) -> Terminal {
-    let terminal = Terminal::start(home, SIZE, &["--uri", &lab::demo_host()], &[]);
+    let terminal = Terminal::start(home, SIZE, &["--uri", &lab::own_demo_host(home)], &[]);
     terminal.wait_for("web-frontend-1");
     terminal
 }
@@ -81,7 +81,8 @@ fn s_stops_and_starts_collection() {
 #[test]
 fn stopped_from_the_start_reads_nothing_until_s() {
     let home = tempfile::tempdir().unwrap();
-    let mut terminal = Terminal::start(home.path(), SIZE, &["--stopped", "--uri", &lab::demo_host()], &[]);
+    let mut terminal =
+        Terminal::start(home.path(), SIZE, &["--stopped", "--uri", &lab::own_demo_host(home.path())], &[]);
     let screen = terminal.wait_for("COLLECTION STOPPED");
     assert!(!screen.contains("web-frontend-1"), "{screen}");
     terminal.press("s");
@@ -118,7 +119,8 @@ fn what_libraries_print_goes_into_the_log_and_not_over_the_screen() {
     let home = tempfile::tempdir().unwrap();
     // Makes libvirt write each of its calls to standard error.
     let variables = [("LIBVIRT_DEBUG", "1")];
-    let mut terminal = Terminal::start(home.path(), SIZE, &["--uri", &lab::demo_host()], &variables);
+    let mut terminal =
+        Terminal::start(home.path(), SIZE, &["--uri", &lab::own_demo_host(home.path())], &variables);
     terminal.wait_for("web-frontend-1");
     terminal.press("l");
     // Words of libvirt's own, under the name that says where they came from.
@@ -165,7 +167,8 @@ fn the_token_is_nowhere() {
     let home = tempfile::tempdir().unwrap();
     let (url, seen) = server_that_echoes();
     let variables = [("INFLUX_URL", url.as_str()), ("INFLUX_TOKEN", TOKEN)];
-    let arguments = ["--uri", &lab::demo_host(), "--log-level", "trace", "--poll-interval", "0.2"];
+    let arguments =
+        ["--uri", &lab::own_demo_host(home.path()), "--log-level", "trace", "--poll-interval", "0.2"];
     let mut terminal = Terminal::start(home.path(), SIZE, &arguments, &variables);
     terminal.wait_for("web-frontend-1");
     // The server got it, so the test can fail.
