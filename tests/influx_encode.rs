@@ -298,6 +298,11 @@ fn features_are_written_with_a_rate_and_never_without_or_not_finite() {
         fields(&encode(&mut encoder(MissingPolicy::Zero), &frame(vec![domain])), "vm_features")
     };
     assert_eq!(features(Err(Missing::new(Why::FirstReading))), None);
+    // Between two reports of the guest's the rate is held, not recorded again.
+    let mut held = domain(reading(identity(Some(1), "ubuntu-vm", UUID)));
+    held.rates.memory_kib_per_s = Ok(1.0);
+    held.rates.memory_held = true;
+    assert_eq!(fields(&encode(&mut encoder(MissingPolicy::Zero), &frame(vec![held])), "vm_features"), None);
     for not_finite in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert_eq!(features(Ok(not_finite)), None);
     }

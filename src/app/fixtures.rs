@@ -317,7 +317,7 @@ impl Guest {
                     major_faults: Some(12),
                     minor_faults: Some(9000),
                     disk_caches: Some(Kib((maximum - used) / 2)),
-                    last_update: Some(1),
+                    last_update: Some(cycle + 1),
                 }),
             },
             nics: Ok(nics.collect()),

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     libvirt::{Answer, Groups, Member, Question, RawDomain, Reply, Roster},
     model::{
-        DomainFrame, DomainState, Frame, Missing, MonoTime, WallTime, Why, frame::Health, rates::Periods,
+        DomainFrame, DomainState, Frame, Missing, MonoTime, WallTime, Why, domain::Balloon, frame::Health,
+        rates::Periods,
     },
 };
 
@@ -311,7 +312,13 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let interval = self.settings.interval;
         // A cycle that takes longer than the interval is its own period.
         let period = self.figures.last_took.map_or(interval, |took| interval.max(took));
-        let rates = track.baseline.advance(&reading, &Periods::every(period), &self.settings.scale);
+        let memory = match devices.as_deref().map(|devices| devices.balloon) {
+            // A guest's report comes at a pace of its own.
+            Some(Balloon::Period(seconds)) => period.max(Duration::from_secs(seconds.into())),
+            _ => period,
+        };
+        let periods = Periods { memory, ..Periods::every(period) };
+        let rates = track.baseline.advance(&reading, &periods, &self.settings.scale);
         track.state = reading.state;
         track.failed = None;
         track.updated = Some(Arc::new(DomainFrame {

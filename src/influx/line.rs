@@ -113,6 +113,10 @@ impl Lines<'_> {
     }
 
     fn features(&mut self, domain: &DomainFrame, known: &Known) {
+        // Only where memory was read anew.
+        if domain.rates.memory_held {
+            return;
+        }
         let Some(rate) = domain.rates.memory_kib_per_s.ok().filter(|rate| rate.is_finite()) else { return };
         let mut line = self.begin(b"vm_features", known);
         line.float(key!("memory_rate_kb_per_sec"), rate);

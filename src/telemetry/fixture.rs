@@ -121,7 +121,7 @@ fn reading(identity: Arc<Identity>, step: u64) -> DomainReading {
             major_faults: Some(12),
             minor_faults: Some(345),
             disk_caches: Some(Kib(300_000)),
-            last_update: Some(1_699_868_399),
+            last_update: Some(1_699_868_399 + step),
         }),
         nics: Ok(vec![
             NicReading { name: "vnet0".into(), counters: Ok(nic) },

@@ -106,8 +106,12 @@ pub fn vm(domain: &DomainFrame) -> Json {
 }
 
 /// The fields of `vm_features`. The angle is the stored one, without a scale.
+/// Between two reports of the guest's there is no line, and none here.
 fn features(domain: &DomainFrame) -> Fields {
-    let rate = domain.rates.memory_kib_per_s;
+    let rate = match domain.rates.memory_kib_per_s {
+        Ok(_) if domain.rates.memory_held => Err(Missing::new(Why::NotDue)),
+        rate => rate,
+    };
     let mut features = Fields::default();
     features.measure("memory_rate_kb_per_sec", rate);
     features.measure("memory_angle_deg", rate.map(stored_memory_angle));

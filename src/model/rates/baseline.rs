@@ -37,6 +37,15 @@ struct Stamped<T> {
     value: T,
 }
 
+/// Memory in use, where the number is from, and which report of the guest's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct MemoryUsed {
+    used: Kib,
+    source: MemorySource,
+    /// `balloon.last-update`, where the driver tells it.
+    reported: Option<u64>,
+}
+
 /// What one domain's next rates are computed against.
 #[derive(Clone, Debug, Default)]
 pub struct Baseline {
@@ -45,7 +54,9 @@ pub struct Baseline {
     incarnation: Option<u32>,
     cpu: Option<Stamped<CpuCounters>>,
     vcpus: Option<Stamped<Vec<VcpuCounters>>>,
-    memory: Option<Stamped<(Kib, MemorySource)>>,
+    memory: Option<Stamped<MemoryUsed>>,
+    /// The rate up to the guest's report in `memory`, while that lasts.
+    memory_rate: Option<Measured<f64>>,
     nics: Vec<(Arc<str>, Stamped<NicCounters>)>,
     disks: Vec<(Arc<str>, Stamped<DiskCounters>)>,
 }
@@ -72,7 +83,7 @@ impl Baseline {
             (Err(m), _) | (_, Err(m)) => Err(m),
             _ => Err(NOT_OFFERED),
         };
-        let memory_kib_per_s = self.memory_rate(reading, periods.memory);
+        let (memory_kib_per_s, memory_held) = self.memory_rate(reading, periods.memory);
         let (disk, disks) = self.disk_rates(reading, periods.disk);
         let (net, nics) = self.net_rates(reading, periods.cheap);
         DomainRates {
@@ -82,6 +93,7 @@ impl Baseline {
             vcpus,
             memory_percent: memory_percent(reading),
             memory_kib_per_s,
+            memory_held,
             angles: Angles {
                 cpu: both(guest_cores).map(|(cores, count)| scale.cpu_angle(cores, count)),
                 memory: memory_kib_per_s.map(|rate| scale.memory_angle(rate)),
@@ -128,16 +140,40 @@ impl Baseline {
         (VcpuSum::of(&rates), rates)
     }
 
-    fn memory_rate(&mut self, reading: &DomainReading, period: Duration) -> Measured<f64> {
-        let now = reading.memory_used()?;
-        let before = self.memory.replace(Stamped { at: reading.mono, value: now }).ok_or(FIRST)?;
-        if before.value.1 != now.1 {
-            return Err(FIRST);
+    /// The rate of memory in use, and whether it is that of an earlier cycle.
+    ///
+    /// A guest reports at its own pace. Between two reports nothing is read
+    /// anew: compared cycle by cycle, a steady growth would be zeros with a
+    /// spike at each report. So reports are compared with reports, each dated
+    /// by the cycle that saw it first, and the rate holds until the next.
+    fn memory_rate(&mut self, reading: &DomainReading, period: Duration) -> (Measured<f64>, bool) {
+        let (used, source) = match reading.memory_used() {
+            Ok(now) => now,
+            Err(missing) => return (Err(missing), false),
+        };
+        let reported = match (&reading.guest_memory, source) {
+            (Ok(guest), MemorySource::Guest) => guest.last_update,
+            _ => None,
+        };
+        let now = MemoryUsed { used, source, reported };
+        if let (Some(before), Some(rate)) = (&self.memory, self.memory_rate)
+            && reported.is_some()
+            && before.value.reported == reported
+        {
+            return (rate, true);
         }
-        let span = span(before.at, reading.mono, period)?;
-        #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^53")]
-        let difference = now.0.0 as f64 - before.value.0.0 as f64;
-        Ok(difference / span.as_secs_f64())
+        let before = self.memory.replace(Stamped { at: reading.mono, value: now });
+        let rate = before.ok_or(FIRST).and_then(|before| {
+            if before.value.source != source {
+                return Err(FIRST);
+            }
+            let span = span(before.at, reading.mono, period)?;
+            #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^53")]
+            let difference = used.0 as f64 - before.value.used.0 as f64;
+            Ok(difference / span.as_secs_f64())
+        });
+        self.memory_rate = Some(rate);
+        (rate, false)
     }
 
     fn disk_rates(

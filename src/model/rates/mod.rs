@@ -33,6 +33,9 @@ pub struct DomainRates {
     pub memory_percent: Measured<f64>,
     /// Growth of memory in use, KiB per second; negative when it shrinks.
     pub memory_kib_per_s: Measured<f64>,
+    /// Whether that rate is an earlier cycle's, because the guest has not
+    /// reported anew: it is shown, and not recorded once more.
+    pub memory_held: bool,
     /// All disks together.
     pub disk: DiskRates,
     /// All NICs together.
@@ -166,6 +169,7 @@ impl DomainRates {
             vcpus: Vec::new(),
             memory_percent: Err(why),
             memory_kib_per_s: Err(why),
+            memory_held: false,
             disk: DiskRates::missing(why),
             net: NetRates::missing(why),
             disks: Vec::new(),

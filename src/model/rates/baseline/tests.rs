@@ -190,6 +190,32 @@ fn memory_is_a_first_reading_again_when_its_source_changes() {
 }
 
 #[test]
+fn a_report_seen_twice_is_no_zero_and_the_next_one_no_spike() {
+    let mut baseline = Baseline::default();
+    let periods = Periods { memory: Duration::from_secs(5), ..Periods::every(Duration::from_secs(1)) };
+    // The guest's memory in use grows by 10 KiB a second; it reports every
+    // five seconds, and is read every second.
+    let mut rates = |second: u64| {
+        let mut reading = reading(1, second, 1);
+        let report = second / 5 * 5;
+        if let Ok(guest) = &mut reading.guest_memory {
+            guest.usable = Some(Kib(1000 - report * 10));
+            guest.last_update = Some(1_000 + report);
+        }
+        baseline.advance(&reading, &periods, &AngleScale::default())
+    };
+    assert_eq!(rates(5).memory_kib_per_s, Err(FIRST));
+    for second in 6..10 {
+        assert_eq!(rates(second).memory_kib_per_s, Err(FIRST), "still the first report");
+    }
+    for second in 10..30 {
+        let rates = rates(second);
+        near(rates.memory_kib_per_s, 10.0);
+        assert_eq!(rates.memory_held, second % 5 != 0, "at {second}");
+    }
+}
+
+#[test]
 fn a_vm_without_devices_has_a_reason_and_no_zero() {
     let mut bare = reading(1, 1, 1);
     bare.disks = Ok(Vec::new());
