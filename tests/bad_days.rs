@@ -278,7 +278,7 @@ fn a_second_one_looks_and_names_the_one_that_records() {
     assert!(first.screen().contains("recording locally"), "{}", first.screen());
     quits_soon(second);
     // Even a killed one leaves the way free.
-    first.signal("KILL");
+    first.signal(rustix::process::Signal::KILL);
     first.wait_for_end();
     let third = Terminal::start(home.path(), SIZE, &["--uri", &uri], &[]);
     third.wait_for("recording locally");

@@ -103,7 +103,7 @@ async fn an_own_ca_and_a_client_certificate() {
     let mut client = Client::new(&settings(&double.url().replace("https", "http"))).unwrap();
     assert!(matches!(step(&write(&mut client).await), FailedStep::Transfer | FailedStep::Tls));
     let plain = Double::open();
-    let url = format!("https://localhost:{}", plain.address().port());
+    let url = format!("https://{}", plain.address());
     let mut client = Client::new(&Influx { ca_file: Some(ca.clone()), ..settings(&url) }).unwrap();
     assert_eq!(step(&write(&mut client).await), FailedStep::Tls);
 

@@ -18,6 +18,7 @@ use std::{
 };
 
 use lab::{guests::Lab, terminal::Terminal};
+use rustix::process::Signal;
 
 const SIZE: (u16, u16) = (40, 140);
 const TOKEN: &str = "s3cr3t-T0ken-of-the-test-0123456789abcdef";
@@ -93,13 +94,13 @@ fn stopped_from_the_start_reads_nothing_until_s() {
 
 #[test]
 fn signals_end_it_like_q() {
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let home = tempfile::tempdir().unwrap();
         let mut terminal = on_demo_host(home.path());
         terminal.signal(signal);
         let status = terminal.wait_for_end();
-        assert!(status.success(), "SIG{signal}: {status:?}");
-        terminal.is_restored().unwrap_or_else(|wrong| panic!("SIG{signal}: {wrong}"));
+        assert!(status.success(), "{signal:?}: {status:?}");
+        terminal.is_restored().unwrap_or_else(|wrong| panic!("{signal:?}: {wrong}"));
     }
 }
 

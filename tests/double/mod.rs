@@ -134,13 +134,9 @@ impl Double {
         self.address
     }
 
-    /// Its base URL; encrypted ones are named `localhost` as certificates are.
+    /// Its base URL, by address: a machine need not know the name `localhost`.
     pub fn url(&self) -> String {
-        if self.encrypted {
-            format!("https://localhost:{}", self.address.port())
-        } else {
-            format!("http://{}", self.address)
-        }
+        format!("{}://{}", if self.encrypted { "https" } else { "http" }, self.address)
     }
 
     /// Lets the next write go wrong; further calls queue up.

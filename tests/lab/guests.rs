@@ -197,6 +197,8 @@ impl Lab {
         let status = Command::new("nsenter")
             .arg(format!("--mount=/proc/{guest}/ns/mnt"))
             .arg(format!("--net=/run/netns/{}", self.name))
+            // Where the tests run in a changed root, so does the daemon.
+            .arg(format!("--root=/proc/{guest}/root"))
             .args(["libvirtd", "--daemon", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file"])
             .arg(&pid_file)
             .stdin(Stdio::null())

@@ -8,6 +8,7 @@ use std::{
 };
 
 use portable_pty::{CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::program;
 
@@ -160,13 +161,10 @@ impl Terminal {
         self.process.process_id().unwrap()
     }
 
-    /// Sends a signal by its name, such as `TERM`.
-    pub fn signal(&self, signal: &str) {
-        let status = std::process::Command::new("kill")
-            .args([format!("-{signal}"), self.pid().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     fn wait_state<T>(&self, what: &str, ask: impl Fn(&Output) -> Option<T>) -> T {
