@@ -34,7 +34,7 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 
 use fleet::{Fleet, START};
-use side_by_side::{Bar, Table, bytes, median, seconds, skipped, timed, wanted};
+use side_by_side::{Bar, Table, bytes, median, seconds, skipped, wanted, worked};
 
 const VMS: u32 = 40;
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,18 +108,29 @@ fn running() -> CollectorStatus {
     }
 }
 
-/// Median seconds of one frame: taking it in, drawing it, drawing after a key
-/// without new data.
+/// Median seconds of CPU for one frame.
 struct Cost {
+    /// Taking it in.
     update: f64,
+    /// Freeing the frame before it, which the app drops when it takes this one.
+    free: f64,
+    /// Drawing it.
     draw: f64,
+    /// A key press, and drawing without new data.
     key: f64,
+}
+
+impl Cost {
+    fn whole(&self) -> f64 {
+        self.update + self.free + self.draw
+    }
 }
 
 fn frame_cost(vms: u32, cycles: usize, sort_by_cpu: bool) -> Cost {
     let mut fleet = Fleet::new(vms);
     let mut drawn = Drawn::new(200, 60);
-    let (mut taking, mut drawing, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    let mut costs: [Vec<f64>; 4] = Default::default();
+    let mut before = None;
     for cycle in 0..cycles {
         let frame = fleet.cycle();
         if cycle == 0 && sort_by_cpu {
@@ -127,48 +138,53 @@ fn frame_cost(vms: u32, cycles: usize, sort_by_cpu: bool) -> Cost {
             drawn.app.update(Message::Key(Key::Char('o')));
             drawn.app.update(Message::Key(Key::Char('o')));
         }
-        let update = timed(|| drawn.app.update(Message::Frame(frame))).1;
-        let draw = timed(|| drawn.draw()).1;
-        let key = timed(|| {
+        let taken = Arc::clone(&frame);
+        let update = worked(|| drop(drawn.app.update(Message::Frame(taken))));
+        let free = worked(|| drop(before.replace(frame)));
+        let draw = worked(|| _ = drawn.draw());
+        let key = worked(|| {
             drawn.app.update(Message::Key(Key::Down));
-            drawn.draw()
+            drawn.draw();
         });
         // The first frames fill tables that stay filled.
         if cycle >= cycles / 10 {
-            taking.push(update);
-            drawing.push(draw);
-            keys.push(key.1);
+            for (all, cost) in costs.iter_mut().zip([update, free, draw, key]) {
+                all.push(cost);
+            }
         }
     }
-    Cost { update: median(taking), draw: median(drawing), key: median(keys) }
+    let [update, free, draw, key] = costs.map(median);
+    Cost { update, free, draw, key }
 }
 
 fn frames() {
-    let mut table = Table::new("render: one frame at 200×60 (taking it in, then drawing; ratio per VM)");
+    let mut table = Table::new("render: one frame at 200×60, CPU of the screen's task");
     for sort_by_cpu in [false, true] {
         let order = if sort_by_cpu { "by CPU" } else { "by name" };
-        let mut before: Option<(u32, f64)> = None;
+        let mut fewer: Option<(u32, f64)> = None;
         for (vms, cycles, bar) in
             [(10, 600, Bar::None), (1000, 200, Bar::AtMost(2.0)), (10_000, 60, Bar::AtMost(5.0))]
         {
             let cost = frame_cost(vms, cycles, sort_by_cpu);
-            let whole = cost.update + cost.draw;
-            let shown = format!(
-                "{} = {} + {}; a key {}",
-                seconds(whole),
-                seconds(cost.update),
-                seconds(cost.draw),
-                seconds(cost.key)
-            );
-            table.figure(&format!("{vms} VMs {order}"), shown, whole * 1e3, bar);
-            if let Some((fewer, cheaper)) = before {
+            let whole = cost.whole();
+            let shown = seconds(whole);
+            let what = format!("{vms} VMs {order}");
+            table.figure(&what, shown, whole * 1e3, bar);
+            let per_vm = fewer.map_or(String::new(), |(fewer, cheaper)| {
                 let ratio = whole / cheaper * f64::from(fewer) / f64::from(vms);
-                table.note(format!("{order}: a VM of {vms} costs {ratio:.2} of what a VM of {fewer} costs"));
-            }
-            before = Some((vms, whole));
+                format!("; a VM costs {ratio:.2} of what one of {fewer} does")
+            });
+            table.note(format!(
+                "{what}: take in {}, free the frame before {}, draw {}; a key {}{per_vm}",
+                seconds(cost.update),
+                seconds(cost.free),
+                seconds(cost.draw),
+                seconds(cost.key),
+            ));
+            fewer = Some((vms, whole));
         }
     }
-    table.note("Bars are milliseconds for the whole. \"a key\" is a key press and the draw after it.");
+    table.note("Bars are milliseconds. A key is its update and the draw after it.");
     table.print();
 }
 
