@@ -7,7 +7,7 @@ use super::Mode;
 pub enum Page {
     /// All VMs.
     Fleet,
-    /// One VM; see [`App::vm_page`].
+    /// One VM; see [`super::App::vm_page`].
     Vm,
     /// Collector and writer.
     Status,

@@ -8,7 +8,7 @@
 //!
 //! It must not decide: when to ask, how long to wait and what a missing value
 //! means is the collector's. It knows no tokio, changes nothing on the host,
-//! and keeps all `unsafe` in [`ffi`].
+//! and keeps all `unsafe` in `ffi`.
 
 mod decode;
 mod devices;
