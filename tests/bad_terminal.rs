@@ -92,7 +92,8 @@ fn tiny_from_the_start_and_large_later() {
     for (size, shown) in [((5, 20), "DEMO"), ((1, 1), ""), ((1, 200), ""), ((200, 1), "")] {
         let home = tempfile::tempdir().unwrap();
         let mut terminal = on_demo_host(home.path(), size, &[]);
-        // The alternate screen is entered, and something is drawn or nothing fits.
+        // Keys typed earlier would be echoed by the kernel, and not all fit.
+        entered(&terminal);
         terminal.wait("a first screen", |screen| screen.contains(shown));
         terminal.press("jc?l/x\x1b");
         terminal.resize(40, 140);
@@ -107,11 +108,16 @@ fn a_tiny_terminal_obeys_q_and_is_left_in_order() {
     for size in [(5, 20), (1, 1)] {
         let home = tempfile::tempdir().unwrap();
         let mut terminal = on_demo_host(home.path(), size, &[]);
-        lab::within(PATIENCE, "the alternate screen", || {
-            terminal.everything().windows(8).any(|w| w == b"\x1b[?1049h").then_some(())
-        });
+        entered(&terminal);
         quits_at_once(&mut terminal);
     }
+}
+
+/// Waits until the program has the terminal: raw, on the alternate screen.
+fn entered(terminal: &Terminal) {
+    lab::within(PATIENCE, "the alternate screen", || {
+        terminal.everything().windows(8).any(|w| w == b"\x1b[?1049h").then_some(())
+    });
 }
 
 #[test]
