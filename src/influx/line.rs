@@ -36,7 +36,7 @@ use crate::{
 pub use self::{
     fields::Encoded,
     split::{Piece, split},
-    tags::{RESERVED, TagError},
+    tags::TagError,
 };
 
 /// Turns frames into lines. One encoder sees all frames in order: it keeps

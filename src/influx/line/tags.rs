@@ -3,67 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::escape;
-use crate::model::name::storable;
-
-/// Every tag and field name of the four measurements: no static tag may use
-/// one, or two columns of a table would bear one name.
-pub const RESERVED: &[&str] = &[
-    "VMID",
-    "name",
-    "uuid",
-    "devtype",
-    "device",
-    "state",
-    "cpu_count",
-    "memory_max_kb",
-    "memory_used_kb",
-    "cputime_ns",
-    "memory_rate_kb_per_sec",
-    "memory_angle_deg",
-    "rxbytes",
-    "rxpackets",
-    "rxerrors",
-    "rxdrops",
-    "txbytes",
-    "txpackets",
-    "txerrors",
-    "txdrops",
-    "rd_req",
-    "rd_bytes",
-    "wr_reqs",
-    "wr_bytes",
-    "errors",
-    "net_rxbytes",
-    "net_rxpackets",
-    "net_rxerrors",
-    "net_rxdrops",
-    "net_txbytes",
-    "net_txpackets",
-    "net_txerrors",
-    "net_txdrops",
-    "disk_rd_req",
-    "disk_rd_bytes",
-    "disk_wr_reqs",
-    "disk_wr_bytes",
-    "disk_errors",
-    "memactual",
-    "memrss",
-    "memavailable",
-    "memusable",
-    "memswap_in",
-    "memswap_out",
-    "memmajor_fault",
-    "memminor_fault",
-    "memdisk_cache",
-    "timeusr",
-    "timesys",
-    "cputime",
-    "cpus",
-    // Names the servers keep for themselves.
-    "time",
-    "_field",
-    "_measurement",
-];
+use crate::{config::is_own_name, model::name::storable};
 
 /// A static tag that cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +22,8 @@ pub enum TagError {
 pub(super) fn spell(tags: &BTreeMap<String, String>) -> Result<Vec<u8>, TagError> {
     let mut out = Vec::new();
     for (key, value) in tags {
-        if RESERVED.contains(&key.as_str()) {
+        // Beside our own, servers keep names that begin with _ for themselves.
+        if is_own_name(key) || key.starts_with('_') {
             return Err(TagError::Reserved(key.clone()));
         }
         if storable(key) != key.as_str() {
