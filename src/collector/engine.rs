@@ -14,41 +14,20 @@ use super::{
     Command, Settings, Sink,
     calls::{Call, CallKind, Calls},
     domains::Track,
+    link::{FIRST_BACKOFF, Link},
     lists::Lists,
     pace::Pace,
     readers::Readers,
+    report::Figures,
 };
 use crate::{
     clock::Clock,
     libvirt::{Answer, Question, ReaderId, Reply},
-    model::{
-        Missing, MonoTime, WallTime, Why,
-        frame::HostFacts,
-        status::{CollectionState, CollectorStatus, SilentDomain, StuckCall},
-    },
+    model::{Missing, MonoTime, Why, frame::HostFacts, status::CollectionState},
 };
 
 /// A roster call that takes longer means that libvirt itself hangs.
 const ROSTER_DEADLINE: Duration = Duration::from_secs(5);
-/// First wait before another attempt to connect; doubled up to the last.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LAST_BACKOFF: Duration = Duration::from_secs(30);
-/// Attempts to reach libvirt that may hang at once; beyond it no further one
-/// is made until one returns.
-const MAX_HANGING_ATTEMPTS: usize = 2;
-
-/// The connection's state, beneath [`CollectionState`].
-#[derive(Debug, PartialEq, Eq)]
-enum Link {
-    /// Not wanted.
-    Down,
-    /// The first roster is asked for.
-    Opening,
-    /// Cycles run.
-    Up,
-    /// Broken; tried again at this time.
-    Broken(MonoTime),
-}
 
 /// The collector without its thread.
 pub(super) struct Engine<R, S> {
@@ -67,29 +46,14 @@ pub(super) struct Engine<R, S> {
     pub(super) figures: Figures,
     /// Counts links: answers of an earlier one are only signs of its end.
     pub(super) link_number: u64,
-    state: CollectionState,
-    link: Link,
-    lister: Option<ReaderId>,
-    describer: Option<ReaderId>,
-    next_tick: MonoTime,
-    backoff: Duration,
+    pub(super) state: CollectionState,
+    pub(super) link: Link,
+    pub(super) lister: Option<ReaderId>,
+    pub(super) describer: Option<ReaderId>,
+    pub(super) next_tick: MonoTime,
+    pub(super) backoff: Duration,
     /// An attempt to connect waits for an earlier one to return.
-    held_back: bool,
-}
-
-/// Figures that only grow.
-#[derive(Debug, Default)]
-pub(super) struct Figures {
-    pub initialized: bool,
-    pub started_at: Option<WallTime>,
-    pub collections: u64,
-    pub errors: u64,
-    pub last_collection_at: Option<WallTime>,
-    pub last_error: Option<(WallTime, String)>,
-    pub last_took: Option<Duration>,
-    pub lists: usize,
-    pub skipped_ticks: u64,
-    pub connections: u64,
+    pub(super) held_back: bool,
 }
 
 impl<R: Readers, S: Sink> Engine<R, S> {
@@ -316,55 +280,6 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
     }
 
-    /// Opens a link: a lister that asks for the first roster. While too many
-    /// earlier attempts are out, this one is made when one of them returns.
-    fn connect(&mut self, wall: WallTime, mono: MonoTime) {
-        let attempts = self.calls.attempts();
-        self.held_back = attempts >= MAX_HANGING_ATTEMPTS;
-        if self.held_back {
-            self.hold_back(attempts, wall, mono);
-            return;
-        }
-        self.link_number += 1;
-        let failing_since = match &self.state {
-            CollectionState::Failed { since, .. } => Some(*since),
-            _ => None,
-        };
-        self.link = Link::Opening;
-        if failing_since.is_none() {
-            self.state = CollectionState::Connecting { since: wall };
-        }
-        match self.readers.start() {
-            Ok(reader) => {
-                self.lister = Some(reader);
-                self.ask_roster(reader, self.settings.libvirt.timeout);
-            }
-            Err(error) => self.break_link(error),
-        }
-    }
-
-    fn hold_back(&mut self, attempts: usize, wall: WallTime, mono: MonoTime) {
-        self.link = Link::Broken(mono.plus(self.backoff));
-        let retry_at = WallTime(wall.0.saturating_add_unsigned(nanos(self.backoff)));
-        let (why, since) = match &self.state {
-            CollectionState::Failed { why, since, .. } => (why.clone(), *since),
-            _ => (
-                format!(
-                    "{attempts} earlier attempts to reach libvirt at {} have not returned yet, and another is made as soon as one does; see whether libvirtd or virtqemud hangs (systemctl status libvirtd)",
-                    crate::libvirt::masked(&self.settings.libvirt.uri),
-                ),
-                wall,
-            ),
-        };
-        self.state = CollectionState::Failed { why, since, retry_at };
-    }
-
-    fn ask_roster(&mut self, reader: ReaderId, patience: Duration) {
-        if !self.ask(reader, CallKind::Roster, Question::Roster, patience) {
-            self.break_link("a libvirt reader has ended by itself; it is started anew".into());
-        }
-    }
-
     /// Asks a reader and enters the call; `false` when the reader is gone.
     pub(super) fn ask(
         &mut self,
@@ -446,143 +361,6 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     "libvirt has not given the XML of {uuid} in time; its devices may be out of date"
                 ));
             }
-        }
-    }
-
-    /// The link is of no more use: says so for every domain and plans the
-    /// next attempt.
-    fn break_link(&mut self, why: String) {
-        let (wall, mono) = self.clock.now();
-        let since = match &self.state {
-            CollectionState::Failed { since, .. } => *since,
-            _ => wall,
-        };
-        let was_up = self.link == Link::Up;
-        self.hang_up();
-        let retry_at = mono.plus(self.backoff);
-        let retry_wall = WallTime(wall.0.saturating_add_unsigned(nanos(self.backoff)));
-        self.backoff = (self.backoff * 2).min(LAST_BACKOFF);
-        self.link = Link::Broken(retry_at);
-        self.note_error(why.clone());
-        self.state = CollectionState::Failed { why, since, retry_at: retry_wall };
-        if was_up {
-            let missing = Missing::since(Why::NoConnection, since);
-            for track in self.domains.values_mut() {
-                track.failed = Some(missing);
-                track.updated = None;
-            }
-        }
-        self.publish_status();
-        if was_up {
-            self.publish_frame();
-        }
-    }
-
-    /// Lets every reader of this link go. Calls in flight are forgotten as
-    /// answers, but still counted until they return.
-    fn hang_up(&mut self) {
-        self.link_number += 1;
-        self.held_back = false;
-        for reader in self.idle.drain(..).chain(self.lister.take()).chain(self.describer.take()) {
-            // One that has been asked is let go when it answers: only then is
-            // it known that its call holds nothing of libvirtd any more.
-            if !self.calls.is_asked(reader) {
-                self.readers.end(reader);
-            }
-        }
-        self.to_describe.clear();
-        self.cycle.abandon();
-        for track in self.domains.values_mut() {
-            track.updated = None;
-        }
-    }
-
-    /// Queues the domains whose XML must be read and sets the describer going.
-    pub(super) fn describe_where_needed(&mut self, now: MonoTime) -> bool {
-        let ttl = self.settings.libvirt.device_cache_ttl;
-        let interval = self.settings.interval;
-        let mut never_described = false;
-        self.to_describe.clear();
-        for (uuid, track) in &self.domains {
-            if track.is_live() && track.needs_description(now, ttl, interval) {
-                never_described |= track.devices().is_none();
-                self.to_describe.push_back(*uuid);
-            }
-        }
-        self.describe_next();
-        // Behind a question for XML that hangs there is nothing to wait for.
-        never_described && self.calls.describing()
-    }
-
-    fn describe_next(&mut self) {
-        // One at a time, whatever link it is of: one that hangs must not gain
-        // company with every reconnection.
-        if self.calls.descriptions() > 0 {
-            return;
-        }
-        let Some(uuid) = self.to_describe.pop_front() else { return };
-        let reader = match self.describer {
-            Some(reader) => reader,
-            None => match self.readers.start() {
-                Ok(reader) => *self.describer.insert(reader),
-                Err(error) => return self.note_error(error),
-            },
-        };
-        let patience = self.settings.libvirt.timeout;
-        if !self.ask(reader, CallKind::Describe(uuid), Question::Describe { uuid }, patience) {
-            self.describer = None;
-        }
-    }
-
-    pub(super) fn note_error(&mut self, error: String) {
-        self.figures.errors += 1;
-        tracing::warn!("{error}");
-        self.figures.last_error = Some((self.clock.now().0, error));
-    }
-
-    pub(super) fn publish_status(&mut self) {
-        let status = self.status();
-        self.sink.status(status);
-    }
-
-    fn status(&self) -> CollectorStatus {
-        let name = |uuid: &Uuid| self.domains.get(uuid).map(|t| t.identity.name.to_string());
-        let is_hung = |uuid: &Uuid| self.domains.get(uuid).is_some_and(|t| t.silent.is_some());
-        let mut silent: Vec<SilentDomain> = self
-            .domains
-            .values()
-            .filter(|track| track.is_live())
-            .filter_map(|track| {
-                let why = track.failed.or(track.silent)?;
-                Some(SilentDomain { name: track.identity.name.to_string(), why: why.to_string() })
-            })
-            .collect();
-        silent.sort_by(|a, b| a.name.cmp(&b.name));
-        CollectorStatus {
-            state: self.state.clone(),
-            initialized: self.figures.initialized,
-            started_at: self.figures.started_at,
-            total_collections: self.figures.collections,
-            total_errors: self.figures.errors,
-            last_collection_at: self.figures.last_collection_at,
-            last_error: self.figures.last_error.clone(),
-            vms_monitored: self.domains.values().filter(|track| track.is_live()).count(),
-            interval: self.settings.interval,
-            last_cycle_took: self.figures.last_took,
-            lists: self.figures.lists,
-            skipped_ticks: self.figures.skipped_ticks,
-            stuck_calls: self
-                .calls
-                .blame(is_hung)
-                .into_iter()
-                .map(|(call, domain)| StuckCall {
-                    domain: domain.as_ref().and_then(name),
-                    since: call.asked_wall,
-                })
-                .collect(),
-            max_stuck_calls: self.settings.libvirt.max_stuck_calls,
-            silent,
-            reconnects: self.figures.connections.saturating_sub(1),
         }
     }
 }

@@ -10,11 +10,14 @@
 mod assemble;
 mod calls;
 mod cycle;
+mod describe;
 mod domains;
 mod engine;
+mod link;
 mod lists;
 mod pace;
 mod readers;
+mod report;
 
 use std::{
     io,

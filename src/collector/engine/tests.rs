@@ -11,10 +11,11 @@ use crate::{
     config,
     libvirt::{Error, RawDisk, RawDomain, Roster, RosterEntry},
     model::{
-        AngleScale, DomainDevices, DomainState, Frame, Identity, Kib, Nanos,
+        AngleScale, DomainDevices, DomainState, Frame, Identity, Kib, Nanos, WallTime,
         domain::{Balloon, DiskDevice},
         frame::Health,
         reading::{CpuCounters, DiskCounters, DiskSize, GuestMemory, MemorySize, VcpuCounters},
+        status::CollectorStatus,
     },
 };
 

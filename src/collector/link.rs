@@ -1,0 +1,134 @@
+//! The link to libvirt: opened, found broken, tried again. One attempt at a
+//! time, each after a longer wait, and none while too many hang.
+
+use std::time::Duration;
+
+use super::{
+    Sink,
+    calls::CallKind,
+    engine::{Engine, nanos},
+    readers::Readers,
+};
+use crate::{
+    libvirt::{Question, ReaderId},
+    model::{Missing, MonoTime, WallTime, Why, status::CollectionState},
+};
+
+/// First wait before another attempt to connect; doubled up to the last.
+pub(super) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LAST_BACKOFF: Duration = Duration::from_secs(30);
+/// Attempts to reach libvirt that may hang at once; beyond it no further one
+/// is made until one returns.
+const MAX_HANGING_ATTEMPTS: usize = 2;
+
+/// The connection's state, beneath [`CollectionState`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Not wanted.
+    Down,
+    /// The first roster is asked for.
+    Opening,
+    /// Cycles run.
+    Up,
+    /// Broken; tried again at this time.
+    Broken(MonoTime),
+}
+
+impl<R: Readers, S: Sink> Engine<R, S> {
+    /// Opens a link: a lister that asks for the first roster. While too many
+    /// earlier attempts are out, this one is made when one of them returns.
+    pub(super) fn connect(&mut self, wall: WallTime, mono: MonoTime) {
+        let attempts = self.calls.attempts();
+        self.held_back = attempts >= MAX_HANGING_ATTEMPTS;
+        if self.held_back {
+            self.hold_back(attempts, wall, mono);
+            return;
+        }
+        self.link_number += 1;
+        let failing_since = match &self.state {
+            CollectionState::Failed { since, .. } => Some(*since),
+            _ => None,
+        };
+        self.link = Link::Opening;
+        if failing_since.is_none() {
+            self.state = CollectionState::Connecting { since: wall };
+        }
+        match self.readers.start() {
+            Ok(reader) => {
+                self.lister = Some(reader);
+                self.ask_roster(reader, self.settings.libvirt.timeout);
+            }
+            Err(error) => self.break_link(error),
+        }
+    }
+
+    pub(super) fn hold_back(&mut self, attempts: usize, wall: WallTime, mono: MonoTime) {
+        self.link = Link::Broken(mono.plus(self.backoff));
+        let retry_at = WallTime(wall.0.saturating_add_unsigned(nanos(self.backoff)));
+        let (why, since) = match &self.state {
+            CollectionState::Failed { why, since, .. } => (why.clone(), *since),
+            _ => (
+                format!(
+                    "{attempts} earlier attempts to reach libvirt at {} have not returned yet, and another is made as soon as one does; see whether libvirtd or virtqemud hangs (systemctl status libvirtd)",
+                    crate::libvirt::masked(&self.settings.libvirt.uri),
+                ),
+                wall,
+            ),
+        };
+        self.state = CollectionState::Failed { why, since, retry_at };
+    }
+
+    pub(super) fn ask_roster(&mut self, reader: ReaderId, patience: Duration) {
+        if !self.ask(reader, CallKind::Roster, Question::Roster, patience) {
+            self.break_link("a libvirt reader has ended by itself; it is started anew".into());
+        }
+    }
+
+    /// The link is of no more use: says so for every domain and plans the
+    /// next attempt.
+    pub(super) fn break_link(&mut self, why: String) {
+        let (wall, mono) = self.clock.now();
+        let since = match &self.state {
+            CollectionState::Failed { since, .. } => *since,
+            _ => wall,
+        };
+        let was_up = self.link == Link::Up;
+        self.hang_up();
+        let retry_at = mono.plus(self.backoff);
+        let retry_wall = WallTime(wall.0.saturating_add_unsigned(nanos(self.backoff)));
+        self.backoff = (self.backoff * 2).min(LAST_BACKOFF);
+        self.link = Link::Broken(retry_at);
+        self.note_error(why.clone());
+        self.state = CollectionState::Failed { why, since, retry_at: retry_wall };
+        if was_up {
+            let missing = Missing::since(Why::NoConnection, since);
+            for track in self.domains.values_mut() {
+                track.failed = Some(missing);
+                track.updated = None;
+            }
+        }
+        self.publish_status();
+        if was_up {
+            self.publish_frame();
+        }
+    }
+
+    /// Lets every reader of this link go. Calls in flight are forgotten as
+    /// answers, but still counted until they return.
+    pub(super) fn hang_up(&mut self) {
+        self.link_number += 1;
+        self.held_back = false;
+        for reader in self.idle.drain(..).chain(self.lister.take()).chain(self.describer.take()) {
+            // One that has been asked is let go when it answers: only then is
+            // it known that its call holds nothing of libvirtd any more.
+            if !self.calls.is_asked(reader) {
+                self.readers.end(reader);
+            }
+        }
+        self.to_describe.clear();
+        self.cycle.abandon();
+        for track in self.domains.values_mut() {
+            track.updated = None;
+        }
+    }
+}

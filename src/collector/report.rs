@@ -1,0 +1,80 @@
+//! The collector's figures and the status made of them.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Sink, engine::Engine, readers::Readers};
+use crate::model::{
+    WallTime,
+    status::{CollectorStatus, SilentDomain, StuckCall},
+};
+
+/// Figures that only grow.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    pub initialized: bool,
+    pub started_at: Option<WallTime>,
+    pub collections: u64,
+    pub errors: u64,
+    pub last_collection_at: Option<WallTime>,
+    pub last_error: Option<(WallTime, String)>,
+    pub last_took: Option<Duration>,
+    pub lists: usize,
+    pub skipped_ticks: u64,
+    pub connections: u64,
+}
+
+impl<R: Readers, S: Sink> Engine<R, S> {
+    pub(super) fn note_error(&mut self, error: String) {
+        self.figures.errors += 1;
+        tracing::warn!("{error}");
+        self.figures.last_error = Some((self.clock.now().0, error));
+    }
+
+    pub(super) fn publish_status(&mut self) {
+        let status = self.status();
+        self.sink.status(status);
+    }
+
+    fn status(&self) -> CollectorStatus {
+        let name = |uuid: &Uuid| self.domains.get(uuid).map(|t| t.identity.name.to_string());
+        let is_hung = |uuid: &Uuid| self.domains.get(uuid).is_some_and(|t| t.silent.is_some());
+        let mut silent: Vec<SilentDomain> = self
+            .domains
+            .values()
+            .filter(|track| track.is_live())
+            .filter_map(|track| {
+                let why = track.failed.or(track.silent)?;
+                Some(SilentDomain { name: track.identity.name.to_string(), why: why.to_string() })
+            })
+            .collect();
+        silent.sort_by(|a, b| a.name.cmp(&b.name));
+        CollectorStatus {
+            state: self.state.clone(),
+            initialized: self.figures.initialized,
+            started_at: self.figures.started_at,
+            total_collections: self.figures.collections,
+            total_errors: self.figures.errors,
+            last_collection_at: self.figures.last_collection_at,
+            last_error: self.figures.last_error.clone(),
+            vms_monitored: self.domains.values().filter(|track| track.is_live()).count(),
+            interval: self.settings.interval,
+            last_cycle_took: self.figures.last_took,
+            lists: self.figures.lists,
+            skipped_ticks: self.figures.skipped_ticks,
+            stuck_calls: self
+                .calls
+                .blame(is_hung)
+                .into_iter()
+                .map(|(call, domain)| StuckCall {
+                    domain: domain.as_ref().and_then(name),
+                    since: call.asked_wall,
+                })
+                .collect(),
+            max_stuck_calls: self.settings.libvirt.max_stuck_calls,
+            silent,
+            reconnects: self.figures.connections.saturating_sub(1),
+        }
+    }
+}
