@@ -104,7 +104,16 @@ impl Fleet {
             let reading = guest.reading.clone();
             let rates = guest.baseline.advance(&reading, &periods, &scale);
             let devices = Arc::clone(&guest.devices);
-            Arc::new(DomainFrame { reading, rates, devices, health: Health::Answering, fresh: true })
+            Arc::new(DomainFrame {
+                reading,
+                rates,
+                devices,
+                health: Health::Answering,
+                fresh: true,
+                timeline: Arc::default(),
+                job: None,
+                last: None,
+            })
         });
         Arc::new(Frame {
             cycle: self.cycle,
@@ -113,6 +122,7 @@ impl Fleet {
             took: Duration::from_millis(118),
             interval: INTERVAL,
             host: Arc::clone(&self.host),
+            load: kvmscope::model::HostLoad::default(),
             scale,
             domains: domains.collect(),
         })

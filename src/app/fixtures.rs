@@ -150,6 +150,7 @@ impl Host {
                 memory_kib: Some(256 << 20),
                 demo: self.demo,
             }),
+            load: crate::model::HostLoad::default(),
             scale,
             domains,
         })
@@ -230,7 +231,16 @@ impl Guest {
             (Trait::Hung, _) if cycle > HANGS_AT => Health::Impaired(hung()),
             _ => Health::Answering,
         };
-        DomainFrame { reading, rates, devices: Arc::clone(&self.devices), health, fresh: true }
+        DomainFrame {
+            reading,
+            rates,
+            devices: Arc::clone(&self.devices),
+            health,
+            fresh: true,
+            timeline: Arc::default(),
+            job: None,
+            last: None,
+        }
     }
 
     fn wave(&self, cycle: u64, what: f64) -> f64 {

@@ -327,6 +327,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             devices: devices.unwrap_or_default(),
             health: silent.map_or(Health::Answering, Health::Impaired),
             fresh: true,
+            timeline: Arc::default(),
+            job: None,
+            last: None,
         }));
         Outcome::Taken
     }
@@ -388,6 +391,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             took: mono.since(self.cycle.begun),
             interval: self.settings.interval,
             host: Arc::clone(&self.host),
+            load: crate::model::HostLoad::default(),
             scale: self.settings.scale,
             domains,
         }));

@@ -154,6 +154,9 @@ impl Track {
             devices: self.devices().cloned().unwrap_or_default(),
             health,
             fresh: false,
+            timeline: Arc::default(),
+            job: None,
+            last: None,
         }
     }
 }

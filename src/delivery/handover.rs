@@ -139,6 +139,9 @@ mod tests {
                 devices: Arc::new(DomainDevices::default()),
                 health: Health::Answering,
                 fresh: true,
+                timeline: Arc::default(),
+                job: None,
+                last: None,
             })
         };
         Arc::new(Frame {
@@ -148,6 +151,7 @@ mod tests {
             took: Duration::ZERO,
             interval: Duration::from_secs(1),
             host: Arc::new(HostFacts::default()),
+            load: crate::model::HostLoad::default(),
             scale: AngleScale::default(),
             domains: (0..domains).map(domain).collect(),
         })

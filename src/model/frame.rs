@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    DomainDevices, DomainRates, DomainReading, DomainState, Identity, Missing, MonoTime, WallTime,
-    rates::AngleScale,
+    DomainDevices, DomainJob, DomainRates, DomainReading, DomainState, Happening, HostLoad, Identity,
+    Missing, MonoTime, WallTime, rates::AngleScale,
 };
 
 /// Everything one collection cycle found.
@@ -23,6 +23,8 @@ pub struct Frame {
     pub interval: Duration,
     /// The host the domains run on.
     pub host: Arc<HostFacts>,
+    /// What the host was busy with.
+    pub load: HostLoad,
     /// The references of every angle in the frame.
     pub scale: AngleScale,
     /// All domains, live ones first, then by name.
@@ -43,6 +45,14 @@ pub struct DomainFrame {
     /// Whether the reading is new in this cycle. `false`: nothing of it was
     /// read in this cycle, and no line is written.
     pub fresh: bool,
+    /// What happened to it lately, oldest first.
+    pub timeline: Arc<[Happening]>,
+    /// The job that runs on it, where one does.
+    pub job: Option<DomainJob>,
+    /// The last frame in which memory and disks were read, where they were
+    /// not in this one: for the screen, which shows old numbers with their
+    /// age. Its own `last` is always `None`.
+    pub last: Option<Arc<DomainFrame>>,
 }
 
 /// How a domain behaved in a cycle.

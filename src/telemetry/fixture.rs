@@ -44,6 +44,7 @@ pub(super) fn frame() -> Frame {
             memory_kib: Some(8 << 20),
             demo: false,
         }),
+        load: crate::model::HostLoad::default(),
         scale: AngleScale::default(),
         domains: vec![
             Arc::new(live()),
@@ -174,7 +175,16 @@ fn domain(before: &DomainReading, now: DomainReading, health: Health) -> DomainF
     let periods = Periods::every(Duration::from_secs(1));
     let _ = baseline.advance(before, &periods, &scale);
     let rates = baseline.advance(&now, &periods, &scale);
-    DomainFrame { reading: now, rates, devices: devices(), health, fresh: true }
+    DomainFrame {
+        reading: now,
+        rates,
+        devices: devices(),
+        health,
+        fresh: true,
+        timeline: Arc::default(),
+        job: None,
+        last: None,
+    }
 }
 
 /// Two vCPUs 40 % busy, memory shrinking by 512 KiB/s, disk and network loaded.
@@ -213,7 +223,16 @@ fn hostile() -> DomainFrame {
     let now = reading(identity(4, HOSTILE, true), 0);
     let rates =
         Baseline::default().advance(&now, &Periods::every(Duration::from_secs(1)), &AngleScale::default());
-    DomainFrame { reading: now, rates, devices: devices(), health: Health::Answering, fresh: true }
+    DomainFrame {
+        reading: now,
+        rates,
+        devices: devices(),
+        health: Health::Answering,
+        fresh: true,
+        timeline: Arc::default(),
+        job: None,
+        last: None,
+    }
 }
 
 fn inactive() -> DomainFrame {
@@ -230,5 +249,8 @@ fn inactive() -> DomainFrame {
         devices: devices(),
         health: Health::Inactive,
         fresh: true,
+        timeline: Arc::default(),
+        job: None,
+        last: None,
     }
 }

@@ -103,6 +103,9 @@ pub fn domain(reading: DomainReading) -> DomainFrame {
         devices: Arc::new(DomainDevices::default()),
         health: Health::Answering,
         fresh: true,
+        timeline: Arc::default(),
+        job: None,
+        last: None,
         reading,
     }
 }
@@ -116,6 +119,7 @@ pub fn frame(domains: Vec<DomainFrame>) -> Frame {
         took: Duration::from_millis(5),
         interval: Duration::from_secs(1),
         host: Arc::new(HostFacts::default()),
+        load: kvmscope::model::HostLoad::default(),
         scale: AngleScale::default(),
         domains: domains.into_iter().map(Arc::new).collect(),
     }

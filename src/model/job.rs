@@ -1,0 +1,30 @@
+//! A job that runs on a domain: migration, backup, save, dump.
+
+use std::time::Duration;
+
+/// Progress of a domain's job, as `virDomainGetJobStats` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DomainJob {
+    /// What runs, such as `migration out` or `backup` (the `operation` parameter).
+    pub operation: &'static str,
+    /// How long it has run (`time_elapsed`).
+    pub elapsed: Option<Duration>,
+    /// How long it will go on, where QEMU can tell (`time_remaining`).
+    pub remaining: Option<Duration>,
+    /// Bytes in all (`data_total`); grows while the guest dirties memory.
+    pub total: Option<u64>,
+    /// Bytes done (`data_processed`).
+    pub done: Option<u64>,
+    /// Bytes left (`data_remaining`).
+    pub left: Option<u64>,
+}
+
+impl DomainJob {
+    /// Share done, 0–100, where total and rest are known.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a percentage needs no more digits")]
+    pub fn percent(&self) -> Option<f64> {
+        let (total, left) = (self.total?, self.left?);
+        (total > 0).then(|| total.saturating_sub(left) as f64 / total as f64 * 100.0)
+    }
+}
