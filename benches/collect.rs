@@ -74,7 +74,7 @@ impl Collector {
     /// Starts it and waits for its first cycle.
     fn start(uri: &str, interval: Duration) -> Self {
         let libvirt = config::Libvirt { uri: uri.to_owned(), ..config::Libvirt::default() };
-        let settings = collector::Settings { libvirt, interval, scale: AngleScale::default() };
+        let settings = collector::Settings { libvirt, interval, scale: AngleScale::default(), notes: None };
         let (sender, frames) = mpsc::channel();
         let handle = collector::start(settings, Clock::system(), Frames(sender)).unwrap();
         handle.command(collector::Command::Start);
@@ -121,13 +121,14 @@ impl OneReader {
             uuid: domain.identity().uuid,
             id: domain.identity().id.unwrap(),
             devices: Some(Arc::clone(&domain.devices)),
+            groups: Groups::ALL,
         });
         Self { reader: reader.unwrap(), answers, members: members.collect() }
     }
 
     fn read(&self) {
         let members = self.members.clone();
-        let question = Question::List { members, groups: Groups::ALL, monitor_free: false };
+        let question = Question::List { members, monitor_free: false };
         assert!(self.reader.ask(0, question));
         let answer = self.answers.recv_timeout(PATIENCE).expect("an answer");
         match answer.reply.unwrap() {

@@ -100,6 +100,7 @@ fn running() -> CollectorStatus {
         interval: SECOND,
         last_cycle_took: None,
         lists: 3,
+        round: 1,
         skipped_ticks: 0,
         stuck_calls: Vec::new(),
         max_stuck_calls: 8,

@@ -10,7 +10,7 @@
 //!                → delivery → journal
 //!                           → influx ─────→ model
 //! main → once, check, telemetry            (the commands without a screen)
-//! config, clock, terminal: leaves; each room gets only its own section of Config
+//! config, clock, rundir, terminal: leaves; each room gets only its own section of Config
 //! ```
 //!
 //! # Where to find
@@ -55,6 +55,7 @@ pub mod journal;
 pub mod libvirt;
 pub mod model;
 pub mod once;
+pub mod rundir;
 pub mod runtime;
 pub mod telemetry;
 pub mod terminal;

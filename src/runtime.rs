@@ -31,6 +31,7 @@ use crate::{
         Frame,
         status::{CollectorStatus, DeliveryStatus, StoreStatus},
     },
+    rundir,
     terminal::{self, Terminal},
     ui::Screen,
 };
@@ -90,6 +91,10 @@ pub fn collector_settings(config: &Config) -> collector::Settings {
         libvirt: config.libvirt.clone(),
         interval: config.collector.poll_interval,
         scale: config.angle,
+        notes: rundir::directory(config.store.path.as_deref()).map(|directory| {
+            let (scheme, mark) = rundir::key(&config.libvirt.uri);
+            directory.join(format!("{scheme}-{mark}"))
+        }),
     }
 }
 

@@ -65,7 +65,12 @@ fn twenty_thousand_readings_leave_memory_as_it_was() {
             let Reply::Description { devices, .. } = ask(Question::Describe { uuid }) else {
                 panic!("no description")
             };
-            Member { uuid, id: domain.identity.id.unwrap(), devices: Some(Arc::new(devices)) }
+            Member {
+                uuid,
+                id: domain.identity.id.unwrap(),
+                devices: Some(Arc::new(devices)),
+                groups: Groups::ALL,
+            }
         };
         roster.domains.into_iter().map(member).collect::<Vec<_>>()
     };
@@ -73,8 +78,7 @@ fn twenty_thousand_readings_leave_memory_as_it_was() {
         for _ in 0..number / 100 {
             let members = members();
             for _ in 0..100 {
-                let question =
-                    Question::List { members: members.clone(), groups: Groups::ALL, monitor_free: false };
+                let question = Question::List { members: members.clone(), monitor_free: false };
                 let Reply::List(list) = ask(question) else { panic!("no list") };
                 assert!(list.len() == DOMAINS && list.iter().all(|raw| raw.nics.is_some()));
             }

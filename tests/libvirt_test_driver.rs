@@ -71,7 +71,10 @@ impl Asked {
     }
 
     fn list(&self, members: &[Member], groups: Groups) -> Vec<RawDomain> {
-        self.listed(Question::List { members: members.to_vec(), groups, monitor_free: false })
+        self.listed(Question::List {
+            members: members.iter().map(|member| Member { groups, ..member.clone() }).collect(),
+            monitor_free: false,
+        })
     }
 
     fn listed(&self, question: Question) -> Vec<RawDomain> {
@@ -84,7 +87,13 @@ impl Asked {
     /// The live domains of the roster with their devices.
     fn members(&self) -> Vec<Member> {
         let live = self.roster().domains.into_iter().filter_map(|d| d.identity.id.zip(Some(d.identity.uuid)));
-        live.map(|(id, uuid)| Member { uuid, id, devices: Some(Arc::new(self.devices(uuid))) }).collect()
+        live.map(|(id, uuid)| Member {
+            uuid,
+            id,
+            devices: Some(Arc::new(self.devices(uuid))),
+            groups: Groups::ALL,
+        })
+        .collect()
     }
 }
 
@@ -276,7 +285,7 @@ fn only_what_was_asked_for_is_read() {
     assert!(raw.cpu.is_none() && raw.memory.is_none() && raw.disks.is_none() && raw.vcpu_count.is_none());
     assert!(raw.refused.is_empty());
 
-    let free = Question::List { members: members.clone(), groups: Groups::ALL, monitor_free: true };
+    let free = Question::List { members: members.clone(), monitor_free: true };
     let raw = &asked.listed(free)[0];
     assert!(raw.cpu.is_some() && raw.memory.is_some() && raw.nics.is_some());
     assert!(raw.disks.is_none() && raw.rss.is_none() && raw.guest.is_none() && !raw.short);
@@ -296,8 +305,8 @@ fn a_vanished_domain_is_gone_and_the_others_keep_their_place_and_data() {
     let asked = reader(&host(&folder.path().join("host.xml"), &guests));
     let mut members = asked.members();
     let stranger = Uuid::from_u128(99);
-    members.insert(1, Member { uuid: stranger, id: 77, devices: None });
-    members.push(Member { uuid: uuid(2), id: 3, devices: None });
+    members.insert(1, Member { uuid: stranger, id: 77, devices: None, groups: Groups::ALL });
+    members.push(Member { uuid: uuid(2), id: 3, devices: None, groups: Groups::ALL });
     let order: Vec<_> = members.iter().map(|member| member.uuid).collect();
     for _ in 0..2 {
         let list = asked.list(&members, Groups::ALL);
@@ -330,7 +339,12 @@ fn a_thousand_domains_are_listed_in_order() {
     let members: Vec<_> = roster
         .domains
         .iter()
-        .map(|d| Member { uuid: d.identity.uuid, id: d.identity.id.unwrap(), devices: None })
+        .map(|d| Member {
+            uuid: d.identity.uuid,
+            id: d.identity.id.unwrap(),
+            devices: None,
+            groups: Groups::ALL,
+        })
         .collect();
     let list = asked.list(&members, Groups::CPU | Groups::MEMORY);
     assert!(list.iter().zip(&members).all(|(raw, member)| raw.uuid == member.uuid && raw.cpu.is_some()));

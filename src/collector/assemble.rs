@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use crate::{
-    libvirt::{Groups, RawDisk, RawDomain},
+    libvirt::{Groups, RawDisk, RawDomain, ReadAt},
     model::{
-        DomainDevices, DomainReading, Identity, Measured, Missing, MonoTime, WallTime, Why,
+        DomainDevices, DomainReading, Identity, Measured, Missing, WallTime, Why,
         domain::Balloon,
         reading::{DiskReading, GuestMemory, NicCounters, NicReading},
     },
@@ -17,23 +17,25 @@ const STALE_PERIODS: i64 = 3;
 /// The period assumed where a report comes and the XML at hand names none.
 const UNKNOWN_PERIOD_SECONDS: i64 = 10;
 
-/// When a domain was read, on both clocks.
+/// Why whole groups can be absent from an answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Instant {
-    pub wall: WallTime,
-    pub mono: MonoTime,
+pub(super) struct Gaps {
+    /// Why the monitor's part is absent although it was asked for.
+    pub shortfall: Option<Missing>,
+    /// What stands for groups that were not asked for in this cycle.
+    pub not_due: Missing,
 }
 
-/// Builds the reading. `devices` is what the XML says, where it is known;
-/// `shortfall` is why the monitor's part is absent, where it is.
+/// Builds the reading. `devices` is what the XML says, where it is known.
 pub(super) fn assemble(
     raw: RawDomain,
     identity: Arc<Identity>,
-    at: Instant,
+    at: ReadAt,
     devices: Option<&DomainDevices>,
-    shortfall: Option<Missing>,
+    Gaps { shortfall, not_due }: Gaps,
 ) -> DomainReading {
     let absent = |group: Groups, needs_monitor: bool| match shortfall {
+        _ if !raw.asked.has(group) => not_due,
         _ if raw.refused.has(group) => Missing::new(Why::NotOffered),
         Some(missing) if needs_monitor => missing,
         _ => Missing::new(Why::CallFailed),
@@ -47,14 +49,17 @@ pub(super) fn assemble(
         missing => missing,
     });
     let guest_memory =
-        guest_memory(raw.guest, devices.map(|d| d.balloon), shortfall, at.wall).map_err(|missing| {
-            if raw.refused.has(Groups::MEMORY) { Missing::new(Why::NotOffered) } else { missing }
+        guest_memory(raw.guest, devices.map(|d| d.balloon), shortfall, at.wall).map_err(|missing| match () {
+            () if !raw.asked.has(Groups::MEMORY) => not_due,
+            () if raw.refused.has(Groups::MEMORY) => Missing::new(Why::NotOffered),
+            () => missing,
         });
     let nics = match raw.nics {
         Some(counters) => Ok(nics(counters, devices)),
         None => Err(absent(Groups::NICS, false)),
     };
     let disks = match (raw.disks, shortfall) {
+        _ if !raw.asked.has(Groups::DISKS) => Err(not_due),
         (_, Some(missing)) => Err(missing),
         (Some(found), None) => Ok(disks(&found, devices)),
         (None, None) => Err(absent(Groups::DISKS, true)),
@@ -192,19 +197,25 @@ fn medium_changed(disks: &[DiskReading], devices: &DomainDevices) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;
     use crate::model::{
-        DomainState, Kib,
+        DomainState, Kib, MonoTime,
         domain::{DiskDevice, NicDevice},
         reading::{DiskCounters, DiskSize, MemorySize},
     };
 
     const NOW: i64 = 1_700_000_000;
 
-    fn at() -> Instant {
-        Instant { wall: WallTime(NOW * 1_000_000_000), mono: MonoTime(1) }
+    fn at() -> ReadAt {
+        ReadAt { wall: WallTime(NOW * 1_000_000_000), mono: MonoTime(1), share: Duration::ZERO }
+    }
+
+    fn gaps(shortfall: Option<Missing>) -> Gaps {
+        Gaps { shortfall, not_due: Missing::since(Why::NotDue, WallTime(3)) }
     }
 
     fn identity() -> Arc<Identity> {
@@ -268,7 +279,7 @@ mod tests {
     #[test]
     fn devices_stand_in_the_order_of_the_xml_each_with_counters_or_a_reason() {
         let devices = devices();
-        let reading = assemble(raw(), identity(), at(), Some(&devices), None);
+        let reading = assemble(raw(), identity(), at(), Some(&devices), gaps(None));
         let nics = reading.nics.as_ref().unwrap();
         let names: Vec<&str> = nics.iter().map(|n| &*n.name).collect();
         assert_eq!(names, ["vnet0", "hostdev0", "vnet1"]);
@@ -283,18 +294,18 @@ mod tests {
         let known = devices();
         let mut plugged = raw();
         plugged.nics.as_mut().unwrap().push(("vnet9".into(), NicCounters::default()));
-        let reading = assemble(plugged, identity(), at(), Some(&known), None);
+        let reading = assemble(plugged, identity(), at(), Some(&known), gaps(None));
         assert!(devices_changed(&reading, &known));
         assert!(reading.nics.unwrap().iter().any(|n| &*n.name == "vnet9" && n.counters.is_ok()));
 
         let mut unplugged = raw();
         unplugged.disks.as_mut().unwrap().remove(0);
-        let reading = assemble(unplugged, identity(), at(), Some(&known), None);
+        let reading = assemble(unplugged, identity(), at(), Some(&known), gaps(None));
         assert!(devices_changed(&reading, &known));
 
         let mut loaded = raw();
         loaded.disks.as_mut().unwrap()[1].size.capacity = Some(1 << 20);
-        let reading = assemble(loaded, identity(), at(), Some(&known), None);
+        let reading = assemble(loaded, identity(), at(), Some(&known), gaps(None));
         assert!(devices_changed(&reading, &known));
     }
 
@@ -304,7 +315,7 @@ mod tests {
             let mut raw = raw();
             raw.guest = Some(report(last_update));
             let devices = DomainDevices { balloon, ..devices() };
-            assemble(raw, identity(), at(), Some(&devices), None).guest_memory
+            assemble(raw, identity(), at(), Some(&devices), gaps(None)).guest_memory
         };
         let now = u64::try_from(NOW).unwrap();
         assert!(with(Balloon::Period(2), Some(now - 7)).is_ok());
@@ -325,11 +336,25 @@ mod tests {
         short.rss = None;
         short.guest = None;
         short.disks.as_mut().unwrap()[0].counters = None;
-        let reading = assemble(short, identity(), at(), Some(&devices()), Some(hung));
+        let reading = assemble(short, identity(), at(), Some(&devices()), gaps(Some(hung)));
         assert_eq!(reading.disks.unwrap_err(), hung);
         assert_eq!(reading.guest_memory, Err(hung));
         assert_eq!(reading.rss, Err(hung));
         assert!(reading.memory.is_ok() && reading.nics.is_ok());
+    }
+
+    #[test]
+    fn what_was_not_due_says_since_when_and_is_not_called_missing_otherwise() {
+        let mut light = raw();
+        (light.rss, light.guest, light.memory, light.disks) = (None, None, None, None);
+        light.asked = Groups::ALL.without(Groups::MEMORY | Groups::DISKS);
+        let reading = assemble(light, identity(), at(), Some(&devices()), gaps(None));
+        let not_due = gaps(None).not_due;
+        assert_eq!(reading.memory, Err(not_due));
+        assert_eq!(reading.rss, Err(not_due));
+        assert_eq!(reading.guest_memory, Err(not_due));
+        assert_eq!(reading.disks.unwrap_err(), not_due);
+        assert!(reading.nics.is_ok());
     }
 
     #[test]
@@ -339,7 +364,7 @@ mod tests {
         poor.guest = None;
         poor.rss = None;
         poor.refused = Groups::DISKS | Groups::MEMORY | Groups::VCPUS;
-        let reading = assemble(poor, identity(), at(), Some(&devices()), None);
+        let reading = assemble(poor, identity(), at(), Some(&devices()), gaps(None));
         assert_eq!(why(&reading.disks), Why::NotOffered);
         assert_eq!(why(&reading.guest_memory), Why::NotOffered);
         assert_eq!(why(&reading.vcpus), Why::NotOffered);

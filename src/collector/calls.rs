@@ -7,6 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
+use super::{inherited::Single, pace::Load};
 use crate::{
     libvirt::ReaderId,
     model::{MonoTime, WallTime},
@@ -48,6 +49,31 @@ pub(super) struct ListCall {
     pub overdue: u32,
     /// Only what needs no monitor was asked: it cannot hang.
     pub monitor_free: bool,
+    /// Members that are not read in full: memory and disks are not due.
+    pub light: HashSet<Uuid>,
+    /// Asked about one domain on behalf of a call of an earlier process.
+    pub single: Option<Single>,
+}
+
+impl ListCall {
+    /// A first call over `members`, in full.
+    pub fn new(members: Vec<Uuid>, cycle: u64) -> Self {
+        Self {
+            members,
+            cycle,
+            again: false,
+            overdue: 0,
+            monitor_free: false,
+            light: HashSet::new(),
+            single: None,
+        }
+    }
+
+    /// How many of its members are read how.
+    pub fn load(&self) -> Load {
+        let light = self.members.iter().filter(|uuid| self.light.contains(uuid)).count();
+        Load { whole: self.members.len() - light, light }
+    }
 }
 
 /// All calls that are out.
@@ -112,9 +138,22 @@ impl Calls {
         self.stuck.iter().filter(|(_, call)| call.can_hang()).count()
     }
 
-    /// Calls in flight that can still hang on a domain.
+    /// Calls in flight that may come to hang on a domain and hold one more
+    /// worker. One on behalf of an earlier process's call takes that one's
+    /// place if it does.
     pub fn in_flight_that_can_hang(&self) -> usize {
-        self.in_flight.values().filter(|call| call.can_hang()).count()
+        self.in_flight.values().filter(|call| call.can_hang() && !call.is_single()).count()
+    }
+
+    /// Lists in flight, of whatever link.
+    pub fn all_lists_in_flight(&self) -> usize {
+        self.in_flight.values().filter(|call| matches!(call.kind, CallKind::List(_))).count()
+    }
+
+    /// The members of each list call in flight that may come to hang and hold
+    /// one more worker.
+    pub fn may_come_to_hang(&self) -> impl Iterator<Item = &[Uuid]> {
+        self.in_flight.values().filter(|call| call.can_hang() && !call.is_single()).map(Call::members)
     }
 
     /// Calls for the roster or a connection that are out, of whatever link,
@@ -150,6 +189,12 @@ impl Calls {
     /// List calls of this link and cycle that are still within their deadline.
     pub fn pending_of_cycle(&self, link: u64, cycle: u64) -> usize {
         self.lists_in_flight(link).filter(|list| list.cycle == cycle).count()
+    }
+
+    /// Whether all that this cycle still waits for are lists that were overdue
+    /// once: somebody hangs, and nobody else shall wait for that.
+    pub fn only_repeats_pending(&self, link: u64, cycle: u64) -> bool {
+        self.lists_in_flight(link).filter(|list| list.cycle == cycle).all(|list| list.overdue > 0)
     }
 
     fn lists_in_flight(&self, link: u64) -> impl Iterator<Item = &ListCall> {
@@ -189,6 +234,7 @@ impl Calls {
                 let domain = match &call.kind {
                     CallKind::Roster => None,
                     CallKind::Describe(uuid) => Some(*uuid),
+                    CallKind::List(list) if list.members.len() == 1 => list.members.first().copied(),
                     CallKind::List(list) => {
                         list.members.iter().copied().find(|uuid| is_hung(uuid) && !blamed.contains(uuid))
                     }
@@ -201,8 +247,22 @@ impl Calls {
 }
 
 impl Call {
-    fn can_hang(&self) -> bool {
+    /// Whether it can hang on a domain and hold a worker of libvirtd.
+    pub fn can_hang(&self) -> bool {
         matches!(&self.kind, CallKind::List(list) if !list.monitor_free)
+    }
+
+    fn is_single(&self) -> bool {
+        matches!(&self.kind, CallKind::List(list) if list.single.is_some())
+    }
+
+    /// Domains it may hang on.
+    pub fn members(&self) -> &[Uuid] {
+        match &self.kind {
+            CallKind::List(list) => &list.members,
+            CallKind::Describe(uuid) => std::slice::from_ref(uuid),
+            CallKind::Roster => &[],
+        }
     }
 
     fn covers(&self, uuid: &Uuid) -> bool {
@@ -222,13 +282,7 @@ mod tests {
     fn list(members: &[u128], asked: u64) -> Call {
         Call {
             reader: 1,
-            kind: CallKind::List(ListCall {
-                members: members.iter().copied().map(Uuid::from_u128).collect(),
-                cycle: 1,
-                again: false,
-                overdue: 0,
-                monitor_free: false,
-            }),
+            kind: CallKind::List(ListCall::new(members.iter().copied().map(Uuid::from_u128).collect(), 1)),
             asked_wall: WallTime(i64::try_from(asked).unwrap()),
             asked: MonoTime(asked),
             deadline: MonoTime(asked + 10),

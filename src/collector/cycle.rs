@@ -1,21 +1,21 @@
 //! One cycle: the roster, the lists in parallel, what comes back short, and
 //! the frame that closes it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
 use super::{
     Sink,
-    assemble::{Instant, assemble, devices_changed},
+    assemble::{Gaps, assemble, devices_changed},
     calls::{Call, CallKind, ListCall},
     domains::{Track, frame_order},
-    engine::{Engine, nanos},
+    engine::Engine,
+    inherited::Single,
     readers::Readers,
 };
 use crate::{
-    libvirt::{Answer, Groups, Member, Question, RawDomain, Reply, Roster},
+    libvirt::{Answer, Groups, Member, Question, RawDomain, ReadAt, Reply, Roster},
     model::{
         DomainFrame, DomainState, Frame, Missing, MonoTime, WallTime, Why, domain::Balloon, frame::Health,
         rates::Periods,
@@ -32,6 +32,9 @@ const DESCRIBING: (Duration, Duration) = (Duration::from_millis(500), Duration::
 /// milliseconds, and at once the second answer would be as short.
 const SECOND_TRY: Duration = Duration::from_millis(20);
 
+/// What is read in every cycle. Memory and disks may be spread over more.
+const LIGHT: Groups = Groups::ALL.without(Groups::MEMORY).without(Groups::DISKS);
+
 /// A late call teaches the deadlines at most this many times the patience it
 /// had: a host that is slow for good is learned in a few calls all the same.
 const LESSON: u32 = 4;
@@ -44,6 +47,8 @@ pub(super) struct Cycle {
     phase: Phase,
     /// Domains to be asked once more, and when.
     second_tries: Vec<(MonoTime, Vec<Uuid>)>,
+    /// Lists that wait for one of the calls that may be out at once.
+    waiting: VecDeque<ListCall>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +69,7 @@ impl Cycle {
     pub fn abandon(&mut self) {
         self.phase = Phase::Closed;
         self.second_tries.clear();
+        self.waiting.clear();
     }
 
     /// When the next domains are asked once more.
@@ -91,14 +97,16 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     /// Whether a tick may begin another cycle. While calls are within their
-    /// deadline it waits for them; only where no usual time is known yet, a
-    /// long wait is not worth holding back those who answered.
+    /// deadline it waits for them; only where no usual time is known yet, or
+    /// somebody hangs, it is not worth holding back those who answered.
     pub(super) fn cycle_may_end(&mut self) -> bool {
         if self.cycle.phase == Phase::Closed {
             return true;
         }
         let answered = self.domains.values().any(|track| track.updated.is_some());
-        if self.cycle.phase == Phase::Lists && self.pace.is_unsettled() && answered {
+        let worth_waiting = !self.pace.is_unsettled()
+            && !self.calls.only_repeats_pending(self.link_number, self.cycle.number);
+        if self.cycle.phase == Phase::Lists && answered && self.cycle.waiting.is_empty() && !worth_waiting {
             self.close_cycle();
             return true;
         }
@@ -112,12 +120,12 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
         let mut kept = std::collections::HashMap::with_capacity(roster.domains.len());
         for entry in &roster.domains {
-            let track = match self.domains.remove(&entry.identity.uuid) {
-                Some(mut track) => {
-                    track.update(entry);
-                    track
-                }
-                None => Track::new(entry),
+            let track = if let Some(mut track) = self.domains.remove(&entry.identity.uuid) {
+                track.update(entry);
+                track
+            } else {
+                self.turns += 1;
+                Track::new(entry, self.turns)
             };
             kept.insert(entry.identity.uuid, track);
         }
@@ -148,20 +156,65 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let mut live: Vec<Uuid> =
             self.domains.values().filter(|track| track.is_live()).map(|track| track.identity.uuid).collect();
         live.sort_unstable();
-        // Every call that is out may come to hang: together with those that
-        // hang already they stay within the bound.
-        let free = self.settings.libvirt.max_stuck_calls.saturating_sub(self.calls_out());
-        let wanted = self.settings.libvirt.max_parallel.min(live.len());
-        let monitor_free = free == 0;
-        let count = if monitor_free { wanted } else { wanted.min(free) };
-        let lists: Vec<Vec<Uuid>> = self.lists.divide(&live, count).to_vec();
+        let domains = &self.domains;
+        self.inherited.keep(|uuid| domains.get(uuid).is_some_and(Track::is_live));
+        let count = self.pace.lists(live.len(), self.settings.libvirt.max_parallel);
+        let lists: Vec<Vec<Uuid>> =
+            self.lists.divide(&live, count, |uuid| weight(domains.get(uuid))).to_vec();
         self.figures.lists = lists.iter().filter(|list| !list.is_empty()).count();
-        for mut members in lists {
-            members.retain(|uuid| !being_read.contains(uuid));
-            let cycle = self.cycle.number;
-            self.ask_list(ListCall { members, cycle, again: false, overdue: 0, monitor_free });
+        let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+        self.figures.round = self.pace.round(longest, self.settings.interval);
+        self.note_calls();
+        let cycle = self.cycle.number;
+        // Those that may still be held by an earlier process's call first; but
+        // who is only suspected of it is not asked in full beyond the bound.
+        let beyond = self.calls_out() > self.settings.libvirt.max_stuck_calls;
+        for single in self.inherited.to_ask() {
+            if !being_read.contains(&single.uuid) && (single.sure || !beyond) {
+                self.cycle
+                    .waiting
+                    .push_back(ListCall { single: Some(single), ..ListCall::new(vec![single.uuid], cycle) });
+            }
         }
+        for mut members in lists {
+            members.retain(|uuid| !being_read.contains(uuid) && !self.inherited.claims(uuid, !beyond));
+            let due = |uuid: &Uuid| {
+                self.domains.get(uuid).is_none_or(|track| track.is_due(cycle, self.figures.round))
+            };
+            let light = members.iter().copied().filter(|uuid| !due(uuid)).collect();
+            if !members.is_empty() {
+                self.cycle.waiting.push_back(ListCall { light, ..ListCall::new(members, cycle) });
+            }
+        }
+        self.ask_waiting();
         Phase::Lists
+    }
+
+    /// Asks lists that wait as far as calls may be out: at most
+    /// `max_parallel`, and every call that is out may come to hang, so that
+    /// together with those that hang already they stay within the bound.
+    pub(super) fn ask_waiting(&mut self) {
+        while self.calls.all_lists_in_flight() < self.settings.libvirt.max_parallel
+            && let Some(mut list) = self.cycle.waiting.pop_front()
+        {
+            // One that takes the place of an inherited call adds nothing; only
+            // of one that might hang elsewhere that is not certain.
+            let allowed = match list.single {
+                Some(single) => single.sure || self.calls_out() <= self.settings.libvirt.max_stuck_calls,
+                None => self.calls_out() < self.settings.libvirt.max_stuck_calls,
+            };
+            if !allowed {
+                if list.single.is_some() {
+                    continue;
+                }
+                if self.calls.in_flight_that_can_hang() > 0 {
+                    self.cycle.waiting.push_front(list);
+                    return;
+                }
+                list.monitor_free = true;
+            }
+            self.ask_list(list);
+        }
     }
 
     fn ask_list(&mut self, mut list: ListCall) {
@@ -174,15 +227,24 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             .iter()
             .filter_map(|uuid| {
                 let track = self.domains.get(uuid)?;
-                Some(Member { uuid: *uuid, id: track.identity.id?, devices: track.devices().cloned() })
+                let groups = if list.light.contains(uuid) { LIGHT } else { Groups::ALL };
+                Some(Member {
+                    uuid: *uuid,
+                    id: track.identity.id?,
+                    devices: track.devices().cloned(),
+                    groups,
+                })
             })
             .collect();
-        let question = Question::List { members, groups: Groups::ALL, monitor_free: list.monitor_free };
+        if !list.monitor_free && list.single.is_none() {
+            self.note_before(&list.members);
+        }
+        let question = Question::List { members, monitor_free: list.monitor_free };
         match self.reader() {
             Ok((reader, fresh)) => {
                 // A repeat has more time: on a host that is merely slow it
                 // must have a chance to return before the next one is made.
-                let patience = self.pace.patience(list.members.len(), fresh) * (1 << list.overdue.min(2));
+                let patience = self.pace.patience(list.load(), fresh) * (1 << list.overdue.min(2));
                 if !self.ask(reader, CallKind::List(list), question, patience) {
                     self.note_error("a libvirt reader has ended by itself".into());
                 }
@@ -198,13 +260,13 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if list.monitor_free {
             return;
         }
+        let cycle = self.cycle.number;
         let monitor_free = self.calls_out() >= self.settings.libvirt.max_stuck_calls;
         self.ask_list(ListCall {
-            members: list.members.clone(),
-            cycle: self.cycle.number,
-            again: false,
             overdue: list.overdue + 1,
             monitor_free,
+            // In full: what comes back short is the sign of who hangs.
+            ..ListCall::new(list.members.clone(), cycle)
         });
     }
 
@@ -215,19 +277,22 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         raw: Vec<RawDomain>,
         (begun, ended): ((WallTime, MonoTime), (WallTime, MonoTime)),
     ) {
-        let took = ended.1.since(begun.1);
-        if !list.monitor_free && !list.again {
-            self.pace.learn(list.members.len(), took);
+        let count = raw.len();
+        let readings = raw
+            .into_iter()
+            .enumerate()
+            .map(|(place, raw)| {
+                (raw.read.unwrap_or_else(|| ReadAt::estimate(begun, ended, place, count)), raw)
+            })
+            .collect::<Vec<_>>();
+        if !list.monitor_free && !list.again && list.single.is_none() {
+            self.learn(&readings);
         }
-        let count = u64::try_from(raw.len().max(1)).unwrap_or(u64::MAX);
+        if let (Some(single), Some((_, raw))) = (list.single, readings.first()) {
+            self.take_single(single, raw);
+        }
         let mut busy = Vec::new();
-        for (place, raw) in (0_u64..).zip(raw) {
-            // The middle of the domain's share of the call.
-            let offset = nanos(took) / count * place + nanos(took) / count / 2;
-            let at = Instant {
-                wall: WallTime(begun.0.0.saturating_add_unsigned(offset)),
-                mono: MonoTime(begun.1.0 + offset),
-            };
+        for (at, raw) in readings {
             let uuid = raw.uuid;
             if self.take_domain(list, raw, at) == Outcome::AskAgain {
                 busy.push(uuid);
@@ -239,22 +304,51 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
     }
 
+    /// Learns what a domain costs, each kind of reading by itself.
+    fn learn(&mut self, readings: &[(ReadAt, RawDomain)]) {
+        let cost = |whole: bool| {
+            let shares = readings.iter().filter(|(_, raw)| is_whole(raw) == whole).map(|(at, _)| at.share);
+            (shares.clone().count(), shares.sum::<Duration>())
+        };
+        let ((whole, whole_took), (light, light_took)) = (cost(true), cost(false));
+        self.pace.learn(whole, whole_took);
+        self.pace.learn_light(light, light_took);
+    }
+
+    /// What the answer to a single says of the inherited call it was about.
+    fn take_single(&mut self, single: Single, raw: &RawDomain) {
+        let held = raw.short && !raw.gone;
+        let next = self.inherited.answered(single, held, self.clock.now().0);
+        if let Some(next) = next {
+            let cycle = self.cycle.number;
+            let call = ListCall { single: Some(next), ..ListCall::new(vec![next.uuid], cycle) };
+            self.cycle.waiting.push_front(call);
+        }
+        self.note_calls();
+    }
+
     /// Asks those once more whose time for it has come.
     pub(super) fn try_again(&mut self, now: MonoTime) {
         let cycle = self.cycle.number;
         let due = self.cycle.second_tries.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>();
         for (_, members) in due {
             let monitor_free = self.calls_out() >= self.settings.libvirt.max_stuck_calls;
-            self.ask_list(ListCall { members, cycle, again: true, overdue: 0, monitor_free });
+            self.ask_list(ListCall { again: true, monitor_free, ..ListCall::new(members, cycle) });
         }
     }
 
-    /// Calls that hang, or may come to hang, on a domain.
+    /// Calls that hang, or may come to hang, on a domain: of this process and
+    /// of earlier ones.
     fn calls_out(&self) -> usize {
-        self.calls.stuck_on_domains() + self.calls.in_flight_that_can_hang()
+        self.calls_that_hang() + self.calls.in_flight_that_can_hang()
     }
 
-    fn take_domain(&mut self, list: &ListCall, mut raw: RawDomain, at: Instant) -> Outcome {
+    /// Calls that hang on a domain, of this process and of earlier ones.
+    pub(super) fn calls_that_hang(&self) -> usize {
+        self.calls.stuck_on_domains() + self.inherited.count()
+    }
+
+    fn take_domain(&mut self, list: &ListCall, mut raw: RawDomain, at: ReadAt) -> Outcome {
         if self.host.demo
             && let Some(guest) = &mut raw.guest
         {
@@ -262,6 +356,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             // every report.
             guest.last_update = None;
         }
+        let hanging = self.calls_that_hang();
         let Some(track) = self.domains.get_mut(&raw.uuid) else { return Outcome::Taken };
         if raw.gone || raw.id != track.identity.id {
             // Stopped or started between roster and list: the next roster
@@ -277,7 +372,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             return Outcome::Taken;
         }
         let silent = if list.monitor_free {
-            let stuck = u16::try_from(self.calls.stuck_on_domains()).unwrap_or(u16::MAX);
+            let stuck = u16::try_from(hanging).unwrap_or(u16::MAX);
             // Who was found hung before the bound was reached is still hung.
             match track.silent {
                 Some(missing) if missing.why == Why::MonitorNotAnswering => Some(missing),
@@ -285,7 +380,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
         } else if !raw.short {
             None
-        } else if let Some(since) = self.calls.stuck_since(&raw.uuid) {
+        } else if let Some(since) = self.calls.stuck_since(&raw.uuid).or(self.inherited.since(&raw.uuid)) {
             Some(match track.silent {
                 Some(missing) if missing.why == Why::MonitorNotAnswering => missing,
                 _ => Missing::since(Why::MonitorNotAnswering, since),
@@ -302,7 +397,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         track.hear(silent);
         track.hear_report(raw.guest.as_ref());
         let devices = track.devices().cloned();
-        let reading = assemble(raw, Arc::clone(&track.identity), at, devices.as_deref(), silent);
+        let whole = is_whole(&raw) && silent.is_none();
+        let not_due = Missing { why: Why::NotDue, since: track.last_whole().map(|last| last.reading.at) };
+        let gaps = Gaps { shortfall: silent, not_due };
+        let reading = assemble(raw, Arc::clone(&track.identity), at, devices.as_deref(), gaps);
         track.hear_staleness(&reading.guest_memory);
         if let Some(devices) = &devices
             && devices_changed(&reading, devices)
@@ -311,17 +409,19 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
         let interval = self.settings.interval;
         // A cycle that takes longer than the interval is its own period.
-        let period = self.figures.last_took.map_or(interval, |took| interval.max(took));
+        let cheap = self.figures.last_took.map_or(interval, |took| interval.max(took));
+        let disk = cheap * track.round(self.figures.round);
         let memory = match devices.as_deref().map(|devices| devices.balloon) {
             // A guest's report comes at a pace of its own.
-            Some(Balloon::Period(seconds)) => period.max(Duration::from_secs(seconds.into())),
-            _ => period,
+            Some(Balloon::Period(seconds)) => disk.max(Duration::from_secs(seconds.into())),
+            _ => disk,
         };
-        let periods = Periods { memory, ..Periods::every(period) };
+        let periods = Periods { cheap, memory, disk };
         let rates = track.baseline.advance(&reading, &periods, &self.settings.scale);
         track.state = reading.state;
         track.failed = None;
-        track.updated = Some(Arc::new(DomainFrame {
+        let before = if whole { None } else { track.last_whole().cloned() };
+        let frame = Arc::new(DomainFrame {
             reading,
             rates,
             devices: devices.unwrap_or_default(),
@@ -329,8 +429,12 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             fresh: true,
             timeline: Arc::default(),
             job: None,
-            last: None,
-        }));
+            last: before,
+        });
+        if whole {
+            track.keep_whole(&frame, self.figures.round);
+        }
+        track.updated = Some(frame);
         Outcome::Taken
     }
 
@@ -350,7 +454,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             if raw.iter().all(|raw| !raw.short && !hung(raw)) {
                 let patience = call.deadline.since(call.asked);
                 let took = answer.ended.1.since(answer.begun.1);
-                self.pace.learn(list.members.len(), took.min(patience * LESSON));
+                self.pace.learn(list.load().whole, took.min(patience * LESSON));
             }
         }
     }
@@ -358,6 +462,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     pub(super) fn close_cycle_when_complete(&mut self) {
         if self.cycle.phase == Phase::Lists
             && self.cycle.second_tries.is_empty()
+            && self.cycle.waiting.is_empty()
             && self.calls.pending_of_cycle(self.link_number, self.cycle.number) == 0
         {
             self.close_cycle();
@@ -396,6 +501,17 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             domains,
         }));
     }
+}
+
+/// Whether memory and disks were asked for.
+fn is_whole(raw: &RawDomain) -> bool {
+    raw.asked.has(Groups::MEMORY | Groups::DISKS)
+}
+
+/// How much reading a domain weighs against others, by what its XML names:
+/// each disk is a question to the monitor, as is the balloon.
+fn weight(track: Option<&Track>) -> usize {
+    2 + track.and_then(Track::devices).map_or(1, |devices| devices.disks.len())
 }
 
 /// Whether libvirt's reason for the pause is a migration, pre- or post-copy

@@ -30,6 +30,11 @@ pub(super) struct Track {
     last_report: Option<u64>,
     /// Whether the report of the last reading was stale.
     stale: bool,
+    /// The last frame with memory and disks, and the cycles between two such
+    /// readings at that time.
+    whole: Option<(Arc<DomainFrame>, u32)>,
+    /// Its turn when memory and disks are spread over cycles.
+    turn: u64,
 }
 
 #[derive(Debug)]
@@ -41,7 +46,8 @@ struct Described {
 }
 
 impl Track {
-    pub fn new(entry: &RosterEntry) -> Self {
+    /// `turn` tells when it is due where not all domains are in every cycle.
+    pub fn new(entry: &RosterEntry, turn: u64) -> Self {
         Self {
             identity: Arc::new(entry.identity.clone()),
             state: entry.state,
@@ -53,6 +59,8 @@ impl Track {
             failed: None,
             last_report: None,
             stale: false,
+            whole: None,
+            turn,
         }
     }
 
@@ -61,6 +69,7 @@ impl Track {
         if *self.identity != entry.identity {
             if self.identity.id != entry.identity.id {
                 self.silent = None;
+                self.whole = None;
             }
             self.identity = Arc::new(entry.identity.clone());
         }
@@ -115,6 +124,31 @@ impl Track {
         self.stale = stale;
     }
 
+    /// Whether memory and disks are read in this cycle, of `round` cycles.
+    /// Who has none yet is due, and who did not answer: for it the question
+    /// is cheap, and its answer is the news.
+    pub fn is_due(&self, cycle: u64, round: u32) -> bool {
+        self.whole.is_none()
+            || self.silent.is_some()
+            || cycle.wrapping_add(self.turn).is_multiple_of(u64::from(round.max(1)))
+    }
+
+    /// The last frame of this incarnation with memory and disks.
+    pub fn last_whole(&self) -> Option<&Arc<DomainFrame>> {
+        self.whole.as_ref().map(|(frame, _)| frame)
+    }
+
+    /// Keeps a frame with memory and disks.
+    pub fn keep_whole(&mut self, frame: &Arc<DomainFrame>, round: u32) {
+        self.whole = Some((Arc::clone(frame), round));
+    }
+
+    /// Cycles between two readings of memory and disks: the longer of now and
+    /// of the last reading, so that a change of pace is no gap.
+    pub fn round(&self, now: u32) -> u32 {
+        self.whole.as_ref().map_or(now, |(_, before)| now.max(*before)).max(1)
+    }
+
     /// Takes note of whether the monitor's part came, and logs a change.
     pub fn hear(&mut self, silent: Option<Missing>) {
         match (self.silent, silent) {
@@ -156,7 +190,7 @@ impl Track {
             fresh: false,
             timeline: Arc::default(),
             job: None,
-            last: None,
+            last: self.last_whole().filter(|_| self.is_live()).cloned(),
         }
     }
 }

@@ -14,8 +14,10 @@ use super::{
     Command, Settings, Sink,
     calls::{Call, CallKind, Calls},
     domains::Track,
+    inherited::Inherited,
     link::{FIRST_BACKOFF, Link},
     lists::Lists,
+    notes::Notes,
     pace::Pace,
     readers::Readers,
     report::Figures,
@@ -44,6 +46,10 @@ pub(super) struct Engine<R, S> {
     pub(super) idle: Vec<ReaderId>,
     pub(super) cycle: super::cycle::Cycle,
     pub(super) figures: Figures,
+    pub(super) inherited: Inherited,
+    pub(super) notes: Notes,
+    /// Domains met so far: gives each its turn.
+    pub(super) turns: u64,
     /// Counts links: answers of an earlier one are only signs of its end.
     pub(super) link_number: u64,
     pub(super) state: CollectionState,
@@ -73,6 +79,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             idle: Vec::new(),
             cycle: super::cycle::Cycle::default(),
             figures: Figures::default(),
+            inherited: Inherited::default(),
+            notes: Notes::default(),
+            turns: 0,
             link_number: 0,
             state: CollectionState::Stopped { since: wall },
             link: Link::Down,
@@ -111,6 +120,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                         self.figures.started_at = Some(wall);
                         tracing::info!("collection started");
                     }
+                    self.take_over();
                     self.connect(wall, mono);
                 }
             }
@@ -119,6 +129,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     self.hang_up();
                     self.link = Link::Down;
                     self.state = CollectionState::Stopped { since: wall };
+                    self.note_calls();
                     tracing::info!("collection stopped");
                 }
             }
@@ -158,14 +169,21 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if self.link == Link::Up {
             self.ask_lists_when_described(mono);
             self.try_again(mono);
+            self.ask_waiting();
             if self.next_tick <= mono {
                 self.tick(mono);
             }
             self.close_cycle_when_complete();
         }
         if stuck {
+            self.note_calls();
             self.publish_status();
         }
+    }
+
+    /// The process ends: leaves word of what goes on hanging.
+    pub fn end(&mut self) {
+        self.note_exactly(&[]);
     }
 
     /// An answer, in time or late.
@@ -182,6 +200,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             self.take_back_reader(&call, &answer);
             self.go_on_after(&call);
             if was_stuck {
+                self.note_calls();
                 self.publish_status();
             }
             return;
@@ -352,6 +371,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
             CallKind::List(list) => {
                 let list = list.clone();
+                if let Some(single) = list.single {
+                    self.inherited.hangs(&single.uuid);
+                }
                 self.repeat_list(&list);
             }
             CallKind::Describe(uuid) => {

@@ -13,14 +13,18 @@ mod cycle;
 mod describe;
 mod domains;
 mod engine;
+mod inherited;
 mod link;
 mod lists;
+mod notes;
+mod noting;
 mod pace;
 mod readers;
 mod report;
 
 use std::{
     io,
+    path::PathBuf,
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -67,6 +71,9 @@ pub struct Settings {
     pub interval: Duration,
     /// The references of the angles.
     pub scale: AngleScale,
+    /// Directory and beginning of the names of the files in which calls that
+    /// hang are noted; `None`: nowhere.
+    pub notes: Option<PathBuf>,
 }
 
 /// Commands the running collector. Cloned freely; sending never blocks.
@@ -118,7 +125,10 @@ fn run<R: readers::Readers, S: Sink>(events: &mpsc::Receiver<Event>, mut engine:
             },
         };
         match event {
-            Some(Event::Command(Command::Shutdown)) => return,
+            Some(Event::Command(Command::Shutdown)) => {
+                engine.end();
+                return;
+            }
             Some(Event::Command(command)) => engine.command(command),
             Some(Event::Answer(answer)) => engine.answer(*answer),
             None => {}

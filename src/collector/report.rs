@@ -21,6 +21,8 @@ pub(super) struct Figures {
     pub last_error: Option<(WallTime, String)>,
     pub last_took: Option<Duration>,
     pub lists: usize,
+    /// Cycles over which the reading of memory and disks is spread.
+    pub round: u32,
     pub skipped_ticks: u64,
     pub connections: u64,
 }
@@ -38,8 +40,6 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     fn status(&self) -> CollectorStatus {
-        let name = |uuid: &Uuid| self.domains.get(uuid).map(|t| t.identity.name.to_string());
-        let is_hung = |uuid: &Uuid| self.domains.get(uuid).is_some_and(|t| t.silent.is_some());
         let mut silent: Vec<SilentDomain> = self
             .domains
             .values()
@@ -63,18 +63,33 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             last_cycle_took: self.figures.last_took,
             lists: self.figures.lists,
             skipped_ticks: self.figures.skipped_ticks,
-            stuck_calls: self
-                .calls
-                .blame(is_hung)
-                .into_iter()
-                .map(|(call, domain)| StuckCall {
-                    domain: domain.as_ref().and_then(name),
-                    since: call.asked_wall,
-                })
-                .collect(),
+            round: self.figures.round.max(1),
+            stuck_calls: self.stuck_calls(),
             max_stuck_calls: self.settings.libvirt.max_stuck_calls,
             silent,
             reconnects: self.figures.connections.saturating_sub(1),
         }
+    }
+
+    /// Every call that hangs, of this process and of earlier ones, oldest
+    /// first.
+    fn stuck_calls(&self) -> Vec<StuckCall> {
+        let name = |uuid: &Uuid| self.domains.get(uuid).map(|t| t.identity.name.to_string());
+        let is_hung = |uuid: &Uuid| self.domains.get(uuid).is_some_and(|t| t.silent.is_some());
+        let own = self.calls.blame(is_hung).into_iter().map(|(call, domain)| StuckCall {
+            domain: domain.as_ref().and_then(name),
+            among: call.members().len(),
+            since: Some(call.asked_wall),
+            earlier: false,
+        });
+        let earlier = self.inherited.calls().map(|call| StuckCall {
+            domain: call.domains.first().filter(|_| call.domains.len() == 1).and_then(name),
+            among: call.domains.len(),
+            since: Some(call.since).filter(|since| since.0 != 0),
+            earlier: true,
+        });
+        let mut calls: Vec<StuckCall> = earlier.chain(own).collect();
+        calls.sort_by_key(|call| call.since);
+        calls
     }
 }

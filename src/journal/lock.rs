@@ -1,21 +1,16 @@
 //! One collector per host: a lock that dies with its process.
 //!
-//! For root the lock file is in `/run/kvmscope`, for others in
-//! `$XDG_RUNTIME_DIR/kvmscope`, else beside the record. Its name is made from
-//! the libvirt URI, its content says who holds it. The kernel holds the lock
+//! The lock file stands where [`rundir`] says. Its name is made from the
+//! libvirt URI, its content says who holds it. The kernel holds the lock
 //! itself, so it ends with the process however that ends; the file stays.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use crate::model::name::storable;
-
-/// `O_NOFOLLOW`: a symbolic link in the place of a file of ours is refused.
-pub(super) const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+use crate::{model::name::storable, rundir};
 
 /// The lock, held until it is dropped or the process ends.
 #[derive(Debug)]
@@ -78,22 +73,8 @@ impl Lock {
 /// # Errors
 /// Another process holds it, or it cannot be made.
 pub fn acquire(libvirt_uri: &str, record: Option<&Path>, program: &str) -> Result<Lock, LockError> {
-    let root = rustix::process::geteuid().is_root();
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let directory = place(root, runtime.as_deref(), record).ok_or(LockError::Nowhere)?;
+    let directory = rundir::directory(record).ok_or(LockError::Nowhere)?;
     acquire_in(&directory, libvirt_uri, program)
-}
-
-/// Where the lock belongs: see the module.
-#[must_use]
-pub fn place(root: bool, runtime: Option<&Path>, record: Option<&Path>) -> Option<PathBuf> {
-    if root {
-        return Some(PathBuf::from("/run/kvmscope"));
-    }
-    runtime
-        .filter(|path| path.is_absolute())
-        .map(|path| path.join("kvmscope"))
-        .or_else(|| record.map(Path::to_owned))
 }
 
 /// Takes the lock for `libvirt_uri` in `directory`, which is made (0755: who
@@ -102,26 +83,14 @@ pub fn place(root: bool, runtime: Option<&Path>, record: Option<&Path>) -> Optio
 /// # Errors
 /// As [`acquire`].
 pub fn acquire_in(directory: &Path, libvirt_uri: &str, program: &str) -> Result<Lock, LockError> {
-    let (scheme, mark) = key(libvirt_uri);
+    let (scheme, mark) = rundir::key(libvirt_uri);
     let path = directory.join(format!("{scheme}-{mark}.lock"));
     let place = |source| LockError::Place { path: path.clone(), source };
-    DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(place)?;
-    let meta = directory.metadata().map_err(place)?;
-    if meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o022 != 0 {
-        return Err(LockError::Unsafe { path: directory.to_owned() });
-    }
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o644)
-        .custom_flags(NO_FOLLOW | rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(&path)
-        .map_err(place)?;
-    if !file.metadata().map_err(place)?.is_file() {
-        return Err(place(std::io::Error::other("it is not a regular file")));
-    }
+    rundir::prepare(directory).map_err(|fault| match fault {
+        rundir::Fault::System(source) => place(source),
+        rundir::Fault::Unsafe => LockError::Unsafe { path: directory.to_owned() },
+    })?;
+    let mut file = rundir::open(&path).map_err(place)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(LockError::Held(read_holder(&mut file))),
@@ -141,23 +110,4 @@ fn read_holder(file: &mut File) -> Holder {
     };
     let (pid, program) = text.trim_end().split_once(' ').unwrap_or(("0", "kvmscope"));
     Holder { pid: pid.parse().unwrap_or(0), program: storable(program).into_owned() }
-}
-
-/// What names a URI's files: its scheme, and a checksum of the whole, which
-/// may name users and hosts.
-pub(super) fn key(libvirt_uri: &str) -> (String, String) {
-    let scheme: String = libvirt_uri
-        .split(':')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(16)
-        .collect();
-    // FNV-1a, 64 bit: the same in every version, which the standard hasher does not promise.
-    let mark = libvirt_uri.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let scheme = if scheme.is_empty() { "libvirt".to_owned() } else { scheme };
-    (scheme, format!("{mark:016x}"))
 }

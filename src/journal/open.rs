@@ -75,7 +75,7 @@ pub struct Opened {
 /// its scheme and a checksum are shown.
 #[must_use]
 pub fn file_name(libvirt_uri: &str) -> String {
-    let (scheme, mark) = super::lock::key(libvirt_uri);
+    let (scheme, mark) = crate::rundir::key(libvirt_uri);
     format!("record-{scheme}-{mark}.db")
 }
 

@@ -38,7 +38,7 @@ pub(super) fn private_file(path: &Path) -> std::io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .custom_flags(super::lock::NO_FOLLOW)
+        .custom_flags(crate::rundir::NO_FOLLOW)
         .open(path)
 }
 

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use devices::{XmlError, devices};
 pub use error::Error;
 pub use question::{
-    Answer, Groups, Member, Question, RawDisk, RawDomain, ReaderId, Reply, Roster, RosterEntry,
+    Answer, Groups, Member, Question, RawDisk, RawDomain, ReadAt, ReaderId, Reply, Roster, RosterEntry,
 };
 pub use reader::Reader;
 pub use uri::{is_demo, masked};

@@ -3,6 +3,7 @@
 use std::{
     ops::{BitOr, BitOrAssign},
     sync::Arc,
+    time::Duration,
 };
 
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::model::{
 pub type ReaderId = u32;
 
 /// A set of statistics groups. The state is part of every answer and no group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Groups(u8);
 
 impl Groups {
@@ -84,12 +85,11 @@ pub enum Question {
     /// All domains, active and inactive, and the host's facts. Never waits
     /// for a domain's monitor.
     Roster,
-    /// Statistics of exactly these domains.
+    /// Statistics of exactly these domains. Members of whom the same groups
+    /// are wanted are read in one call, those with the most groups first.
     List {
         /// Whose, in the order of the answer; each domain once.
         members: Vec<Member>,
-        /// Which.
-        groups: Groups,
         /// Ask nothing that could wait for a domain's monitor: then vCPU
         /// times, host RSS, the guest's report and the disks are absent.
         monitor_free: bool,
@@ -111,6 +111,8 @@ pub struct Member {
     /// Its devices, where they are known: drivers without bulk data are asked
     /// for each NIC and disk by name, and give none while this is `None`.
     pub devices: Option<Arc<DomainDevices>>,
+    /// Which statistics are wanted of it.
+    pub groups: Groups,
 }
 
 /// What a reader answers.
@@ -175,6 +177,11 @@ pub struct RawDomain {
     pub uuid: Uuid,
     /// Its libvirt id at the time of the answer; `None`: it is not active.
     pub id: Option<u32>,
+    /// The groups that were asked for.
+    pub asked: Groups,
+    /// When it was read, and its share of the call's time; `None`: no call
+    /// has got as far as this domain.
+    pub read: Option<ReadAt>,
     /// Its state.
     pub state: DomainState,
     /// libvirt's reason code within the state.
@@ -207,6 +214,37 @@ pub struct RawDomain {
     pub error: Option<Error>,
 }
 
+/// When one domain of a list was read. A call does not tell: estimated from
+/// the domain's place between the call's start and its return, so wrong by
+/// that call's duration at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadAt {
+    /// On the wall clock.
+    pub wall: WallTime,
+    /// On the monotonic clock.
+    pub mono: MonoTime,
+    /// The call's duration divided by the domains in it.
+    pub share: Duration,
+}
+
+impl ReadAt {
+    /// The middle of the share of the domain at `place` of `count` in a call
+    /// from `begun` to `ended`.
+    #[must_use]
+    pub fn estimate(
+        begun: (WallTime, MonoTime),
+        ended: (WallTime, MonoTime),
+        place: usize,
+        count: usize,
+    ) -> Self {
+        let parts = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let share = ended.1.since(begun.1) / parts(count).max(1);
+        let offset = share.saturating_mul(parts(place)) + share / 2;
+        let nanos = u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX);
+        Self { wall: WallTime(begun.0.0.saturating_add_unsigned(nanos)), mono: begun.1.plus(offset), share }
+    }
+}
+
 /// One disk's part of a bulk record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawDisk {
@@ -225,6 +263,8 @@ impl RawDomain {
         Self {
             uuid,
             id: None,
+            asked: Groups::ALL,
+            read: None,
             state: DomainState::NoState,
             reason: 0,
             cpu: None,

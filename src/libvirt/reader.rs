@@ -104,7 +104,7 @@ impl Thread {
         };
         match question {
             Question::Roster => session.roster(),
-            Question::List { members, groups, monitor_free } => session.list(&members, groups, monitor_free),
+            Question::List { members, monitor_free } => session.list(&members, monitor_free),
             Question::Describe { uuid } => session.describe(uuid),
         }
     }

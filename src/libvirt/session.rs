@@ -15,7 +15,7 @@ use super::{
     ffi::bulk::{self, Record, Records},
     host,
     per_domain::{self, CpuClock, Refused},
-    question::{Member, RawDomain, Reply, Roster, RosterEntry},
+    question::{Member, RawDomain, ReadAt, Reply, Roster, RosterEntry},
     uri,
 };
 use crate::{
@@ -127,14 +127,12 @@ impl Session {
     }
 
     /// Statistics of these domains, one entry each, in their order.
-    pub(super) fn list(
-        &mut self,
-        members: &[Member],
-        groups: Groups,
-        monitor_free: bool,
-    ) -> Result<(Span, Reply), Error> {
+    pub(super) fn list(&mut self, members: &[Member], monitor_free: bool) -> Result<(Span, Reply), Error> {
         const WHAT: &str = "finding a domain";
-        let mut list: Vec<_> = members.iter().map(|member| RawDomain::empty(member.uuid)).collect();
+        let mut list: Vec<_> = members
+            .iter()
+            .map(|member| RawDomain { asked: member.groups, ..RawDomain::empty(member.uuid) })
+            .collect();
         let mut places = Vec::with_capacity(members.len());
         for (place, member) in members.iter().enumerate() {
             match self.look_up(member.uuid, Some(member.id), WHAT) {
@@ -144,28 +142,35 @@ impl Session {
                 Err(error) => list[place].error = Some(error),
             }
         }
-        let mut span = (self.clock.now(), self.clock.now());
-        let mut read = Read { groups, monitor_free, calls_left: SEARCH_CALLS, list: &mut list };
-        if self.bulk {
-            span = self.bulk(&mut read, &places)?;
+        let begun = self.clock.now();
+        let mut read = Read { monitor_free, calls_left: SEARCH_CALLS, list: &mut list };
+        let mut left = places.clone();
+        while self.bulk && !left.is_empty() {
+            let groups = left.iter().map(|&place| read.list[place].asked).max().unwrap_or_default();
+            let (now, later) =
+                left.into_iter().partition::<Vec<_>, _>(|&place| read.list[place].asked == groups);
+            let (begun, ended) = self.bulk(&mut read, &now, groups)?;
+            for (nth, &place) in now.iter().enumerate() {
+                read.list[place].read = Some(ReadAt::estimate(begun, ended, nth, now.len()));
+            }
+            left = later;
         }
         if !self.bulk || !self.qemu || monitor_free {
             self.domain_by_domain(members, &mut read, &places)?;
-            span.1 = self.clock.now();
         }
         self.forget_strangers(members);
-        Ok((span, Reply::List(list)))
+        Ok(((begun, self.clock.now()), Reply::List(list)))
     }
 
     /// One bulk call over the members at `places`. If libvirt refuses the
     /// list as a whole, its halves are asked, down to the one domain at fault.
-    fn bulk(&mut self, read: &mut Read<'_>, places: &[usize]) -> Result<Span, Error> {
+    fn bulk(&mut self, read: &mut Read<'_>, places: &[usize], groups: Groups) -> Result<Span, Error> {
         let begun = self.clock.now();
         if places.is_empty() {
             return Ok((begun, begun));
         }
         let free = Groups::NICS;
-        let asked = if read.monitor_free { read.groups.and(free) } else { read.groups };
+        let asked = if read.monitor_free { groups.and(free) } else { groups };
         let handles = places.iter().filter_map(|&place| self.handles.get(&read.list[place].uuid));
         let records = bulk::of_domains(handles.map(|handle| &handle.domain), asked);
         let ended = self.clock.now();
@@ -178,7 +183,7 @@ impl Session {
                 self.bulk = false;
                 Ok((begun, ended))
             }
-            Err(error) => self.bulk_of_halves(read, places, &error, (begun, ended)),
+            Err(error) => self.bulk_of_halves(read, places, groups, &error, (begun, ended)),
         }
     }
 
@@ -186,6 +191,7 @@ impl Session {
         &mut self,
         read: &mut Read<'_>,
         places: &[usize],
+        groups: Groups,
         error: &virt::error::Error,
         span: Span,
     ) -> Result<Span, Error> {
@@ -211,8 +217,8 @@ impl Session {
         }
         read.calls_left -= 2;
         let (first, second) = places.split_at(places.len() / 2);
-        let (begun, _) = self.bulk(read, first)?;
-        let (_, ended) = self.bulk(read, second)?;
+        let (begun, _) = self.bulk(read, first, groups)?;
+        let (_, ended) = self.bulk(read, second, groups)?;
         Ok((begun, ended))
     }
 
@@ -236,8 +242,8 @@ impl Session {
             }
             if raw.id.is_none() {
                 // libvirt gives an inactive domain counters of zero.
-                let RawDomain { uuid, state, reason, .. } = *raw;
-                *raw = RawDomain { state, reason, ..RawDomain::empty(uuid) };
+                let RawDomain { uuid, asked, state, reason, .. } = *raw;
+                *raw = RawDomain { asked, state, reason, ..RawDomain::empty(uuid) };
             } else {
                 raw.short = self.qemu && is_short(asked, signs);
             }
@@ -261,6 +267,7 @@ impl Session {
             let raw = &mut read.list[place];
             let Some(handle) = self.handles.get(&raw.uuid) else { continue };
             let domain = &handle.domain;
+            let begun = self.clock.now();
             if !self.bulk {
                 match domain.info() {
                     Ok(info) => {
@@ -287,9 +294,10 @@ impl Session {
             }
             let refused = &mut self.refused;
             if self.qemu {
-                per_domain::fill_monitor_free(domain, read.groups, CpuClock::Summary, refused, raw);
+                per_domain::fill_monitor_free(domain, raw.asked, CpuClock::Summary, refused, raw);
             } else {
-                per_domain::fill(domain, &members[place], read.groups, read.monitor_free, refused, raw);
+                per_domain::fill(domain, &members[place], raw.asked, read.monitor_free, refused, raw);
+                raw.read = Some(ReadAt::estimate(begun, self.clock.now(), 0, 1));
             }
         }
         if matches!(self.connection.is_alive(), Ok(true)) {
@@ -330,7 +338,6 @@ impl Session {
 
 /// A list being read.
 struct Read<'a> {
-    groups: Groups,
     monitor_free: bool,
     /// Further bulk calls that may be made to find a domain at fault.
     calls_left: u32,

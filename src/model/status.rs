@@ -39,10 +39,14 @@ pub enum CollectionState {
 /// A call that has not returned from libvirtd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StuckCall {
-    /// The domain it most likely waits on, once known.
+    /// The domain it waits on, once known.
     pub domain: Option<String>,
-    /// When the call was made.
-    pub since: WallTime,
+    /// How many domains it may wait on.
+    pub among: usize,
+    /// When the call was made; `None` where it is not known.
+    pub since: Option<WallTime>,
+    /// It was made by an earlier process and still holds a worker of libvirtd.
+    pub earlier: bool,
 }
 
 /// A domain that did not answer in full in the last cycle.
@@ -79,6 +83,9 @@ pub struct CollectorStatus {
     pub last_cycle_took: Option<Duration>,
     /// Lists the live domains are read in.
     pub lists: usize,
+    /// Cycles from one reading of a domain's memory and disks to the next: 1
+    /// where every cycle has time for all of them.
+    pub round: u32,
     /// Ticks skipped because the cycle before was still running.
     pub skipped_ticks: u64,
     /// Calls that have not returned, oldest first.

@@ -1,7 +1,8 @@
 use std::{fs, path::PathBuf};
 
-use super::lock::{LockError, acquire_in, place};
+use super::lock::{LockError, acquire_in};
 use super::*;
+use crate::rundir::place;
 
 const URI: &str = "qemu:///system";
 

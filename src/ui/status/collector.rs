@@ -113,9 +113,19 @@ fn stuck(document: &mut Document, app: &App, status: &CollectorStatus, look: &Lo
     let text = format!("{count} of at most {}", status.max_stuck_calls);
     document.line(labelled("stuck calls", look, vec![(text, ink)]));
     for call in &status.stuck_calls {
-        let domain = call.domain.as_deref().map_or_else(|| "not known yet".to_owned(), plain);
-        let since = format!(" since {}, {}", call.since.hms(), units::span(app.now().since(call.since)));
-        document.line(labelled("", look, vec![(domain, palette.text), (since, palette.dim)]));
+        let domain = match (&call.domain, call.among) {
+            (Some(name), _) => plain(name),
+            (None, 0) => "libvirt itself".to_owned(),
+            (None, among) => format!("one of {among} VMs"),
+        };
+        let mut age = match call.since {
+            Some(since) => format!(" since {}, {}", since.hms(), units::span(app.now().since(since))),
+            None => " since before the start".to_owned(),
+        };
+        if call.earlier {
+            age.push_str(", left by an earlier kvmscope");
+        }
+        document.line(labelled("", look, vec![(domain, palette.text), (age, palette.dim)]));
     }
 }
 
