@@ -27,7 +27,7 @@ pub(super) enum Param<'a> {
 }
 
 impl Param<'_> {
-    fn count(self) -> Option<u64> {
+    pub(super) fn count(self) -> Option<u64> {
         match self {
             Self::Unsigned(n) => Some(n),
             Self::Signed(n) => u64::try_from(n).ok(),
@@ -35,7 +35,7 @@ impl Param<'_> {
         }
     }
 
-    fn code(self) -> Option<i64> {
+    pub(super) fn code(self) -> Option<i64> {
         match self {
             Self::Unsigned(n) => i64::try_from(n).ok(),
             Self::Signed(n) => Some(n),

@@ -4,7 +4,8 @@
 //! the bulk statistics, the per-domain calls for drivers that have no bulk
 //! data, the domain XML, and the words for what went wrong. A [`Reader`] is
 //! handed a [`Question`] and answers it with raw counters; a call that hangs
-//! hangs in that reader alone.
+//! hangs in that reader alone. A [`Watch`] has a connection for nothing but
+//! libvirt's events.
 //!
 //! It must not decide: when to ask, how long to wait and what a missing value
 //! means is the collector's. It knows no tokio, changes nothing on the host,
@@ -13,6 +14,8 @@
 mod decode;
 mod devices;
 mod error;
+mod event;
+mod event_loop;
 mod ffi;
 mod host;
 mod per_domain;
@@ -20,16 +23,19 @@ mod question;
 mod reader;
 mod session;
 mod uri;
+mod watch;
 
 use std::time::Duration;
 
 pub use devices::{XmlError, devices};
 pub use error::Error;
+pub use event::{BlockJobOutcome, DomainEvent, EventKind};
 pub use question::{
     Answer, Groups, Member, Question, RawDisk, RawDomain, ReadAt, ReaderId, Reply, Roster, RosterEntry,
 };
 pub use reader::Reader;
 pub use uri::{is_demo, masked};
+pub use watch::{Watch, WatchNews};
 
 /// What a reader needs to know.
 #[derive(Clone, Debug)]

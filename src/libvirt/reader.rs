@@ -8,7 +8,7 @@
 
 use std::{
     sync::{
-        Arc, Once,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    Answer, Error, Question, ReaderId, Reply, Settings,
+    Answer, Error, Question, ReaderId, Reply, Settings, event_loop,
     session::{Session, Span},
 };
 use crate::clock::Clock;
@@ -35,18 +35,14 @@ impl Reader {
     /// `answers` is called on that thread, once per question.
     ///
     /// # Errors
-    /// The thread could not be started.
+    /// A thread could not be started.
     pub fn start(
         id: ReaderId,
         settings: Settings,
         clock: Clock,
         answers: impl Fn(Answer) + Send + 'static,
     ) -> std::io::Result<Self> {
-        // libvirt prints every error to stderr, over the screen, unless told
-        // otherwise once for the whole process.
-        static QUIET: Once = Once::new();
-        QUIET.call_once(virt::error::clear_error_callback);
-
+        event_loop::ensure()?;
         let (questions, asked) = mpsc::channel();
         let dropped = Arc::new(AtomicBool::new(false));
         let thread = Thread { id, settings, clock, dropped: Arc::clone(&dropped), session: None };

@@ -30,6 +30,13 @@ pub(super) type Span = ((WallTime, MonoTime), (WallTime, MonoTime));
 /// domain that makes libvirt refuse it whole.
 const SEARCH_CALLS: u32 = 24;
 
+/// After so many seconds of silence the other side is asked for a sign of
+/// life …
+const KEEPALIVE_SECONDS: i32 = 3;
+/// … and after so many questions without one the connection is given up: a
+/// loss is noticed 9 seconds after the last sign.
+const KEEPALIVE_COUNT: u32 = 2;
+
 pub(super) struct Session {
     /// Before the connection, so that they are given back first.
     handles: HashMap<Uuid, Handle>,
@@ -53,14 +60,24 @@ struct Handle {
     had_vcpu_times: bool,
 }
 
+/// Opens a connection, read-only, whose loss is noticed.
+pub(super) fn connect(uri: &str) -> Result<Connect, Error> {
+    if let Some(fault) = Error::of_uri(uri).or_else(|| Error::of_builtin_file(uri)) {
+        return Err(fault);
+    }
+    let connection =
+        Connect::open_read_only(Some(&uri::to_open(uri))).map_err(|error| Error::of_opening(&error, uri))?;
+    // A driver within this process has nothing to keep alive, and says so.
+    if let Err(error) = connection.set_keep_alive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT) {
+        tracing::debug!("no keepalive: {}", uri::scrubbed(error.message(), uri));
+    }
+    Ok(connection)
+}
+
 impl Session {
     /// Opens the connection, read-only.
     pub(super) fn open(uri: &str, clock: &Clock) -> Result<Self, Error> {
-        if let Some(fault) = Error::of_uri(uri).or_else(|| Error::of_builtin_file(uri)) {
-            return Err(fault);
-        }
-        let connection = Connect::open_read_only(Some(&uri::to_open(uri)))
-            .map_err(|error| Error::of_opening(&error, uri))?;
+        let connection = connect(uri)?;
         let kind = connection.driver_type().map_err(|error| Error::of_opening(&error, uri))?;
         Ok(Self {
             handles: HashMap::new(),

@@ -147,8 +147,13 @@ impl<'a> Record<'a> {
             // live as long as the record.
             unsafe { slice::from_raw_parts(self.0.params, len) }
         };
-        params.iter().map(|param| (name_of(&param.field), value_of(param)))
+        named(params)
     }
+}
+
+/// Typed parameters of libvirt's as names and values.
+pub(super) fn named(params: &[virTypedParameter]) -> impl Iterator<Item = (&[u8], Param<'_>)> {
+    params.iter().map(|param| (name_of(&param.field), value_of(param)))
 }
 
 /// The field's bytes up to its NUL, or all of them if it has none.

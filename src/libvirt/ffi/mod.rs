@@ -4,3 +4,4 @@
 #![allow(unsafe_code, reason = "this is the one place for it; every block states why it is sound")]
 
 pub(super) mod bulk;
+pub(super) mod events;
