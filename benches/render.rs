@@ -89,6 +89,7 @@ impl Drawn {
 
 fn running() -> CollectorStatus {
     CollectorStatus {
+        events: kvmscope::model::status::EventFigures::default(),
         state: CollectionState::Running { since: START },
         initialized: true,
         started_at: Some(START),

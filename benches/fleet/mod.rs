@@ -298,6 +298,7 @@ fn add(counter: &mut Option<Nanos>, more: u64) {
 fn nic_device(name: &Arc<str>) -> NicDevice {
     NicDevice {
         name: Arc::clone(name),
+        alias: None,
         uncounted: None,
         model: Some("virtio".into()),
         mac: Some("52:54:00:ca:c9:01".into()),
@@ -308,6 +309,7 @@ fn nic_device(name: &Arc<str>) -> NicDevice {
 fn disk_device(name: &Arc<str>) -> DiskDevice {
     DiskDevice {
         name: Arc::clone(name),
+        alias: None,
         kind: "disk".into(),
         bus: Some("virtio".into()),
         source: Some("/var/lib/libvirt/images/root.qcow2".into()),

@@ -20,8 +20,8 @@ use crate::{
             NicReading, VcpuCounters,
         },
         status::{
-            CollectionState, CollectorStatus, ConfigEntry, DeliveryState, DeliveryStatus, LastAnswer,
-            SilentDomain, StoreState, StoreStatus, StuckCall,
+            CollectionState, CollectorStatus, ConfigEntry, DeliveryState, DeliveryStatus, EventFigures,
+            LastAnswer, SilentDomain, StoreState, StoreStatus, StuckCall, WatchState,
         },
     },
 };
@@ -161,6 +161,7 @@ fn guest(n: u32, (name, kind, vcpus, memory_mib, load): (&str, Trait, u32, u64, 
     let id = (!matches!(kind, Trait::Off | Trait::Crashed)).then_some(n + 1);
     let nic = |name: &str, model: &str, uncounted| NicDevice {
         name: name.into(),
+        alias: None,
         uncounted,
         model: Some(model.into()),
         mac: Some(format!("52:54:00:ca:c9:{n:02x}").into()),
@@ -172,6 +173,7 @@ fn guest(n: u32, (name, kind, vcpus, memory_mib, load): (&str, Trait, u32, u64, 
     }
     let disk = |name: &str, kind: &str, bus: &str, source: Option<&str>| DiskDevice {
         name: name.into(),
+        alias: None,
         kind: kind.into(),
         bus: Some(bus.into()),
         source: source.map(Into::into),
@@ -414,6 +416,11 @@ pub(crate) fn running(cycles: u64) -> (App, Host) {
 
 pub(crate) fn collector(state: CollectionState) -> CollectorStatus {
     CollectorStatus {
+        events: EventFigures {
+            seen: 1204,
+            last_at: Some(at(119)),
+            watch: WatchState::Connected { since: at(0) },
+        },
         state,
         initialized: true,
         started_at: Some(START),

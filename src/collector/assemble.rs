@@ -253,6 +253,7 @@ mod tests {
     fn devices() -> DomainDevices {
         let nic = |name: &str, uncounted| NicDevice {
             name: name.into(),
+            alias: None,
             uncounted,
             model: None,
             mac: None,
@@ -260,6 +261,7 @@ mod tests {
         };
         let disk = |name: &str, source: Option<&str>| DiskDevice {
             name: name.into(),
+            alias: None,
             kind: "disk".into(),
             bus: None,
             source: source.map(Into::into),

@@ -396,6 +396,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         };
         track.hear(silent);
         track.hear_report(raw.guest.as_ref());
+        if let Some(memory) = raw.memory {
+            track.timeline.see_balloon(memory.current);
+        }
         let devices = track.devices().cloned();
         let whole = is_whole(&raw) && silent.is_none();
         let not_due = Missing { why: Why::NotDue, since: track.last_whole().map(|last| last.reading.at) };
@@ -427,7 +430,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             devices: devices.unwrap_or_default(),
             health: silent.map_or(Health::Answering, Health::Impaired),
             fresh: true,
-            timeline: Arc::default(),
+            timeline: track.timeline.shown(),
             job: None,
             last: before,
         });

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
+use super::timeline::Timeline;
 use crate::{
     libvirt::RosterEntry,
     model::{
@@ -35,6 +36,10 @@ pub(super) struct Track {
     whole: Option<(Arc<DomainFrame>, u32)>,
     /// Its turn when memory and disks are spread over cycles.
     turn: u64,
+    /// What happened to it.
+    pub timeline: Timeline,
+    /// When an event last told that its devices changed.
+    devices_changed_at: Option<MonoTime>,
 }
 
 #[derive(Debug)]
@@ -43,6 +48,8 @@ struct Described {
     id: Option<u32>,
     at: MonoTime,
     outdated: bool,
+    /// When it was asked for: what happened since may be lacking.
+    asked: MonoTime,
 }
 
 impl Track {
@@ -61,6 +68,8 @@ impl Track {
             stale: false,
             whole: None,
             turn,
+            timeline: Timeline::default(),
+            devices_changed_at: None,
         }
     }
 
@@ -86,14 +95,22 @@ impl Track {
         self.devices.as_ref().filter(|d| d.id == self.identity.id).map(|d| &d.devices)
     }
 
-    pub fn describe(&mut self, devices: DomainDevices, at: MonoTime) {
+    /// Takes what the XML says that was asked for at `asked`.
+    pub fn describe(&mut self, devices: DomainDevices, asked: MonoTime, at: MonoTime) {
+        self.timeline.learn(&devices);
         // Unchanged devices keep their allocation, and with it every Arc
         // that frames already share.
         let devices = match self.devices.take() {
             Some(old) if *old.devices == devices => old.devices,
             _ => Arc::new(devices),
         };
-        self.devices = Some(Described { devices, id: self.identity.id, at, outdated: false });
+        self.devices = Some(Described { devices, id: self.identity.id, at, outdated: false, asked });
+    }
+
+    /// Notes that an event told of other devices: what was asked for before it
+    /// is of no use.
+    pub fn devices_changed_at(&mut self, at: MonoTime) {
+        self.devices_changed_at = self.devices_changed_at.max(Some(at));
     }
 
     /// Notes that the devices that answered are not those of the XML.
@@ -160,19 +177,22 @@ impl Track {
     }
 
     /// Whether the XML must be read: never read for this incarnation, too
-    /// old, or proven out of date at least one interval ago.
+    /// old, older than an event that told of a change, or proven out of date
+    /// at least one interval ago.
     pub fn needs_description(&self, now: MonoTime, ttl: Duration, interval: Duration) -> bool {
         match &self.devices {
             Some(described) if described.id == self.identity.id => {
                 let age = now.since(described.at);
-                age >= ttl || (described.outdated && age >= interval)
+                age >= ttl
+                    || self.devices_changed_at.is_some_and(|at| described.asked <= at)
+                    || (described.outdated && age >= interval)
             }
             _ => true,
         }
     }
 
     /// The frame of a domain that was not read in this cycle.
-    pub fn unread(&self, wall: WallTime, mono: MonoTime) -> DomainFrame {
+    pub fn unread(&mut self, wall: WallTime, mono: MonoTime) -> DomainFrame {
         let (missing, health) = if self.is_live() {
             let missing = self.failed.or(self.silent).unwrap_or(Missing::new(Why::NoAnswerYet));
             (missing, Health::Impaired(missing))
@@ -188,7 +208,7 @@ impl Track {
             devices: self.devices().cloned().unwrap_or_default(),
             health,
             fresh: false,
-            timeline: Arc::default(),
+            timeline: self.timeline.shown(),
             job: None,
             last: self.last_whole().filter(|_| self.is_live()).cloned(),
         }

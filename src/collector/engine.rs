@@ -21,6 +21,7 @@ use super::{
     pace::Pace,
     readers::Readers,
     report::Figures,
+    watching::Watching,
 };
 use crate::{
     clock::Clock,
@@ -60,6 +61,7 @@ pub(super) struct Engine<R, S> {
     pub(super) backoff: Duration,
     /// An attempt to connect waits for an earlier one to return.
     pub(super) held_back: bool,
+    pub(super) watching: Watching,
 }
 
 impl<R: Readers, S: Sink> Engine<R, S> {
@@ -90,6 +92,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             next_tick: mono,
             backoff: FIRST_BACKOFF,
             held_back: false,
+            watching: Watching::default(),
         };
         engine.publish_status();
         engine
@@ -104,7 +107,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             Link::Up => Some(self.next_tick),
             Link::Broken(retry_at) => Some(retry_at),
         };
-        [own, self.calls.next_deadline(), self.cycle.describing_until(), self.cycle.next_second_try()]
+        let watch = self.watching.next_try().filter(|_| self.link == Link::Up);
+        [own, watch, self.calls.next_deadline(), self.cycle.describing_until(), self.cycle.next_second_try()]
             .into_iter()
             .flatten()
             .min()
@@ -174,6 +178,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.tick(mono);
             }
             self.close_cycle_when_complete();
+            self.watch_again(mono);
         }
         if stuck {
             self.note_calls();
@@ -236,8 +241,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     self.next_tick = now.1.plus(self.settings.interval);
                     self.begin_cycle(call.asked);
                     tracing::info!("connected to libvirt: {} domains", roster.domains.len());
+                    self.watch();
                 }
                 self.take_roster(roster, now.1);
+                self.place_waiting();
                 self.publish_status();
             }
             (CallKind::List(list), Ok(Reply::List(raw))) => {
@@ -247,7 +254,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             (CallKind::Describe(uuid), Ok(Reply::Description { devices, .. })) => {
                 let now = self.clock.now().1;
                 if let Some(track) = self.domains.get_mut(&uuid) {
-                    track.describe(devices, now);
+                    track.describe(devices, call.asked, now);
                 }
                 self.describe_next();
             }

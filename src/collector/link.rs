@@ -118,6 +118,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     pub(super) fn hang_up(&mut self) {
         self.link_number += 1;
         self.held_back = false;
+        self.unwatch();
         for reader in self.idle.drain(..).chain(self.lister.take()).chain(self.describer.take()) {
             // One that has been asked is let go when it answers: only then is
             // it known that its call holds nothing of libvirtd any more.

@@ -21,6 +21,8 @@ mod noting;
 mod pace;
 mod readers;
 mod report;
+mod timeline;
+mod watching;
 
 use std::{
     io,
@@ -32,7 +34,7 @@ use std::{
 use crate::{
     clock::Clock,
     config,
-    libvirt::Answer,
+    libvirt::{Answer, WatchNews},
     model::{AngleScale, Frame, status::CollectorStatus},
 };
 
@@ -95,6 +97,8 @@ impl Handle {
 enum Event {
     Command(Command),
     Answer(Box<Answer>),
+    /// What the watch of this number tells.
+    Happened(u64, Box<WatchNews>),
 }
 
 /// Starts the collector's thread, stopped; [`Command::Start`] sets it going.
@@ -131,6 +135,7 @@ fn run<R: readers::Readers, S: Sink>(events: &mpsc::Receiver<Event>, mut engine:
             }
             Some(Event::Command(command)) => engine.command(command),
             Some(Event::Answer(answer)) => engine.answer(*answer),
+            Some(Event::Happened(watch, news)) => engine.hear(watch, *news),
             None => {}
         }
         engine.on_time();

@@ -7,7 +7,7 @@ use super::Event;
 use crate::{
     clock::Clock,
     config,
-    libvirt::{Answer, Question, Reader, ReaderId, Settings},
+    libvirt::{Answer, Question, Reader, ReaderId, Settings, Watch, WatchNews},
 };
 
 /// Starts readers, asks them and lets them go. No call blocks.
@@ -22,6 +22,14 @@ pub(super) trait Readers {
     /// Lets a reader go: it ends once its call in flight has returned, and
     /// that answer still arrives.
     fn end(&mut self, reader: ReaderId);
+    /// Starts a watch for events in place of the one there may be; its news
+    /// come with this number.
+    ///
+    /// # Errors
+    /// What the operating system said when it gave no thread.
+    fn watch(&mut self, number: u64) -> Result<(), String>;
+    /// Lets the watch go: it ends in its own time, and says so.
+    fn unwatch(&mut self);
 }
 
 /// Real readers: a thread and a libvirt connection each.
@@ -31,12 +39,13 @@ pub(super) struct ThreadReaders {
     inbox: mpsc::Sender<Event>,
     last_id: ReaderId,
     readers: HashMap<ReaderId, Reader>,
+    watch: Option<Watch>,
 }
 
 impl ThreadReaders {
     pub fn new(libvirt: &config::Libvirt, clock: Clock, inbox: mpsc::Sender<Event>) -> Self {
         let settings = Settings { uri: libvirt.uri.clone(), timeout: libvirt.timeout };
-        Self { settings, clock, inbox, last_id: 0, readers: HashMap::new() }
+        Self { settings, clock, inbox, last_id: 0, readers: HashMap::new(), watch: None }
     }
 }
 
@@ -62,5 +71,21 @@ impl Readers for ThreadReaders {
 
     fn end(&mut self, reader: ReaderId) {
         self.readers.remove(&reader);
+    }
+
+    fn watch(&mut self, number: u64) -> Result<(), String> {
+        let inbox = self.inbox.clone();
+        let tell = move |news: WatchNews| {
+            // Fails only when the collector has ended.
+            drop(inbox.send(Event::Happened(number, Box::new(news))));
+        };
+        let watch = Watch::start(self.settings.clone(), self.clock.clone(), tell)
+            .map_err(|error| format!("cannot start the thread that listens for events: {error}"))?;
+        self.watch = Some(watch);
+        Ok(())
+    }
+
+    fn unwatch(&mut self) {
+        self.watch = None;
     }
 }

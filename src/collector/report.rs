@@ -56,6 +56,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             started_at: self.figures.started_at,
             total_collections: self.figures.collections,
             total_errors: self.figures.errors,
+            events: self.watching.figures.clone(),
             last_collection_at: self.figures.last_collection_at,
             last_error: self.figures.last_error.clone(),
             vms_monitored: self.domains.values().filter(|track| track.is_live()).count(),

@@ -54,7 +54,7 @@ fn nic(device: Node<'_, '_>, place: usize) -> NicDevice {
         _ if target.is_none() => Some(Why::UnnamedNic),
         _ => None,
     };
-    let alias = || child(device, "alias").and_then(|alias| attribute(alias, "name"));
+    let alias = alias(device);
     let source = child(device, "source").and_then(|source| {
         ["bridge", "network", "dev", "path"]
             .iter()
@@ -63,7 +63,8 @@ fn nic(device: Node<'_, '_>, place: usize) -> NicDevice {
             .or_else(|| child(source, "address").and_then(pci))
     });
     NicDevice {
-        name: target.or_else(alias).unwrap_or_else(|| format!("net{place}").into()),
+        name: target.or_else(|| alias.clone()).unwrap_or_else(|| format!("net{place}").into()),
+        alias,
         uncounted,
         model: child(device, "model").and_then(|model| attribute(model, "type")),
         mac: child(device, "mac").and_then(|mac| attribute(mac, "address")),
@@ -86,10 +87,15 @@ fn disk(device: Node<'_, '_>, place: usize) -> DiskDevice {
         name: target
             .and_then(|target| attribute(target, "dev"))
             .unwrap_or_else(|| format!("disk{place}").into()),
+        alias: alias(device),
         kind: attribute(device, "device").unwrap_or_else(|| "disk".into()),
         bus: target.and_then(|target| attribute(target, "bus")),
         source,
     }
+}
+
+fn alias(device: Node<'_, '_>) -> Option<Arc<str>> {
+    child(device, "alias").and_then(|alias| attribute(alias, "name"))
 }
 
 fn memballoon(device: Node<'_, '_>) -> Balloon {

@@ -102,6 +102,9 @@ pub struct NicDevice {
     /// The target name (`vnet0`) or, where there is none, the alias
     /// (`hostdev0`, `net1`): unique within the domain.
     pub name: Arc<str>,
+    /// libvirt's alias (`net0`), by which events name it; only an active
+    /// domain's XML has any.
+    pub alias: Option<Arc<str>>,
     /// Why the host can have no counters for it; `None` when it has a target.
     pub uncounted: Option<Why>,
     /// `virtio`, `e1000`, …
@@ -117,6 +120,9 @@ pub struct NicDevice {
 pub struct DiskDevice {
     /// The target name (`vda`).
     pub name: Arc<str>,
+    /// libvirt's alias (`virtio-disk0`), by which events name it; only an
+    /// active domain's XML has any.
+    pub alias: Option<Arc<str>>,
     /// `disk`, `cdrom`, `floppy` or `lun`.
     pub kind: Arc<str>,
     /// `virtio`, `sata`, …

@@ -58,6 +58,43 @@ pub struct SilentDomain {
     pub why: String,
 }
 
+/// Whether libvirt's events are listened to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WatchState {
+    /// Not wanted: there is no link to libvirt.
+    #[default]
+    Off,
+    /// Its connection is being opened.
+    Connecting {
+        /// Since when.
+        since: WallTime,
+    },
+    /// It listens.
+    Connected {
+        /// Since when.
+        since: WallTime,
+    },
+    /// It does not, and another attempt follows. Until then the device cache
+    /// lives as long as it may.
+    Failed {
+        /// What failed, and what to do next.
+        why: String,
+        /// When the next attempt is made.
+        retry_at: WallTime,
+    },
+}
+
+/// Figures of libvirt's events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFigures {
+    /// Events heard of since the program started.
+    pub seen: u64,
+    /// When the last one was heard of.
+    pub last_at: Option<WallTime>,
+    /// Whether more are heard of.
+    pub watch: WatchState,
+}
+
 /// Figures of the collector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollectorStatus {
@@ -71,6 +108,8 @@ pub struct CollectorStatus {
     pub total_collections: u64,
     /// Failed connections, list calls and single calls.
     pub total_errors: u64,
+    /// Events of libvirt.
+    pub events: EventFigures,
     /// When the last cycle closed.
     pub last_collection_at: Option<WallTime>,
     /// The last error in words, and when.

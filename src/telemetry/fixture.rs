@@ -146,6 +146,7 @@ fn reading(identity: Arc<Identity>, step: u64) -> DomainReading {
 fn devices() -> Arc<DomainDevices> {
     let nic = |name: &str, uncounted, mac: &str| NicDevice {
         name: name.into(),
+        alias: None,
         uncounted,
         model: Some("virtio".into()),
         mac: Some(mac.into()),
@@ -153,6 +154,7 @@ fn devices() -> Arc<DomainDevices> {
     };
     let disk = |name: &str, kind: &str, source: Option<&str>| DiskDevice {
         name: name.into(),
+        alias: None,
         kind: kind.into(),
         bus: Some("virtio".into()),
         source: source.map(Into::into),

@@ -29,6 +29,8 @@ const MILLISECOND: u64 = 1_000_000;
 struct Asked {
     started: u32,
     ended: Vec<ReaderId>,
+    /// Numbers of the watches started.
+    watches: Vec<u64>,
     /// Questions not answered yet.
     open: Vec<(ReaderId, u64, Question)>,
 }
@@ -51,6 +53,13 @@ impl Readers for ScriptedReaders {
     fn end(&mut self, reader: ReaderId) {
         self.0.lock().unwrap().ended.push(reader);
     }
+
+    fn watch(&mut self, number: u64) -> Result<(), String> {
+        self.0.lock().unwrap().watches.push(number);
+        Ok(())
+    }
+
+    fn unwatch(&mut self) {}
 }
 
 #[derive(Clone, Default)]
@@ -193,6 +202,7 @@ impl Host {
                 devices: DomainDevices {
                     disks: vec![DiskDevice {
                         name: "vda".into(),
+                        alias: Some("virtio-disk0".into()),
                         kind: "disk".into(),
                         bus: None,
                         source: Some("/vda.img".into()),

@@ -18,6 +18,7 @@ fn a_live_nic_goes_by_its_target_and_the_host_counts_it() {
     );
     let nic = &found.nics[0];
     assert_eq!((&*nic.name, nic.uncounted), ("vnet3", None));
+    assert_eq!(nic.alias.as_deref(), Some("net0"));
     assert_eq!(nic.model.as_deref(), Some("virtio"));
     assert_eq!(nic.mac.as_deref(), Some("52:54:00:01:02:03"));
     assert_eq!(nic.source.as_deref(), Some("virbr0"));

@@ -59,7 +59,13 @@ pub struct Baseline {
     memory_rate: Option<Measured<f64>>,
     nics: Vec<(Arc<str>, Stamped<NicCounters>)>,
     disks: Vec<(Arc<str>, Stamped<DiskCounters>)>,
+    /// Devices that were unplugged, and when. A reading of before that, which
+    /// comes in late, must not become the base of another device of that name.
+    unplugged: Vec<(Arc<str>, MonoTime)>,
 }
+
+/// Unplugged devices remembered at once; a domain has no more ports.
+const MOST_UNPLUGGED: usize = 64;
 
 impl Baseline {
     /// Computes the rates from the last answered counters to `reading`, and
@@ -86,6 +92,7 @@ impl Baseline {
         let (memory_kib_per_s, memory_held) = self.memory_rate(reading, periods.memory);
         let (disk, disks) = self.disk_rates(reading, periods.disk);
         let (net, nics) = self.net_rates(reading, periods.cheap);
+        self.drop_unplugged(reading.mono);
         DomainRates {
             cpu_percent: both(guest_cores).map(|(cores, count)| cores / count * 100.0),
             cpu_cores: process,
@@ -107,6 +114,26 @@ impl Baseline {
             disks,
             nics,
         }
+    }
+
+    /// The device of this name was unplugged at `at`: one that is plugged in
+    /// under the same name begins anew, whatever its counters say.
+    pub fn forget_device(&mut self, name: &str, at: MonoTime) {
+        self.unplugged.retain(|(known, _)| **known != *name);
+        if self.unplugged.len() == MOST_UNPLUGGED {
+            self.unplugged.remove(0);
+        }
+        self.unplugged.push((name.into(), at));
+        self.drop_unplugged(at);
+    }
+
+    /// Drops the bases of devices that were unplugged after they were read at
+    /// `read`; a later reading is of another device.
+    fn drop_unplugged(&mut self, read: MonoTime) {
+        self.unplugged.retain(|(_, at)| read <= *at);
+        let gone = |name: &Arc<str>| self.unplugged.iter().any(|(unplugged, _)| unplugged == name);
+        self.nics.retain(|(name, _)| !gone(name));
+        self.disks.retain(|(name, _)| !gone(name));
     }
 
     fn cpu_cores(&mut self, reading: &DomainReading, period: Duration) -> Measured<f64> {

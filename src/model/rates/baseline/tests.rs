@@ -253,3 +253,23 @@ fn a_plugged_vcpu_does_not_blank_the_others() {
     near(rates.cpu_percent, 50.0 / 3.0);
     assert_eq!(rates.vcpus[2].percent, Err(FIRST));
 }
+
+#[test]
+fn a_device_plugged_in_again_begins_anew_whatever_its_counters_say() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 1, 1));
+    advance(&mut baseline, &reading(1, 2, 1));
+    baseline.forget_device("vda", MonoTime(3 * SECOND));
+    // Read before it was unplugged, come in after.
+    let late = advance(&mut baseline, &reading(1, 3, 1));
+    assert_eq!(late.disk.reads_per_s, Err(FIRST));
+    // Another disk of that name, with counters far beyond: no spike.
+    let again = advance(&mut baseline, &reading(1, 4, 1_000_000));
+    assert_eq!(again.disks[0].1.read_bytes_per_s, Err(FIRST));
+    near(advance(&mut baseline, &reading(1, 5, 1_000_000)).disk.read_bytes_per_s, {
+        // 10 requests of 512 bytes a second, a million times.
+        5_120_000_000.0
+    });
+    // Nothing else of the domain was touched.
+    assert!(late.net.rx_bytes_per_s.is_ok() && again.cpu_cores.is_ok());
+}
