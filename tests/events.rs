@@ -11,18 +11,25 @@
 mod lab;
 
 use std::{
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
 use kvmscope::{
     clock::Clock,
+    collector::{self, Command, Handle, Sink},
+    config,
     libvirt::{
         Answer, DomainEvent, EventKind, Groups, Member, Question, Reader, Reply, Roster, Settings, Watch,
         WatchNews,
     },
+    model::{
+        AngleScale, DomainFrame, Frame, Happening,
+        status::{CollectorStatus, WatchState},
+        timeline::Weight,
+    },
 };
-use lab::guests::{BATCH, Lab};
+use lab::guests::{BACKUP, BATCH, Lab};
 
 /// Anything that must happen happens within this, however busy the machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -233,9 +240,14 @@ fn a_hung_guest_does_not_break_the_connection_that_waits_for_it() {
     let mut asking = Asking::at(&lab.uri());
     let roster = asking.roster();
     let batch = roster.domains.iter().find(|entry| &*entry.identity.name == BATCH).unwrap();
-    let member = Member { uuid: batch.identity.uuid, id: batch.identity.id.unwrap(), devices: None };
+    let member = Member {
+        uuid: batch.identity.uuid,
+        id: batch.identity.id.unwrap(),
+        devices: None,
+        groups: Groups::ALL,
+    };
     let frozen = lab.freeze(BATCH);
-    asking.ask(Question::List { members: vec![member], groups: Groups::ALL, monitor_free: false });
+    asking.ask(Question::List { members: vec![member], monitor_free: false });
     // Longer than keepalive waits for a daemon that is silent.
     let early = asking.answers.recv_timeout(Duration::from_secs(12));
     assert!(early.is_err(), "the call did not wait for the guest: {early:?}");
@@ -244,4 +256,226 @@ fn a_hung_guest_does_not_break_the_connection_that_waits_for_it() {
         Ok(Reply::List(list)) => assert!(!list[0].short, "{:?}", list[0]),
         other => panic!("{other:?}"),
     }
+}
+
+// ---- the collector --------------------------------------------------------------
+
+/// What the collector gave out last.
+#[derive(Clone, Default)]
+struct Seen(Arc<(Mutex<Latest>, Condvar)>);
+
+#[derive(Default)]
+struct Latest {
+    frame: Option<Arc<Frame>>,
+    status: Option<CollectorStatus>,
+}
+
+impl Sink for Seen {
+    fn frame(&mut self, frame: Arc<Frame>) {
+        self.0.0.lock().unwrap().frame = Some(frame);
+        self.0.1.notify_all();
+    }
+
+    fn status(&mut self, status: CollectorStatus) {
+        self.0.0.lock().unwrap().status = Some(status);
+        self.0.1.notify_all();
+    }
+}
+
+/// A running collector. Ends with its value.
+struct Collecting {
+    collector: Handle,
+    seen: Seen,
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        self.collector.command(Command::Shutdown);
+    }
+}
+
+impl Collecting {
+    /// On `uri`, with a device cache that never grows too old by itself, once
+    /// it hears events.
+    fn from(uri: &str) -> Self {
+        let libvirt = config::Libvirt {
+            uri: uri.to_owned(),
+            device_cache_ttl: Duration::from_hours(24),
+            ..config::Libvirt::default()
+        };
+        let settings = collector::Settings {
+            libvirt,
+            interval: Duration::from_secs(1),
+            scale: AngleScale::default(),
+            notes: None,
+        };
+        let seen = Seen::default();
+        let collector = collector::start(settings, Clock::system(), seen.clone()).unwrap();
+        collector.command(Command::Start);
+        let collecting = Self { collector, seen };
+        collecting.wait("it listens", |latest| {
+            matches!(latest.status.as_ref()?.events.watch, WatchState::Connected { .. }).then_some(())
+        });
+        collecting
+    }
+
+    /// Waits until `found` says something of what was given out last.
+    #[track_caller]
+    fn wait<T>(&self, what: &str, found: impl Fn(&Latest) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        let mut latest = self.seen.0.0.lock().unwrap();
+        loop {
+            if let Some(found) = found(&latest) {
+                return found;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "not in time: {what}; {:#?}", latest.frame.as_ref().map(timelines));
+            latest = self.seen.0.1.wait_timeout(latest, left).unwrap().0;
+        }
+    }
+
+    #[track_caller]
+    fn domain<T>(&self, what: &str, name: &str, found: impl Fn(&DomainFrame) -> Option<T>) -> T {
+        self.wait(what, |latest| found(latest.frame.as_ref()?.find(name)?))
+    }
+
+    /// Waits until `text` stands on the timeline of `name`.
+    #[track_caller]
+    fn happened(&self, name: &str, text: &str) -> Happening {
+        self.domain(text, name, |domain| domain.timeline.iter().rfind(|h| &*h.text == text).cloned())
+    }
+
+    fn cycle(&self) -> u64 {
+        self.wait("a cycle", |latest| Some(latest.frame.as_ref()?.cycle))
+    }
+}
+
+fn timelines(frame: &Arc<Frame>) -> Vec<(String, Vec<String>)> {
+    let texts = |domain: &DomainFrame| domain.timeline.iter().map(|h| h.text.to_string()).collect();
+    frame.domains.iter().map(|domain| (domain.identity().name.to_string(), texts(domain))).collect()
+}
+
+fn has_disk(domain: &DomainFrame, name: &str) -> bool {
+    domain.devices.disks.iter().any(|disk| &*disk.name == name)
+}
+
+/// Whether `name` is among the disks read, with counters.
+fn counts_disk(domain: &DomainFrame, name: &str) -> bool {
+    let mut disks = domain.reading.disks.iter().flatten();
+    disks.any(|disk| &*disk.name == name && disk.counters.is_ok())
+}
+
+/// Every rate of every disk and NIC that is there: none may be negative.
+fn no_rate_is_absurd(domain: &DomainFrame) {
+    let disks = domain.rates.disks.iter().flat_map(|(_, r)| [r.read_bytes_per_s, r.write_bytes_per_s]);
+    let nics = domain.rates.nics.iter().flat_map(|(_, r)| [r.rx_bytes_per_s, r.tx_bytes_per_s]);
+    for rate in disks.chain(nics).flatten() {
+        assert!((0.0..1e9).contains(&rate), "{rate} of {}", domain.identity().name);
+    }
+}
+
+#[test]
+fn the_test_hypervisors_events_stand_on_the_timeline() {
+    let collecting = Collecting::from(TEST_DRIVER);
+    let operator = virt::connect::Connect::open(Some(TEST_DRIVER)).unwrap();
+    let domain = operator.lookup_domain_by_name("test").unwrap();
+    domain.suspend().unwrap();
+    assert_eq!(collecting.happened("test", "paused").weight, Weight::Warning);
+    domain.resume().unwrap();
+    collecting.happened("test", "resumed");
+    let figures = collecting.wait("figures", |latest| Some(latest.status.as_ref()?.events.clone()));
+    assert!(figures.seen >= 2 && figures.last_at.is_some(), "{figures:?}");
+}
+
+#[test]
+fn what_an_operator_does_to_a_guest_stands_on_its_timeline() {
+    let name = "what_an_operator_does_to_a_guest_stands_on_its_timeline";
+    let Some((_turn, lab)) = take_lab(name) else { return };
+    let collecting = Collecting::from(&lab.uri());
+    lab.virsh(&["suspend", BATCH]);
+    let paused = collecting.happened(BATCH, "paused");
+    lab.virsh(&["resume", BATCH]);
+    assert!(collecting.happened(BATCH, "resumed").at >= paused.at);
+    lab.virsh(&["setmem", BATCH, "100M", "--live"]);
+    collecting.happened(BATCH, "balloon 128.00 MB → 100.00 MB");
+
+    // A definition without a process: what it was before it started is told
+    // with it, once the roster has it.
+    lab.virsh(&["start", BACKUP, "--paused"]);
+    collecting.happened(BACKUP, "started");
+    lab.virsh(&["destroy", BACKUP]);
+    let stopped = collecting.happened(BACKUP, "stopped: destroyed");
+    assert_eq!(stopped.weight, Weight::Warning);
+    lab.virsh(&["reset", BATCH]);
+    collecting.domain("a reboot", BATCH, |domain| {
+        domain.timeline.iter().any(|happening| happening.text.starts_with("rebooted")).then_some(())
+    });
+    let ordered = collecting.wait("a frame", |latest| latest.frame.clone());
+    for domain in &ordered.domains {
+        assert!(domain.timeline.is_sorted_by_key(|happening| happening.at), "{:?}", domain.timeline);
+    }
+    // The guest boots anew: the tests after this one want it running.
+    lab::within(PATIENCE, "the guest runs again", || {
+        (lab.console(BATCH).matches("load runs").count() >= 2).then_some(())
+    });
+}
+
+#[test]
+fn a_plugged_device_is_there_within_two_intervals_and_gone_as_soon_as_unplugged() {
+    let name = "a_plugged_device_is_there_within_two_intervals_and_gone_as_soon_as_unplugged";
+    let Some((_turn, lab)) = take_lab(name) else { return };
+    let collecting = Collecting::from(&lab.uri());
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("plugged.img");
+    std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+    let image = image.to_str().unwrap();
+    let nic = folder.path().join("nic.xml");
+    let xml = "<interface type='ethernet'><target dev='plug0'/><model type='virtio'/></interface>";
+    std::fs::write(&nic, xml).unwrap();
+    let nic = nic.to_str().unwrap();
+    collecting.domain("its devices", BATCH, |domain| has_disk(domain, "vda").then_some(()));
+
+    for _ in 0..2 {
+        lab.virsh(&["attach-disk", BATCH, image, "vdx", "--targetbus", "virtio", "--live"]);
+        let attached = collecting.cycle();
+        // The cycle that runs now, and two more.
+        let cycle = collecting.wait("the plugged disk with counters and model", |latest| {
+            let frame = latest.frame.as_ref()?;
+            let domain = frame.find(BATCH)?;
+            no_rate_is_absurd(domain);
+            (has_disk(domain, "vdx") && counts_disk(domain, "vdx")).then_some(frame.cycle)
+        });
+        assert!(cycle <= attached + 3, "attached in cycle {attached}, there in {cycle}");
+        collecting.happened(BATCH, "disk vdx attached");
+        lab.virsh(&["detach-disk", BATCH, "vdx", "--live"]);
+        collecting.happened(BATCH, "disk vdx detached");
+        collecting.domain("the disk is gone", BATCH, |domain| {
+            no_rate_is_absurd(domain);
+            (!has_disk(domain, "vdx") && !counts_disk(domain, "vdx")).then_some(())
+        });
+    }
+    lab.virsh(&["attach-device", BATCH, nic, "--live"]);
+    collecting.happened(BATCH, "NIC plug0 attached");
+    collecting.domain("the plugged NIC is counted", BATCH, |domain| {
+        domain.reading.nics.iter().flatten().any(|n| &*n.name == "plug0" && n.counters.is_ok()).then_some(())
+    });
+}
+
+#[test]
+fn a_watch_that_lost_its_daemon_listens_to_its_successor() {
+    let name = "a_watch_that_lost_its_daemon_listens_to_its_successor";
+    let Some((_turn, lab)) = take_lab(name) else { return };
+    let collecting = Collecting::from(&lab.uri());
+    lab.kill_daemon();
+    collecting.wait("nobody listens", |latest| {
+        (!matches!(latest.status.as_ref()?.events.watch, WatchState::Connected { .. })).then_some(())
+    });
+    lab.start_daemon();
+    collecting.wait("it listens again", |latest| {
+        matches!(latest.status.as_ref()?.events.watch, WatchState::Connected { .. }).then_some(())
+    });
+    lab.virsh(&["suspend", BATCH]);
+    collecting.happened(BATCH, "paused");
+    lab.virsh(&["resume", BATCH]);
+    collecting.happened(BATCH, "resumed");
 }
