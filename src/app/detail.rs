@@ -17,11 +17,13 @@ pub enum Pane {
     Disks,
     /// The vCPUs.
     Vcpus,
+    /// What happened to it, newest first.
+    Events,
 }
 
 impl Pane {
     /// All panes, in the order of the page.
-    pub const ALL: [Self; 4] = [Self::Angles, Self::Nics, Self::Disks, Self::Vcpus];
+    pub const ALL: [Self; 5] = [Self::Angles, Self::Nics, Self::Disks, Self::Vcpus, Self::Events];
 
     /// How many lines it has for `domain`.
     #[must_use]
@@ -31,6 +33,7 @@ impl Pane {
             Self::Nics => nic_names(domain).len(),
             Self::Disks => disk_names(domain).len(),
             Self::Vcpus => domain.rates.vcpus.len(),
+            Self::Events => domain.timeline.len(),
         }
     }
 }
@@ -43,12 +46,12 @@ pub struct VmPage {
     /// Its name when the page was opened, for the time after it is gone.
     pub name: Arc<str>,
     pane: Pane,
-    cursors: [usize; 4],
+    cursors: [usize; 5],
 }
 
 impl VmPage {
     pub(super) fn new(uuid: Uuid, name: Arc<str>) -> Self {
-        Self { uuid, name, pane: Pane::Angles, cursors: [0; 4] }
+        Self { uuid, name, pane: Pane::Angles, cursors: [0; 5] }
     }
 
     /// The pane the keys act on.

@@ -6,10 +6,11 @@
 //! a field within an object; `mend` says what can be done about it.
 
 use crate::model::{
-    AngleMode, AngleScale, DomainFrame, Frame, Measured, Missing, WallTime, Why,
+    AngleMode, AngleScale, DomainFrame, Frame, Happening, Measured, Missing, WallTime, Why,
     frame::{Health, HostFacts},
     rates::stored_memory_angle,
     reading::{DiskCounters, GuestMemory, MemorySource, NicCounters},
+    timeline::Weight,
 };
 
 use super::{
@@ -89,6 +90,7 @@ pub fn vm(domain: &DomainFrame) -> Json {
     vm.nest("totals", totals(domain, &disk, &net));
     vm.put("devices", devices::devices(domain));
     vm.put("vcpus", devices::vcpus(domain));
+    vm.put("events", Json::List(domain.timeline.iter().map(event).collect()));
     if let Err(missing) = reading.vcpus {
         vm.reason("vcpus", missing);
     }
@@ -192,6 +194,23 @@ impl<C: Copy> Totals<C> {
         offered(values.peek().is_some().then_some(()))?;
         Ok(values.fold(0, u64::saturating_add))
     }
+}
+
+/// One event of a VM's timeline, the oldest first.
+fn event(happening: &Happening) -> Json {
+    Json::Object(vec![
+        ("at", time(happening.at)),
+        ("text", (&*happening.text).into()),
+        (
+            "weight",
+            match happening.weight {
+                Weight::Note => "note",
+                Weight::Warning => "warning",
+                Weight::Trouble => "trouble",
+            }
+            .into(),
+        ),
+    ])
 }
 
 fn health(health: Health) -> &'static str {

@@ -231,3 +231,24 @@ fn what_is_not_a_number_is_null_with_a_reason() {
     assert_eq!(vm["missing"]["cpu_usage_percent"], "not a finite number");
     assert_eq!(vm["missing"]["disk_read_bytes_per_sec"], "not a finite number");
 }
+
+#[test]
+fn what_happened_to_a_vm_stands_in_its_events() {
+    use crate::model::{Happening, WallTime, timeline::Weight};
+    let mut frame = fixture::frame();
+    let domain = std::sync::Arc::make_mut(&mut frame.domains[0]);
+    let happening = |seconds: i64, text: &str, weight| Happening {
+        at: WallTime(seconds * 1_000_000_000),
+        text: text.into(),
+        weight,
+    };
+    domain.timeline =
+        [happening(0, "started", Weight::Note), happening(61, "stopped: crashed", Weight::Trouble)].into();
+    let vm = value(&vm(domain));
+    let expected = serde_json::json!([
+        {"at": "1970-01-01T00:00:00Z", "text": "started", "weight": "note"},
+        {"at": "1970-01-01T00:01:01Z", "text": "stopped: crashed", "weight": "trouble"},
+    ]);
+    assert_eq!(vm["events"], expected);
+    assert_eq!(vms()[0]["events"], serde_json::json!([]), "nothing happened");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{fact, labelled, plain};
 use crate::{
     app::{App, Collection},
-    model::status::CollectorStatus,
+    model::status::{CollectorStatus, WatchState},
     ui::{
         Look,
         document::{Document, Pieces},
@@ -55,6 +55,7 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
         ),
         look,
     ));
+    events(&mut document, app, status, look, width);
     document.line(fact("reconnects", units::count(status.reconnects), look));
     let errors = units::count(status.total_errors);
     let ink = if status.total_errors > 0 { palette.warn } else { palette.text };
@@ -66,6 +67,29 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
     stuck(&mut document, app, status, look);
     silent(&mut document, status, look, width);
     document
+}
+
+/// Events heard of, and whether more are.
+fn events(document: &mut Document, app: &App, status: &CollectorStatus, look: &Look, width: u16) {
+    let palette = &look.palette;
+    let events = &status.events;
+    let deaf = match &events.watch {
+        WatchState::Connected { .. } => None,
+        WatchState::Off => Some(("not heard; ".to_owned(), palette.dim)),
+        WatchState::Connecting { since } => {
+            Some((format!("connecting since {}; ", since.hms()), palette.dim))
+        }
+        WatchState::Failed { retry_at, .. } => {
+            Some((format!("not heard, next try {}; ", until(*retry_at, app.now())), palette.warn))
+        }
+    };
+    let last = events.last_at.map(|at| format!(", last {}", at.hms())).unwrap_or_default();
+    let seen = (format!("{} seen{last}", units::count(events.seen)), palette.text);
+    let pieces = deaf.into_iter().chain([seen]).collect();
+    document.line(labelled("events", look, pieces));
+    if let WatchState::Failed { why, .. } = &events.watch {
+        document.paragraph("              ", &plain(why), width, (palette.dim, palette.warn));
+    }
 }
 
 fn since(app: &App) -> Option<(String, Option<String>)> {

@@ -39,6 +39,7 @@ fn describe(subject: &Subject<'_>) -> (String, Vec<String>, Vec<String>) {
         Pane::Nics => nic(subject, cursor),
         Pane::Disks => disk(subject, cursor),
         Pane::Vcpus => vcpu(subject, cursor),
+        Pane::Events => super::events::describe(subject, cursor),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod angles;
 mod devices;
+mod events;
 mod explain;
 mod panels;
 mod vcpus;
@@ -158,6 +159,9 @@ fn draw_whole(subject: &Subject<'_>, width: u16) -> (Buffer, Vec<Section>) {
     if vcpu_lines > 0 {
         section(Pane::Vcpus, 0, vcpu_lines, per_line);
     }
+    if lines(Pane::Events) > 0 {
+        section(Pane::Events, 0, lines(Pane::Events), 1);
+    }
     let height = y.saturating_sub(1).max(1);
     let mut whole = Buffer::empty(Rect::new(0, 0, width, height));
     whole.set_style(whole.area, subject.look.palette.text);
@@ -171,6 +175,7 @@ fn draw_whole(subject: &Subject<'_>, width: u16) -> (Buffer, Vec<Section>) {
             Pane::Nics => devices::nics(subject, area, &mut whole),
             Pane::Disks => devices::disks(subject, area, &mut whole),
             Pane::Vcpus => vcpus::render(subject, area, &mut whole),
+            Pane::Events => events::render(subject, area, &mut whole),
         }
     }
     (whole, sections)
@@ -204,6 +209,9 @@ fn identity(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     }
     if let Some(id) = identity.id {
         strip.left(4, vec![(format!("id {id}"), palette.dim)]);
+    }
+    if let Some(last) = domain.timeline.last() {
+        strip.left(5, events::brief(last, subject.look));
     }
     strip.left(3, vec![(identity.uuid.to_string(), palette.dim)]);
     for (rank, fact) in [(6, &domain.devices.os), (7, &domain.devices.machine)] {
