@@ -22,6 +22,7 @@ use crate::{
 mod late;
 mod rounds;
 mod successors;
+mod watch;
 
 const MILLISECOND: u64 = 1_000_000;
 
