@@ -67,29 +67,47 @@ struct Logged {
 impl Timeline {
     /// Takes an event in. `devices` are the domain's as far as they are known.
     pub fn hear(&mut self, event: &DomainEvent, domain: &str, devices: Option<&DomainDevices>) {
+        if let EventKind::Balloon { size } = event.kind
+            && self.moves_on(size, event.at)
+        {
+            return;
+        }
         let Some((what, weight)) = self.words(&event.kind, devices) else { return };
         self.changed = true;
         let mono = event.at.1;
-        if let Some(last) = self.entries.back_mut().filter(|last| mono.since(last.at.1) <= FOLD) {
-            match (&mut last.what, &what) {
-                (What::Balloon { to, .. }, What::Balloon { to: size, .. }) => {
-                    *to = *size;
-                    last.at = event.at;
-                    return;
-                }
-                (old, new) if old == new => {
-                    last.times = last.times.saturating_add(1);
-                    last.at = event.at;
-                    return;
-                }
-                _ => {}
-            }
+        if let Some(last) = self.entries.back_mut()
+            && mono.since(last.at.1) <= FOLD
+            && last.what == what
+        {
+            last.times = last.times.saturating_add(1);
+            last.at = event.at;
+            return;
         }
         self.logged.line(domain, &what, weight, mono);
         if self.entries.len() == KEPT {
             self.entries.pop_front();
         }
         self.entries.push_back(Entry { at: event.at, what, weight, times: 1 });
+    }
+
+    /// A balloon that is on its way already has come to `size`. A reading may
+    /// have seen that before: QEMU tells one size a second at most.
+    fn moves_on(&mut self, size: Kib, at: (WallTime, MonoTime)) -> bool {
+        let mut newest_first = self.entries.iter_mut().rev().take_while(|e| at.1.since(e.at.1) <= FOLD);
+        let Some((place, entry)) =
+            newest_first.by_ref().enumerate().find(|(_, e)| matches!(e.what, What::Balloon { .. }))
+        else {
+            return false;
+        };
+        if let What::Balloon { to, .. } = &mut entry.what {
+            *to = size;
+        }
+        if place == 0 {
+            entry.at = at;
+        }
+        self.balloon = Some(size);
+        self.changed = true;
+        true
     }
 
     /// The domain's XML was read: devices that went by their alias get their

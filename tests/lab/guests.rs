@@ -214,6 +214,17 @@ impl Lab {
         });
     }
 
+    /// Runs a command that sees the files as the daemon does: what it mounts
+    /// is there for the daemon and its guests alone, and ends with them.
+    pub fn inside(&self, command: &[&str]) {
+        let status = Command::new("nsenter")
+            .arg(format!("--mount=/proc/{}/ns/mnt", self.daemon_pid()))
+            .args(command)
+            .status()
+            .unwrap();
+        assert!(status.success(), "{command:?}: {status}");
+    }
+
     fn daemon_pid(&self) -> u32 {
         let file = Path::new("/run").join(&self.name).join("libvirtd.pid");
         std::fs::read_to_string(file).unwrap().trim().parse().unwrap()

@@ -130,6 +130,15 @@ fn a_balloon_on_its_way_is_one_happening() {
         hear(&mut timeline, second, balloon(size), None);
     }
     assert_eq!(texts(&mut timeline), ["balloon 2.00 GB → 1.00 GB"]);
+    // A reading, and something else, come between two of its events.
+    timeline.see_balloon(Kib(1000 * 1024));
+    hear(&mut timeline, 5, EventKind::Rebooted, None);
+    hear(&mut timeline, 6, balloon(1000), None);
+    assert_eq!(texts(&mut timeline), ["balloon 2.00 GB → 1000.00 MB", "rebooted"]);
+
+    let mut timeline = Timeline::default();
+    timeline.see_balloon(Kib(2048 * 1024));
+    hear(&mut timeline, 4, balloon(1024), None);
     assert_eq!(timeline.shown()[0].at, at(4).0);
     hear(&mut timeline, 60, balloon(1024), None);
     assert_eq!(texts(&mut timeline).len(), 1, "the same size is no change");
