@@ -211,7 +211,12 @@ mod tests {
     const NOW: i64 = 1_700_000_000;
 
     fn at() -> ReadAt {
-        ReadAt { wall: WallTime(NOW * 1_000_000_000), mono: MonoTime(1), share: Duration::ZERO }
+        ReadAt {
+            wall: WallTime(NOW * 1_000_000_000),
+            mono: MonoTime(1),
+            share: Duration::ZERO,
+            error: Duration::ZERO,
+        }
     }
 
     fn gaps(shortfall: Option<Missing>) -> Gaps {

@@ -419,7 +419,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             Some(Balloon::Period(seconds)) => disk.max(Duration::from_secs(seconds.into())),
             _ => disk,
         };
-        let periods = Periods { cheap, memory, disk };
+        let periods = Periods { cheap, memory, disk, error: at.error };
         let rates = track.baseline.advance(&reading, &periods, &self.settings.scale);
         track.state = reading.state;
         track.failed = None;

@@ -225,6 +225,8 @@ pub struct ReadAt {
     pub mono: MonoTime,
     /// The call's duration divided by the domains in it.
     pub share: Duration,
+    /// How far off the instant may be: the call's duration.
+    pub error: Duration,
 }
 
 impl ReadAt {
@@ -238,10 +240,16 @@ impl ReadAt {
         count: usize,
     ) -> Self {
         let parts = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let share = ended.1.since(begun.1) / parts(count).max(1);
+        let error = ended.1.since(begun.1);
+        let share = error / parts(count).max(1);
         let offset = share.saturating_mul(parts(place)) + share / 2;
         let nanos = u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX);
-        Self { wall: WallTime(begun.0.0.saturating_add_unsigned(nanos)), mono: begun.1.plus(offset), share }
+        Self {
+            wall: WallTime(begun.0.0.saturating_add_unsigned(nanos)),
+            mono: begun.1.plus(offset),
+            share,
+            error,
+        }
     }
 }
 

@@ -60,6 +60,9 @@ pub enum Why {
     CounterRestarted,
     /// The last reading is more than three of the group's periods old.
     Gap,
+    /// The instants of the two readings are too uncertain for a rate: one of
+    /// their calls took far longer than the other.
+    UncertainInstants,
     /// No request in the interval, so no latency.
     NoRequests,
     /// QEMU's monitor has not answered since `Missing::since`.
@@ -104,6 +107,7 @@ impl Why {
             Self::FirstReading
             | Self::CounterRestarted
             | Self::Gap
+            | Self::UncertainInstants
             | Self::NoRequests
             | Self::MonitorNotAnswering
             | Self::Busy
@@ -166,6 +170,7 @@ impl fmt::Display for Missing {
             Why::FirstReading => f.write_str("first reading"),
             Why::CounterRestarted => f.write_str("counter restarted"),
             Why::Gap => f.write_str("gap since the last reading"),
+            Why::UncertainInstants => f.write_str("instants of reading too uncertain"),
             Why::NoRequests => f.write_str("no requests"),
             Why::MonitorNotAnswering => f.write_str("monitor not answering"),
             Why::Busy => f.write_str("busy with another job"),

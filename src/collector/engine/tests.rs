@@ -233,6 +233,7 @@ impl Host {
                 wall: now.0,
                 mono: now.1,
                 share: Duration::from_millis(cost),
+                error: Duration::ZERO,
             }),
             state: if migrates { DomainState::Paused } else { DomainState::Running },
             reason: if migrates { 2 } else { 1 },

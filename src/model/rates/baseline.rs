@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AngleScale, Angles, DiskRates, DomainRates, FIRST, GAP, NOT_OFFERED, NetRates, RESTARTED, VcpuRates,
+    AngleScale, Angles, DiskRates, DomainRates, FIRST, GAP, NOT_OFFERED, NetRates, RESTARTED, UNCERTAIN,
+    VcpuRates,
     counters::{grown, latency_ms, per_second, sum},
 };
 use crate::model::{
@@ -11,8 +12,8 @@ use crate::model::{
     reading::{CpuCounters, DiskCounters, MemorySource, NicCounters, VcpuCounters},
 };
 
-/// How often each group is meant to be read. A gap longer than three of a
-/// group's own periods gives no rate.
+/// How often each group is meant to be read, and how well a reading is dated.
+/// A gap longer than three of a group's own periods gives no rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Periods {
     /// CPU, vCPUs and NICs.
@@ -21,19 +22,28 @@ pub struct Periods {
     pub memory: Duration,
     /// Disks.
     pub disk: Duration,
+    /// How far off the reading's instant may be: the duration of its call.
+    pub error: Duration,
 }
 
 impl Periods {
-    /// Every group in every cycle.
+    /// Every group in every cycle, at instants that are known exactly.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self { cheap: interval, memory: interval, disk: interval }
+        Self { cheap: interval, memory: interval, disk: interval, error: Duration::ZERO }
     }
+}
+
+/// An instant, and how far off it may be.
+#[derive(Clone, Copy, Debug)]
+struct Dated {
+    mono: MonoTime,
+    error: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Stamped<T> {
-    at: MonoTime,
+    at: Dated,
     value: T,
 }
 
@@ -42,6 +52,9 @@ struct Stamped<T> {
 struct MemoryUsed {
     used: Kib,
     source: MemorySource,
+    /// Computed from `usable`, not from `unused`: after a reboot the guest may
+    /// report otherwise, and the two are far apart.
+    by_usable: bool,
     /// `balloon.last-update`, where the driver tells it.
     reported: Option<u64>,
 }
@@ -75,26 +88,30 @@ impl Baseline {
         if self.incarnation != reading.identity.id {
             *self = Self { incarnation: reading.identity.id, ..Self::default() };
         }
-        let (vcpu_sum, vcpus) = self.vcpu_rates(reading, periods.cheap);
-        let process = self.cpu_cores(reading, periods.cheap);
+        if self.is_another_process(reading) {
+            // The fall of the CPU time itself is told by its own rate below.
+            *self = Self { incarnation: self.incarnation, cpu: self.cpu, ..Self::default() };
+        }
+        let at = Dated { mono: reading.mono, error: periods.error };
+        let (vcpu_sum, vcpus) = self.vcpu_rates(reading, at, periods.cheap);
+        let process = self.cpu_cores(reading, at, periods.cheap);
         let count = reading.vcpu_count.map(f64::from);
         // The guest's own work; the whole process stands in where the driver
         // has no vCPU times at all, never where they merely failed this time.
-        let guest_cores = match vcpu_sum.busy {
-            Err(m) if m.why == Why::NotOffered => process,
+        let guest: Measured<(f64, f64)> = match vcpu_sum.busy {
+            Err(m) if m.why == Why::NotOffered => match (process, count) {
+                (Ok(cores), Ok(count)) if count > 0.0 => Ok((cores, count)),
+                (Err(m), _) | (_, Err(m)) => Err(m),
+                _ => Err(NOT_OFFERED),
+            },
             busy => busy,
         };
-        let both = |cores: Measured<f64>| match (cores, count) {
-            (Ok(cores), Ok(count)) if count > 0.0 => Ok((cores, count)),
-            (Err(m), _) | (_, Err(m)) => Err(m),
-            _ => Err(NOT_OFFERED),
-        };
-        let (memory_kib_per_s, memory_held) = self.memory_rate(reading, periods.memory);
-        let (disk, disks) = self.disk_rates(reading, periods.disk);
-        let (net, nics) = self.net_rates(reading, periods.cheap);
+        let (memory_kib_per_s, memory_held) = self.memory_rate(reading, at, periods.memory);
+        let (disk, disks) = self.disk_rates(reading, at, periods.disk);
+        let (net, nics) = self.net_rates(reading, at, periods.cheap);
         self.drop_unplugged(reading.mono);
         DomainRates {
-            cpu_percent: both(guest_cores).map(|(cores, count)| cores / count * 100.0),
+            cpu_percent: guest.map(|(cores, count)| cores / count * 100.0),
             cpu_cores: process,
             steal_percent: vcpu_sum.steal_percent,
             vcpus,
@@ -102,7 +119,7 @@ impl Baseline {
             memory_kib_per_s,
             memory_held,
             angles: Angles {
-                cpu: both(guest_cores).map(|(cores, count)| scale.cpu_angle(cores, count)),
+                cpu: guest.map(|(cores, count)| scale.cpu_angle(cores, count)),
                 memory: memory_kib_per_s.map(|rate| scale.memory_angle(rate)),
                 disk_read: disk.read_bytes_per_s.map(|rate| scale.disk_angle(rate)),
                 disk_write: disk.write_bytes_per_s.map(|rate| scale.disk_angle(rate)),
@@ -136,21 +153,33 @@ impl Baseline {
         self.disks.retain(|(name, _)| !gone(name));
     }
 
-    fn cpu_cores(&mut self, reading: &DomainReading, period: Duration) -> Measured<f64> {
+    /// Whether the counters are those of another QEMU under the same id, which
+    /// libvirtd gives out anew after a restart of its own: a process's CPU time
+    /// never falls. What has grown all the same has not grown in one device.
+    fn is_another_process(&self, reading: &DomainReading) -> bool {
+        matches!((&self.cpu, &reading.cpu), (Some(before), Ok(now)) if now.time < before.value.time)
+    }
+
+    fn cpu_cores(&mut self, reading: &DomainReading, at: Dated, period: Duration) -> Measured<f64> {
         let now = reading.cpu?;
-        let before = self.cpu.replace(Stamped { at: reading.mono, value: now }).ok_or(FIRST)?;
-        let span = span(before.at, reading.mono, period)?;
+        let before = self.cpu.replace(Stamped { at, value: now }).ok_or(FIRST)?;
+        let span = span(before.at, at, period)?;
         let difference = now.time.0.checked_sub(before.value.time.0).ok_or(RESTARTED)?;
         Ok(per_second(difference, span) / 1e9)
     }
 
-    fn vcpu_rates(&mut self, reading: &DomainReading, period: Duration) -> (VcpuSum, Vec<VcpuRates>) {
+    fn vcpu_rates(
+        &mut self,
+        reading: &DomainReading,
+        at: Dated,
+        period: Duration,
+    ) -> (VcpuSum, Vec<VcpuRates>) {
         let now = match &reading.vcpus {
             Ok(now) => now,
             Err(missing) => return (VcpuSum::missing(*missing), Vec::new()),
         };
-        let before = self.vcpus.replace(Stamped { at: reading.mono, value: now.clone() });
-        let span = before.as_ref().map_or(Err(FIRST), |before| span(before.at, reading.mono, period));
+        let before = self.vcpus.replace(Stamped { at, value: now.clone() });
+        let span = before.as_ref().map_or(Err(FIRST), |before| span(before.at, at, period));
         let rates: Vec<VcpuRates> = now
             .iter()
             .map(|vcpu| {
@@ -173,28 +202,27 @@ impl Baseline {
     /// anew: compared cycle by cycle, a steady growth would be zeros with a
     /// spike at each report. So reports are compared with reports, each dated
     /// by the cycle that saw it first, and the rate holds until the next.
-    fn memory_rate(&mut self, reading: &DomainReading, period: Duration) -> (Measured<f64>, bool) {
+    fn memory_rate(&mut self, reading: &DomainReading, at: Dated, period: Duration) -> (Measured<f64>, bool) {
         let (used, source) = match reading.memory_used() {
             Ok(now) => now,
             Err(missing) => return (Err(missing), false),
         };
-        let reported = match (&reading.guest_memory, source) {
-            (Ok(guest), MemorySource::Guest) => guest.last_update,
-            _ => None,
-        };
-        let now = MemoryUsed { used, source, reported };
+        let guest = reading.guest_memory.ok().filter(|_| source == MemorySource::Guest);
+        let reported = guest.and_then(|guest| guest.last_update);
+        let by_usable = guest.is_some_and(|guest| guest.usable.is_some());
+        let now = MemoryUsed { used, source, by_usable, reported };
         if let (Some(before), Some(rate)) = (&self.memory, self.memory_rate)
             && reported.is_some()
             && before.value.reported == reported
         {
             return (rate, true);
         }
-        let before = self.memory.replace(Stamped { at: reading.mono, value: now });
+        let before = self.memory.replace(Stamped { at, value: now });
         let rate = before.ok_or(FIRST).and_then(|before| {
-            if before.value.source != source {
+            if (before.value.source, before.value.by_usable) != (source, by_usable) {
                 return Err(FIRST);
             }
-            let span = span(before.at, reading.mono, period)?;
+            let span = span(before.at, at, period)?;
             #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^53")]
             let difference = used.0 as f64 - before.value.used.0 as f64;
             Ok(difference / span.as_secs_f64())
@@ -206,6 +234,7 @@ impl Baseline {
     fn disk_rates(
         &mut self,
         reading: &DomainReading,
+        at: Dated,
         period: Duration,
     ) -> (DiskRates, Vec<(Arc<str>, DiskRates)>) {
         let disks = match &reading.disks {
@@ -218,7 +247,7 @@ impl Baseline {
             .map(|disk| {
                 let rates = match disk.counters {
                     Err(missing) => DiskRates::missing(missing),
-                    Ok(now) => match step(&mut self.disks, &disk.name, reading.mono, now, period) {
+                    Ok(now) => match step(&mut self.disks, &disk.name, at, now, period) {
                         Err(missing) => DiskRates::missing(missing),
                         Ok((before, span)) => disk_between(&before, &now, span),
                     },
@@ -243,6 +272,7 @@ impl Baseline {
     fn net_rates(
         &mut self,
         reading: &DomainReading,
+        at: Dated,
         period: Duration,
     ) -> (NetRates, Vec<(Arc<str>, NetRates)>) {
         let nics = match &reading.nics {
@@ -255,7 +285,7 @@ impl Baseline {
             .map(|nic| {
                 let rates = match nic.counters {
                     Err(missing) => NetRates::missing(missing),
-                    Ok(now) => match step(&mut self.nics, &nic.name, reading.mono, now, period) {
+                    Ok(now) => match step(&mut self.nics, &nic.name, at, now, period) {
                         Err(missing) => NetRates::missing(missing),
                         Ok((before, span)) => net_between(&before, &now, span),
                     },
@@ -280,8 +310,8 @@ impl Baseline {
 /// All vCPUs of one domain together.
 #[derive(Clone, Copy)]
 struct VcpuSum {
-    /// Cores busy with the guest's own work.
-    busy: Measured<f64>,
+    /// Cores busy with the guest's own work, and the vCPUs that were at it.
+    busy: Measured<(f64, f64)>,
     /// Mean run-queue wait per vCPU, percent of wall time.
     steal_percent: Measured<f64>,
 }
@@ -291,23 +321,30 @@ impl VcpuSum {
         Self { busy: Err(why), steal_percent: Err(why) }
     }
 
-    /// Complete or not at all: a sum over some of the vCPUs would be a number
-    /// that is too small. A vCPU plugged in this interval counts from the next.
     fn of(rates: &[VcpuRates]) -> Self {
-        let add = |pick: fn(&VcpuRates) -> Measured<f64>| -> Measured<f64> {
-            let known: Vec<f64> = rates
-                .iter()
-                .map(pick)
-                .filter(|r| *r != Err(FIRST) || rates.iter().all(|r| pick(r) == Err(FIRST)))
-                .collect::<Measured<_>>()?;
-            if known.is_empty() { Err(NOT_OFFERED) } else { Ok(known.iter().sum()) }
-        };
-        #[allow(clippy::cast_precision_loss, reason = "a handful of vCPUs")]
-        let count = rates.len() as f64;
         Self {
-            busy: add(|r| r.percent).map(|p| p / 100.0),
-            steal_percent: add(|r| r.steal_percent).map(|p| p / count),
+            busy: Self::sum(rates, |r| r.percent).map(|(percent, count)| (percent / 100.0, count)),
+            steal_percent: Self::sum(rates, |r| r.steal_percent).map(|(percent, count)| percent / count),
         }
+    }
+
+    /// The sum of one rate and the vCPUs it is of. Complete or not at all: a
+    /// sum over some of the vCPUs would be a number that is too small. Only a
+    /// vCPU plugged in this interval is left out of both until the next.
+    fn sum(rates: &[VcpuRates], pick: fn(&VcpuRates) -> Measured<f64>) -> Measured<(f64, f64)> {
+        let (mut sum, mut count) = (0.0, 0.0);
+        let mut why = NOT_OFFERED;
+        for rate in rates {
+            match pick(rate) {
+                Ok(rate) => {
+                    sum += rate;
+                    count += 1.0;
+                }
+                Err(FIRST) => why = FIRST,
+                Err(missing) => return Err(missing),
+            }
+        }
+        if count > 0.0 { Ok((sum, count)) } else { Err(why) }
     }
 }
 
@@ -322,12 +359,21 @@ fn memory_percent(reading: &DomainReading) -> Measured<f64> {
 }
 
 /// Time between two readings, if a rate over it means anything.
-fn span(before: MonoTime, now: MonoTime, period: Duration) -> Measured<Duration> {
-    let span = now.since(before);
+///
+/// An instant is estimated, and may be off by the duration of the call. From
+/// one call to the next most of that error is the same and cancels, as long as
+/// the calls take equally long. What does not cancel is at most their
+/// difference, and a rate over a span not much longer would be mostly error:
+/// such as when a list was overdue, its repeat was slow, and the next cycle's
+/// call follows on its heels.
+fn span(before: Dated, now: Dated, period: Duration) -> Measured<Duration> {
+    let span = now.mono.since(before.mono);
     if span.is_zero() {
         Err(FIRST)
-    } else if span > period * 3 {
+    } else if span > period.saturating_mul(3) {
         Err(GAP)
+    } else if now.error.abs_diff(before.error) > span / 2 {
+        Err(UNCERTAIN)
     } else {
         Ok(span)
     }
@@ -337,7 +383,7 @@ fn span(before: MonoTime, now: MonoTime, period: Duration) -> Measured<Duration>
 fn step<T: Copy>(
     bases: &mut Vec<(Arc<str>, Stamped<T>)>,
     name: &Arc<str>,
-    at: MonoTime,
+    at: Dated,
     now: T,
     period: Duration,
 ) -> Measured<(T, Duration)> {

@@ -4,7 +4,8 @@
 //! with the instant they are from; [`Baseline::advance`] turns the next
 //! reading into [`DomainRates`]. A rate exists only between two readings of
 //! the same incarnation, with counters that did not fall, at most three of
-//! the group's periods apart. Otherwise there is a reason, never a zero.
+//! the group's periods apart, at instants that are known well enough.
+//! Otherwise there is a reason, never a zero.
 
 mod angle;
 mod baseline;
@@ -182,4 +183,5 @@ impl DomainRates {
 const FIRST: Missing = Missing::new(Why::FirstReading);
 const RESTARTED: Missing = Missing::new(Why::CounterRestarted);
 const GAP: Missing = Missing::new(Why::Gap);
+const UNCERTAIN: Missing = Missing::new(Why::UncertainInstants);
 const NOT_OFFERED: Missing = Missing::new(Why::NotOffered);

@@ -122,10 +122,71 @@ fn a_restarted_vm_has_no_rate_rather_than_a_negative_one() {
 fn a_fallen_counter_of_the_same_incarnation_says_so() {
     let mut baseline = Baseline::default();
     advance(&mut baseline, &reading(1, 50, 3));
-    let rates = advance(&mut baseline, &reading(1, 51, 1));
-    assert_eq!(rates.cpu_cores, Err(RESTARTED));
+    let mut fallen = reading(1, 51, 3);
+    fallen.disks = Ok(vec![disk("vda", 1)]);
+    fallen.nics = Ok(vec![nic("vnet0", 1)]);
+    let rates = advance(&mut baseline, &fallen);
     assert_eq!(rates.disk.read_bytes_per_s, Err(RESTARTED));
     assert_eq!(rates.net.rx_bytes_per_s, Err(RESTARTED));
+    near(rates.cpu_percent, 75.0);
+}
+
+#[test]
+fn a_fallen_cpu_time_is_another_process_and_nothing_is_compared_with_the_old_one() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 50, 3));
+    // libvirtd was restarted and gave the id out again. The new process has
+    // done less work, but its disk has read more.
+    let mut other = reading(1, 51, 1);
+    other.disks = Ok(vec![disk("vda", 1_000_000)]);
+    let rates = advance(&mut baseline, &other);
+    assert_eq!(rates.cpu_cores, Err(RESTARTED));
+    assert_eq!(rates.cpu_percent, Err(FIRST));
+    assert_eq!(rates.disk.read_bytes_per_s, Err(FIRST));
+    assert_eq!(rates.net.rx_bytes_per_s, Err(FIRST));
+    assert_eq!(rates.memory_kib_per_s, Err(FIRST));
+    near(advance(&mut baseline, &reading(1, 52, 1)).cpu_percent, 25.0);
+}
+
+#[test]
+fn a_call_that_took_far_longer_than_the_next_gives_no_rate() {
+    let mut baseline = Baseline::default();
+    let mut read = |millis: u64, work: u64, call: u64| {
+        let mut reading = reading(1, work, 1);
+        reading.mono = MonoTime(millis * SECOND / 1000);
+        let periods =
+            Periods { error: Duration::from_millis(call), ..Periods::every(Duration::from_secs(1)) };
+        baseline.advance(&reading, &periods, &AngleScale::default())
+    };
+    read(1000, 1, 10);
+    near(read(2000, 2, 10).cpu_percent, 25.0);
+    // The repeat of an overdue call: read at its beginning, and dated near
+    // its end.
+    read(3850, 3, 900);
+    let hasty = read(4010, 4, 10);
+    for rate in [hasty.cpu_percent, hasty.cpu_cores, hasty.disk.read_bytes_per_s, hasty.net.rx_bytes_per_s] {
+        assert_eq!(rate, Err(UNCERTAIN), "a second's work in {} ms", 160);
+    }
+    near(read(5010, 5, 10).cpu_percent, 25.0);
+    // Calls that are slow alike are off alike.
+    near(read(6010, 6, 500).cpu_percent, 25.0);
+    near(read(7010, 7, 900).cpu_percent, 25.0);
+}
+
+#[test]
+fn memory_is_a_first_reading_again_when_the_guest_reports_it_otherwise() {
+    let mut baseline = Baseline::default();
+    advance(&mut baseline, &reading(1, 1, 1));
+    // Rebooted into a kernel that knows no `usable`.
+    let rebooted = |seconds| {
+        let mut rebooted = reading(1, seconds, 1);
+        let (usable, unused) = (None, Some(Kib(100 - seconds)));
+        rebooted.guest_memory =
+            Ok(GuestMemory { available: Some(Kib(1000)), usable, unused, ..GuestMemory::default() });
+        rebooted
+    };
+    assert_eq!(advance(&mut baseline, &rebooted(2)).memory_kib_per_s, Err(FIRST));
+    near(advance(&mut baseline, &rebooted(3)).memory_kib_per_s, 1.0);
 }
 
 #[test]
@@ -250,7 +311,9 @@ fn a_plugged_vcpu_does_not_blank_the_others() {
     }
     more.vcpu_count = Ok(3);
     let rates = advance(&mut baseline, &more);
-    near(rates.cpu_percent, 50.0 / 3.0);
+    // Nothing is known yet of the third: it is in neither sum nor count.
+    near(rates.cpu_percent, 25.0);
+    near(rates.steal_percent, 1.0);
     assert_eq!(rates.vcpus[2].percent, Err(FIRST));
 }
 
@@ -272,4 +335,32 @@ fn a_device_plugged_in_again_begins_anew_whatever_its_counters_say() {
     });
     // Nothing else of the domain was touched.
     assert!(late.net.rx_bytes_per_s.is_ok() && again.cpu_cores.is_ok());
+}
+
+#[test]
+fn vcpus_are_told_apart_by_index_and_one_plugged_again_starts_anew() {
+    let mut baseline = Baseline::default();
+    let with = |seconds: u64, times: &[(u32, u64)]| {
+        let mut reading = reading(1, seconds, 1);
+        let vcpu = |(index, time): &(u32, u64)| {
+            let time = Some(Nanos(*time));
+            VcpuCounters { index: *index, time, wait: None, delay: Some(Nanos(0)), halted: None }
+        };
+        reading.vcpus = Ok(times.iter().map(vcpu).collect());
+        reading.vcpu_count = Ok(u32::try_from(times.len()).unwrap());
+        reading
+    };
+    let half = SECOND / 2;
+    advance(&mut baseline, &with(1, &[(0, 0), (1, 50 * SECOND), (2, 90 * SECOND)]));
+    // The middle one is unplugged.
+    let rates = advance(&mut baseline, &with(2, &[(0, half), (2, 90 * SECOND)]));
+    near(rates.cpu_percent, 25.0);
+    // Plugged again, its thread is another, and counts from 0.
+    let rates = advance(&mut baseline, &with(3, &[(0, 2 * half), (1, half), (2, 90 * SECOND)]));
+    near(rates.cpu_percent, 25.0);
+    assert_eq!(rates.vcpus[1].percent, Err(FIRST));
+    // The same within one interval.
+    let rates = advance(&mut baseline, &with(4, &[(0, 3 * half), (1, half / 2), (2, 90 * SECOND)]));
+    assert_eq!(rates.vcpus[1].percent, Err(RESTARTED));
+    assert_eq!(rates.cpu_percent, Err(RESTARTED));
 }
