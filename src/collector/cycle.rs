@@ -399,6 +399,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if let Some(memory) = raw.memory {
             track.timeline.see_balloon(memory.current);
         }
+        track.hear_vcpus(&mut raw.vcpus);
         let devices = track.devices().cloned();
         let whole = is_whole(&raw) && silent.is_none();
         let not_due = Missing { why: Why::NotDue, since: track.last_whole().map(|last| last.reading.at) };

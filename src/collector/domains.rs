@@ -9,7 +9,11 @@ use crate::{
     libvirt::RosterEntry,
     model::{
         DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Identity, Measured, Missing,
-        MonoTime, WallTime, Why, domain::Balloon, frame::Health, rates::Baseline, reading::GuestMemory,
+        MonoTime, WallTime, Why,
+        domain::Balloon,
+        frame::Health,
+        rates::Baseline,
+        reading::{GuestMemory, VcpuCounters},
     },
 };
 
@@ -40,6 +44,8 @@ pub(super) struct Track {
     pub timeline: Timeline,
     /// When an event last told that its devices changed.
     devices_changed_at: Option<MonoTime>,
+    /// The id under which its vCPUs have run.
+    ran: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -70,6 +76,7 @@ impl Track {
             turn,
             timeline: Timeline::default(),
             devices_changed_at: None,
+            ran: None,
         }
     }
 
@@ -166,6 +173,18 @@ impl Track {
         self.whole.as_ref().map_or(now, |(_, before)| now.max(*before)).max(1)
     }
 
+    /// Takes the vCPUs out of an answer in which none has ever run although
+    /// they have: their threads have ended, and libvirt gives times of zero
+    /// until it has buried the process.
+    pub fn hear_vcpus(&mut self, vcpus: &mut Option<Vec<VcpuCounters>>) {
+        let Some(list) = vcpus else { return };
+        if list.iter().any(|vcpu| vcpu.time.is_some_and(|time| time.0 > 0)) {
+            self.ran = self.identity.id;
+        } else if self.ran.is_some() && self.ran == self.identity.id {
+            *vcpus = None;
+        }
+    }
+
     /// Takes note of whether the monitor's part came, and logs a change.
     pub fn hear(&mut self, silent: Option<Missing>) {
         match (self.silent, silent) {
@@ -221,4 +240,33 @@ pub(super) fn frame_order(a: &DomainFrame, b: &DomainFrame) -> std::cmp::Orderin
         (!d.is_live(), Arc::clone(&d.identity().name), d.identity().uuid)
     };
     key(a).cmp(&key(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Nanos;
+
+    #[test]
+    fn vcpus_that_have_run_and_stand_at_zero_have_ended() {
+        let entry = |id| {
+            let identity = Identity { uuid: Uuid::from_u128(1), id: Some(id), name: "vm".into() };
+            RosterEntry { identity, state: DomainState::Running, reason: 0 }
+        };
+        let mut track = Track::new(&entry(1), 0);
+        let heard = |track: &mut Track, times: [u64; 2]| {
+            let vcpu = |(index, time): (u32, u64)| {
+                let time = Some(Nanos(time));
+                VcpuCounters { index, time, wait: None, delay: None, halted: None }
+            };
+            let mut vcpus = Some((0..).zip(times).map(vcpu).collect());
+            track.hear_vcpus(&mut vcpus);
+            vcpus.is_some()
+        };
+        assert!(heard(&mut track, [0, 0]), "started paused");
+        assert!(heard(&mut track, [5, 0]), "one of them has run");
+        assert!(!heard(&mut track, [0, 0]), "their threads have ended");
+        track.update(&entry(2));
+        assert!(heard(&mut track, [0, 0]), "another incarnation");
+    }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{DomainState, Identity, MonoTime, WallTime, frame::HostFacts, name::storable},
+    model::{DomainState, Identity, Kib, MonoTime, WallTime, frame::HostFacts, name::storable},
 };
 
 /// When a call began and when it returned.
@@ -55,9 +55,10 @@ pub(super) struct Session {
 struct Handle {
     domain: Domain,
     id: Option<u32>,
-    /// Whether this incarnation has ever had vCPU times here. If not, the
-    /// driver has none for it; if so, their absence is of this time alone.
-    had_vcpu_times: bool,
+    /// Whether this incarnation has vCPU times: known once they came, or once
+    /// a whole answer came without them. An answer without the monitor's part
+    /// tells nothing: a QEMU that is just being started has no vCPUs yet.
+    vcpu_times: Option<bool>,
 }
 
 /// Opens a connection, read-only, whose loss is noticed.
@@ -250,19 +251,29 @@ impl Session {
             let raw = &mut read.list[place];
             raw.id = record.id();
             let signs = decode(raw, record.params());
+            if self.qemu {
+                forget_dead_process(raw);
+                raw.short = raw.id.is_some() && is_short(asked, signs);
+            }
             if let Some(handle) = self.handles.get_mut(&raw.uuid) {
-                handle.had_vcpu_times = raw.id == handle.id && (handle.had_vcpu_times || raw.vcpus.is_some());
-                handle.id = raw.id;
-                if self.qemu && asked.has(Groups::VCPUS) && raw.vcpus.is_none() && !handle.had_vcpu_times {
-                    raw.refused |= Groups::VCPUS;
+                if raw.id != handle.id {
+                    handle.vcpu_times = None;
+                    handle.id = raw.id;
+                }
+                if self.qemu && asked.has(Groups::VCPUS) {
+                    let came = raw.vcpus.is_some();
+                    if came || (!raw.short && handle.vcpu_times.is_none()) {
+                        handle.vcpu_times = Some(came);
+                    }
+                    if handle.vcpu_times == Some(false) {
+                        raw.refused |= Groups::VCPUS;
+                    }
                 }
             }
             if raw.id.is_none() {
                 // libvirt gives an inactive domain counters of zero.
                 let RawDomain { uuid, asked, state, reason, .. } = *raw;
                 *raw = RawDomain { asked, state, reason, ..RawDomain::empty(uuid) };
-            } else {
-                raw.short = self.qemu && is_short(asked, signs);
             }
         }
         // libvirt skips a domain that has vanished since it was looked up.
@@ -331,7 +342,7 @@ impl Session {
         }
         match self.connection.lookup_domain_by_uuid(uuid) {
             Ok(domain) => {
-                let handle = Handle { id: domain.id(), domain, had_vcpu_times: false };
+                let handle = Handle { id: domain.id(), domain, vcpu_times: None };
                 self.handles.insert(uuid, handle);
                 Ok(true)
             }
@@ -370,6 +381,17 @@ fn is_short(asked: Groups, signs: Signs) -> bool {
     !signs.monitor && (asked.has(Groups::MEMORY) || (asked.has(Groups::DISKS) && signs.media))
 }
 
+/// Takes out what libvirt gives of a process that has ended and that it has not
+/// buried yet: zeros. A QEMU that lives has used some time and some memory.
+fn forget_dead_process(raw: &mut RawDomain) {
+    if raw.cpu.is_some_and(|cpu| cpu.time.0 == 0) {
+        raw.cpu = None;
+    }
+    if raw.rss == Some(Kib(0)) {
+        raw.gone = true;
+    }
+}
+
 fn entry(record: Record<'_>) -> Option<RosterEntry> {
     let mut raw = RawDomain::empty(record.uuid()?);
     decode(&mut raw, record.params());
@@ -387,10 +409,11 @@ fn entry_of_handle(domain: &Domain) -> Option<RosterEntry> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Session, Signs, is_short};
+    use super::{Session, Signs, forget_dead_process, is_short};
     use crate::{
         clock::Clock,
-        libvirt::{Groups, Reply},
+        libvirt::{Groups, RawDomain, Reply},
+        model::{Kib, Nanos, reading::CpuCounters},
     };
 
     #[test]
@@ -401,6 +424,23 @@ mod tests {
             session.describe(entry.identity.uuid).unwrap();
         }
         assert!(!roster.domains.is_empty() && session.handles.is_empty());
+    }
+
+    #[test]
+    fn the_zeros_of_a_process_that_has_ended_are_no_readings() {
+        let read = |time: u64, rss: u64| {
+            let cpu = CpuCounters { time: Nanos(time), user: None, system: None };
+            let mut raw = RawDomain {
+                cpu: Some(cpu),
+                rss: Some(Kib(rss)),
+                ..RawDomain::empty(uuid::Uuid::from_u128(1))
+            };
+            forget_dead_process(&mut raw);
+            (raw.cpu.is_some(), raw.gone)
+        };
+        assert_eq!(read(1, 1), (true, false));
+        assert_eq!(read(0, 1), (false, false));
+        assert_eq!(read(1, 0), (true, true));
     }
 
     #[test]
