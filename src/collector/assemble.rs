@@ -8,7 +8,7 @@ use crate::{
     model::{
         DomainDevices, DomainReading, Identity, Measured, Missing, WallTime, Why,
         domain::Balloon,
-        reading::{DiskReading, GuestMemory, NicCounters, NicReading},
+        reading::{DiskCounters, DiskReading, GuestMemory, NicCounters, NicReading},
     },
 };
 
@@ -146,8 +146,10 @@ fn disks(found: &[RawDisk], devices: Option<&DomainDevices>) -> Vec<DiskReading>
         name,
         counters: match raw {
             // QEMU counts zeros for a drive without a medium; with one it
-            // knows a size.
-            _ if empty && raw.is_none_or(|raw| raw.size.capacity.is_none()) => {
+            // knows a size. What it has counted before the medium was ejected
+            // stands and goes on with the next one: without it totals would
+            // fall, and rise again.
+            _ if empty && raw.is_none_or(|raw| raw.size.capacity.is_none() && !has_counted(raw)) => {
                 Err(Missing::new(Why::EmptyDrive))
             }
             raw => raw.and_then(|raw| raw.counters).ok_or(Missing::new(Why::CallFailed)),
@@ -163,6 +165,14 @@ fn disks(found: &[RawDisk], devices: Option<&DomainDevices>) -> Vec<DiskReading>
         .filter(|raw| !known.iter().any(|device| *device.name == *raw.name))
         .map(|raw| reading(raw.name.as_str().into(), Some(raw), false));
     listed.chain(unlisted).collect()
+}
+
+fn has_counted(disk: &RawDisk) -> bool {
+    let Some(DiskCounters { rd_reqs, rd_bytes, wr_reqs, wr_bytes, fl_reqs, errors, .. }) = disk.counters
+    else {
+        return false;
+    };
+    [rd_reqs, rd_bytes, wr_reqs, wr_bytes, fl_reqs, errors].into_iter().flatten().any(|count| count > 0)
 }
 
 /// Whether the devices that answered are not those the XML at hand names:
@@ -205,7 +215,7 @@ mod tests {
     use crate::model::{
         DomainState, Kib, MonoTime,
         domain::{DiskDevice, NicDevice},
-        reading::{DiskCounters, DiskSize, MemorySize},
+        reading::{DiskSize, MemorySize},
     };
 
     const NOW: i64 = 1_700_000_000;
@@ -294,6 +304,16 @@ mod tests {
         assert!(nics[0].counters.is_ok() && nics[2].counters.is_ok());
         assert_eq!(why(&reading.disks.as_ref().unwrap()[1].counters), Why::EmptyDrive);
         assert!(!devices_changed(&reading, &devices));
+    }
+
+    #[test]
+    fn a_drive_keeps_what_it_counted_when_its_medium_is_ejected() {
+        let mut ejected = raw();
+        let counters = DiskCounters { rd_bytes: Some(2048), rd_reqs: Some(1), ..DiskCounters::default() };
+        ejected.disks.as_mut().unwrap()[1].counters = Some(counters);
+        let reading = assemble(ejected, identity(), at(), Some(&devices()), None);
+        assert_eq!(reading.disks.as_ref().unwrap()[1].counters, Ok(counters));
+        assert!(!devices_changed(&reading, &devices()));
     }
 
     #[test]
