@@ -62,19 +62,16 @@ fn group<T: Clone + std::fmt::Debug>(values: impl Strategy<Value = T>) -> impl S
 }
 
 fn vcpus() -> impl Strategy<Value = Vec<VcpuCounters>> {
-    let one = (maybe(), maybe());
+    let one = (maybe(), maybe()).prop_map(|(time, delay)| VcpuCounters {
+        index: 0,
+        time: time.map(Nanos),
+        wait: None,
+        delay: delay.map(Nanos),
+        halted: None,
+    });
     vec(option::weighted(0.8, one), 4).prop_map(|places| {
-        let vcpu = |(index, times): (u32, Option<(Option<u64>, Option<u64>)>)| {
-            let (time, delay) = times?;
-            Some(VcpuCounters {
-                index,
-                time: time.map(Nanos),
-                wait: None,
-                delay: delay.map(Nanos),
-                halted: None,
-            })
-        };
-        (0..).zip(places).filter_map(vcpu).collect()
+        let places = (0_u32..).zip(places);
+        places.filter_map(|(index, vcpu)| Some(VcpuCounters { index, ..vcpu? })).collect()
     })
 }
 
@@ -120,8 +117,8 @@ fn devices<T: Clone + std::fmt::Debug + 'static>(
 ) -> impl Strategy<Value = Vec<(Arc<str>, Measured<T>)>> {
     vec(option::weighted(0.8, group(counters)), 3)
         .prop_map(move |places| {
-            let named = names.into_iter().zip(places);
-            named.filter_map(|(name, counters)| Some((name.into(), counters?))).collect::<Vec<_>>()
+            let with_names = names.into_iter().zip(places);
+            with_names.filter_map(|(name, counters)| Some((name.into(), counters?))).collect::<Vec<_>>()
         })
         .prop_shuffle()
 }

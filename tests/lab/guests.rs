@@ -133,18 +133,36 @@ impl Lab {
 
     /// Runs `virsh` with `arguments` as the operator and returns what it prints.
     pub fn virsh(&self, arguments: &[&str]) -> String {
+        self.try_virsh(arguments).unwrap_or_else(|refusal| panic!("virsh {arguments:?}: {refusal}"))
+    }
+
+    /// As [`Lab::virsh`], for what libvirt may refuse.
+    ///
+    /// # Errors
+    /// What virsh complained of.
+    pub fn try_virsh(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new("virsh")
             .args(["--quiet", "--connect", &self.writable_uri()])
             .args(arguments)
             .env("LC_ALL", "C.UTF-8")
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "virsh {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        String::from_utf8(output.stdout).unwrap()
+        if output.status.success() {
+            Ok(String::from_utf8(output.stdout).unwrap())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
+    }
+
+    /// The directory of the guests' disk images.
+    pub fn images(&self) -> PathBuf {
+        states().join(&self.name).join("images")
+    }
+
+    /// The partition that the lab's guests are in: one outside of it could
+    /// share a control group with another lab's.
+    pub fn partition(&self) -> String {
+        format!("/{}", self.name)
     }
 
     /// `virsh domstats` of one guest: every parameter by its name.
