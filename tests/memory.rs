@@ -141,7 +141,8 @@ fn cycles_leave_nothing_behind() {
         device_cache_ttl: Duration::from_millis(50),
         ..config::Libvirt::default()
     };
-    let settings = collector::Settings { libvirt, interval: AT_ONCE, scale: AngleScale::default() };
+    let settings =
+        collector::Settings { libvirt, interval: AT_ONCE, scale: AngleScale::default(), notes: None };
     let (sender, frames) = mpsc::sync_channel(0);
     let collector = collector::start(settings, Clock::system(), Frames(sender)).unwrap();
     collector.command(Command::Start);

@@ -9,10 +9,11 @@ use super::{App, Message, Settings};
 use crate::{
     config,
     model::{
-        AngleScale, DomainDevices, DomainFrame, DomainReading, DomainState, Frame, Identity, Kib, Missing,
-        MonoTime, Nanos, WallTime, Why,
+        AngleScale, DomainDevices, DomainFrame, DomainReading, DomainState, Frame, HostLoad, Identity, Kib,
+        Missing, MonoTime, Nanos, WallTime, Why,
         domain::{Balloon, DiskDevice, NicDevice},
         frame::{Health, HostFacts},
+        host::{HostCpu, HostMemory, Pressure},
         name::storable,
         rates::{Baseline, Periods},
         reading::{
@@ -150,10 +151,24 @@ impl Host {
                 memory_kib: Some(256 << 20),
                 demo: self.demo,
             }),
-            load: crate::model::HostLoad::default(),
+            load: load(cycle, self.demo),
             scale,
             domains,
         })
+    }
+}
+
+/// The host itself: half busy, two thirds full, waiting for its disks now and
+/// then. In its first cycle it has no rate yet; a demo tells nothing.
+fn load(cycle: u64, demo: bool) -> HostLoad {
+    if demo {
+        return HostLoad::missing(Missing::new(Why::NotOffered));
+    }
+    let cpu = HostCpu { user: 39.4, system: 8.2, iowait: Ok(1.6) };
+    HostLoad {
+        cpu: if cycle > 1 { Ok(cpu) } else { Err(Missing::new(Why::FirstReading)) },
+        memory: Ok(HostMemory { total: Kib(256 << 20), available: Kib(92 << 20) }),
+        pressure: Ok(Pressure { cpu: 8.09, memory: 0.0, io: 0.42 }),
     }
 }
 

@@ -311,7 +311,7 @@ mod tests {
         let mut ejected = raw();
         let counters = DiskCounters { rd_bytes: Some(2048), rd_reqs: Some(1), ..DiskCounters::default() };
         ejected.disks.as_mut().unwrap()[1].counters = Some(counters);
-        let reading = assemble(ejected, identity(), at(), Some(&devices()), None);
+        let reading = assemble(ejected, identity(), at(), Some(&devices()), gaps(None));
         assert_eq!(reading.disks.as_ref().unwrap()[1].counters, Ok(counters));
         assert!(!devices_changed(&reading, &devices()));
     }

@@ -118,6 +118,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if *self.host != roster.host {
             self.host = Arc::new(roster.host);
         }
+        let interval = self.settings.interval;
+        let period = self.figures.last_took.map_or(interval, |took| interval.max(took));
+        self.host_load.take(&roster.load, self.host.cpus, period);
         let mut kept = std::collections::HashMap::with_capacity(roster.domains.len());
         for entry in &roster.domains {
             let track = if let Some(mut track) = self.domains.remove(&entry.identity.uuid) {
@@ -500,7 +503,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             took: mono.since(self.cycle.begun),
             interval: self.settings.interval,
             host: Arc::clone(&self.host),
-            load: crate::model::HostLoad::default(),
+            load: self.host_load.load,
             scale: self.settings.scale,
             domains,
         }));

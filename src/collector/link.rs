@@ -100,8 +100,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         self.link = Link::Broken(retry_at);
         self.note_error(why.clone());
         self.state = CollectionState::Failed { why, since, retry_at: retry_wall };
+        let missing = Missing::since(Why::NoConnection, since);
+        self.host_load.forget(missing);
         if was_up {
-            let missing = Missing::since(Why::NoConnection, since);
             for track in self.domains.values_mut() {
                 track.failed = Some(missing);
                 track.updated = None;

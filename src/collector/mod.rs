@@ -13,6 +13,7 @@ mod cycle;
 mod describe;
 mod domains;
 mod engine;
+mod host;
 mod inherited;
 mod link;
 mod lists;

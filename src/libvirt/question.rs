@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::Error;
 use crate::model::{
-    DomainDevices, DomainState, Identity, Kib, MonoTime, WallTime,
+    DomainDevices, DomainState, Identity, Kib, Measured, MonoTime, Nanos, WallTime,
     frame::HostFacts,
+    host::{HostMemory, Pressure},
     reading::{CpuCounters, DiskCounters, DiskSize, GuestMemory, MemorySize, NicCounters, VcpuCounters},
 };
 
@@ -155,6 +156,33 @@ pub struct Roster {
     pub domains: Vec<RosterEntry>,
     /// What is known of the host.
     pub host: HostFacts,
+    /// What the host is busy with.
+    pub load: RawHost,
+}
+
+/// The host's counters and gauges in one roster.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RawHost {
+    /// CPU times since the host's boot.
+    pub cpu: Measured<HostTimes>,
+    /// Memory now.
+    pub memory: Measured<HostMemory>,
+    /// Pressure; read from the kernel, only where the host is this machine.
+    pub pressure: Measured<Pressure>,
+}
+
+/// CPU times of the host, all CPUs together, cumulative
+/// (`virNodeGetCPUStats`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostTimes {
+    /// When they were read.
+    pub at: MonoTime,
+    /// Programs, guests among them.
+    pub user: Nanos,
+    /// The kernel (`kernel`).
+    pub system: Nanos,
+    /// Idle with a disk request out, where the driver counts it.
+    pub iowait: Option<Nanos>,
 }
 
 /// One domain of the roster.

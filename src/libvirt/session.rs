@@ -41,6 +41,7 @@ pub(super) struct Session {
     /// Before the connection, so that they are given back first.
     handles: HashMap<Uuid, Handle>,
     host: Option<HostFacts>,
+    load: host::Load,
     /// QEMU's driver: its bulk data is complete, and what waits for a monitor
     /// must never be asked domain by domain.
     qemu: bool,
@@ -83,6 +84,7 @@ impl Session {
         Ok(Self {
             handles: HashMap::new(),
             host: None,
+            load: host::Load::of(&connection, uri),
             qemu: kind == "QEMU",
             bulk: true,
             refused: Refused::default(),
@@ -114,7 +116,8 @@ impl Session {
         let ended = self.clock.now();
         let (connection, uri) = (&self.connection, &self.uri);
         let host = self.host.get_or_insert_with(|| host::facts(connection, uri)).clone();
-        Ok(((begun, ended), Reply::Roster(Roster { domains, host })))
+        let load = self.load.read(connection, &self.clock);
+        Ok(((begun, ended), Reply::Roster(Roster { domains, host, load })))
     }
 
     /// The devices of one domain.

@@ -63,6 +63,13 @@ pub(super) fn way(uri: &str) -> Way {
     }
 }
 
+/// Whether what the URI reaches is certainly this machine: a local socket. A
+/// command (`ext`) may lead anywhere, and so may a word without a scheme.
+pub(super) fn is_this_machine(uri: &str) -> bool {
+    let parts = parts(uri);
+    !parts.driver.is_empty() && parts.authority.is_empty() && matches!(parts.transport, None | Some("unix"))
+}
+
 /// What is plainly wrong with `uri`, before anything is connected.
 pub(super) fn fault(uri: &str) -> Option<&'static str> {
     if uri.trim().is_empty() {

@@ -1,6 +1,6 @@
 //! What the host itself is busy with, beside its domains.
 
-use super::{Kib, Measured, Missing, Why};
+use super::{Frame, Kib, Measured, Missing, Why};
 
 /// The host in one cycle. Comes from libvirt; pressure alone is read from the
 /// kernel, and only where the host is this machine.
@@ -21,8 +21,9 @@ pub struct HostCpu {
     pub user: f64,
     /// The kernel.
     pub system: f64,
-    /// Idle with a disk request out.
-    pub iowait: f64,
+    /// Idle with a disk request out. Missing for itself: the kernel's counter
+    /// of it may fall while the others are sound.
+    pub iowait: Measured<f64>,
 }
 
 /// Host memory (`virNodeGetMemoryStats`).
@@ -32,6 +33,26 @@ pub struct HostMemory {
     pub total: Kib,
     /// Free, and what the kernel would give back: buffers and cache.
     pub available: Kib,
+}
+
+impl HostMemory {
+    /// In use: what is neither free nor would be given back.
+    #[must_use]
+    pub fn used(&self) -> Kib {
+        Kib(self.total.0.saturating_sub(self.available.0))
+    }
+
+    /// In use, in percent of all of it.
+    ///
+    /// # Errors
+    /// The host tells no size of its memory.
+    #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^53")]
+    pub fn used_percent(&self) -> Measured<f64> {
+        if self.total.0 == 0 {
+            return Err(Missing::new(Why::NotOffered));
+        }
+        Ok(self.used().0 as f64 / self.total.0 as f64 * 100.0)
+    }
 }
 
 /// Share of the last ten seconds in which something waited, in percent
@@ -65,5 +86,44 @@ impl HostLoad {
 impl Default for HostLoad {
     fn default() -> Self {
         Self::missing(Missing::new(Why::NoAnswerYet))
+    }
+}
+
+/// What the live domains of a host were given, beside what it has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Commitment {
+    /// vCPUs of all live domains, paused ones too: they may go on any time.
+    pub vcpus: Measured<u64>,
+    /// vCPUs per logical CPU of the host.
+    pub vcpus_per_cpu: Measured<f64>,
+    /// Maximum memory of all live domains.
+    pub memory: Measured<Kib>,
+    /// The same in percent of the host's memory.
+    pub memory_percent: Measured<f64>,
+}
+
+impl Commitment {
+    /// Of one frame. A domain whose share is not known makes the sum too
+    /// small to be told: then its reason stands in the sum's place.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
+    pub fn of(frame: &Frame) -> Self {
+        let live = || frame.domains.iter().filter(|domain| domain.is_live());
+        let vcpus = live()
+            .map(|domain| domain.reading.vcpu_count.map(u64::from))
+            .try_fold(0_u64, |sum, count| Ok(sum.saturating_add(count?)));
+        let memory = live()
+            .map(|domain| domain.reading.memory)
+            .try_fold(Kib(0), |sum, size| Ok(Kib(sum.0.saturating_add(size?.maximum.0))));
+        let unknown = Missing::new(Why::NotOffered);
+        let cpus = frame.host.cpus.filter(|&cpus| cpus > 0).ok_or(unknown);
+        // The test hypervisor makes up the size of its memory.
+        let total = frame.host.memory_kib.filter(|&kib| kib > 0 && !frame.host.demo).ok_or(unknown);
+        Self {
+            vcpus,
+            vcpus_per_cpu: vcpus.and_then(|vcpus| Ok(vcpus as f64 / f64::from(cpus?))),
+            memory,
+            memory_percent: memory.and_then(|memory| Ok(memory.0 as f64 / total? as f64 * 100.0)),
+        }
     }
 }

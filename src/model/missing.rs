@@ -52,6 +52,10 @@ pub enum Why {
     NoDisks,
     /// The hypervisor driver or libvirt version does not offer it.
     NotOffered,
+    /// The host is another machine: what only its kernel tells is not read.
+    RemoteHost,
+    /// The host's kernel keeps no pressure figures.
+    NoPressure,
     /// The VM is not running.
     Inactive,
     /// A rate needs two readings and this is the first.
@@ -102,6 +106,8 @@ impl Why {
             | Self::NoNics
             | Self::NoDisks
             | Self::NotOffered
+            | Self::RemoteHost
+            | Self::NoPressure
             | Self::NoGuestReport
             | Self::Inactive => Kind::NeverThere,
             Self::FirstReading
@@ -128,6 +134,9 @@ impl Why {
             Self::NoStatsPeriod => Some("virsh dommemstat DOMAIN --period 2 --live"),
             Self::NoBalloonDriver => Some("add <memballoon model='virtio'/> to the domain"),
             Self::NoGuestReport => Some("load virtio_balloon in the guest"),
+            Self::UserModeNic => Some("connect the NIC to a bridge or a network"),
+            Self::UnnamedNic => Some("give the interface a <target dev='…'/>"),
+            Self::NoPressure => Some("boot the host with psi=1"),
             _ => None,
         }
     }
@@ -166,6 +175,8 @@ impl fmt::Display for Missing {
             Why::NoNics => f.write_str("no NICs"),
             Why::NoDisks => f.write_str("no disks"),
             Why::NotOffered => f.write_str("not offered by this hypervisor"),
+            Why::RemoteHost => f.write_str("the host is another machine"),
+            Why::NoPressure => f.write_str("no pressure figures in this kernel"),
             Why::Inactive => f.write_str("not running"),
             Why::FirstReading => f.write_str("first reading"),
             Why::CounterRestarted => f.write_str("counter restarted"),

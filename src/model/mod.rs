@@ -11,6 +11,7 @@ pub mod frame;
 pub mod history;
 pub mod host;
 pub mod job;
+pub mod mend;
 pub mod missing;
 pub mod name;
 pub mod rates;

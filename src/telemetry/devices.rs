@@ -37,7 +37,7 @@ fn nics(domain: &DomainFrame) -> Vec<Json> {
             let rates = rates_of(&domain.rates.nics, &nic.name, nic.counters.err(), NetRates::missing);
             fields.nest("counters", nic_counters(&nic.counters));
             fields.nest("rates", nic_rates(&rates));
-            fields.finish(&domain.identity().uuid)
+            fields.finish(domain.identity())
         })
         .collect()
 }
@@ -72,7 +72,7 @@ fn disks(domain: &DomainFrame) -> Vec<Json> {
             let rates = rates_of(&domain.rates.disks, &disk.name, disk.counters.err(), DiskRates::missing);
             fields.nest("counters", disk_counters(&disk.counters));
             fields.nest("rates", disk_rates(&rates));
-            fields.finish(&domain.identity().uuid)
+            fields.finish(domain.identity())
         })
         .collect()
 }
@@ -162,7 +162,7 @@ pub(super) fn vcpus(domain: &DomainFrame) -> Json {
         fields.measure("halted", offered(vcpu.halted));
         fields.measure("usage_percent", rates.map_or(Err(first), |r| r.percent));
         fields.measure("steal_percent", rates.map_or(Err(first), |r| r.steal_percent));
-        fields.finish(&domain.identity().uuid)
+        fields.finish(domain.identity())
     };
     Json::List(vcpus.iter().map(of).collect())
 }

@@ -7,10 +7,11 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::model::{
-    AngleScale, DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Frame, Identity, Kib,
-    Missing, MonoTime, Nanos, WallTime, Why,
+    AngleScale, DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Frame, HostLoad,
+    Identity, Kib, Missing, MonoTime, Nanos, WallTime, Why,
     domain::{Balloon, DiskDevice, NicDevice},
     frame::{Health, HostFacts},
+    host::{HostCpu, HostMemory},
     name::storable,
     rates::{Baseline, Periods},
     reading::{
@@ -44,7 +45,11 @@ pub(super) fn frame() -> Frame {
             memory_kib: Some(8 << 20),
             demo: false,
         }),
-        load: crate::model::HostLoad::default(),
+        load: HostLoad {
+            cpu: Ok(HostCpu { user: 30.0, system: 10.5, iowait: Ok(2.0) }),
+            memory: Ok(HostMemory { total: Kib(8 << 20), available: Kib(2 << 20) }),
+            pressure: Err(Missing::new(Why::RemoteHost)),
+        },
         scale: AngleScale::default(),
         domains: vec![
             Arc::new(live()),

@@ -7,14 +7,14 @@
 
 use crate::model::{
     AngleMode, AngleScale, DomainFrame, Frame, Happening, Measured, Missing, WallTime, Why,
-    frame::{Health, HostFacts},
+    frame::Health,
     rates::stored_memory_angle,
     reading::{DiskCounters, GuestMemory, MemorySource, NicCounters},
     timeline::Weight,
 };
 
 use super::{
-    devices,
+    devices, host,
     value::{Fields, Json, offered},
 };
 
@@ -27,7 +27,7 @@ pub fn frame(frame: &Frame) -> Json {
         ("angle_mode", mode(frame.scale.mode).into()),
         ("angle_references", references(&frame.scale)),
         ("interval_sec", frame.interval.as_secs_f64().into()),
-        ("host", host(&frame.host)),
+        ("host", host::host(frame)),
         ("vms", Json::List(frame.domains.iter().map(|domain| vm(domain)).collect())),
     ])
 }
@@ -104,7 +104,7 @@ pub fn vm(domain: &DomainFrame) -> Json {
     if let Health::Impaired(missing) = domain.health {
         vm.reason("health", missing);
     }
-    vm.finish(&reading.identity.uuid)
+    vm.finish(&reading.identity)
 }
 
 /// The fields of `vm_features`. The angle is the stored one, without a scale.
@@ -247,17 +247,6 @@ fn references(scale: &AngleScale) -> Json {
         ("memory", of(scale.memory)),
         ("disk", of(scale.disk)),
         ("network", of(scale.network)),
-    ])
-}
-
-fn host(host: &HostFacts) -> Json {
-    Json::Object(vec![
-        ("name", host.name.as_deref().into()),
-        ("hypervisor", host.hypervisor.as_deref().into()),
-        ("libvirt", host.libvirt.as_deref().into()),
-        ("cpus", host.cpus.into()),
-        ("memory", host.memory_kib.into()),
-        ("demo", host.demo.into()),
     ])
 }
 

@@ -9,6 +9,7 @@ pub mod json;
 pub mod table;
 
 mod devices;
+mod host;
 mod value;
 
 pub use value::Json;

@@ -212,8 +212,7 @@ fn missing(frame: &Frame, text: &mut String) {
         }
         for (missing, what) in reasons {
             let _ = writeln!(text, "    {}: {missing}", what.join(", "));
-            if let Some(mend) = missing.why.mend() {
-                let mend = mend.replace("DOMAIN", &domain.identity().uuid.to_string());
+            if let Some(mend) = missing.mend(domain.identity()) {
                 let _ = writeln!(text, "      mend: {mend}");
             }
         }

@@ -2,9 +2,8 @@
 //! keeps a reason for every null.
 
 use serde::{Serialize, Serializer};
-use uuid::Uuid;
 
-use crate::model::{Degrees, Kib, Measured, Missing, Nanos, Why};
+use crate::model::{Degrees, Identity, Kib, Measured, Missing, Nanos, Why};
 
 /// A JSON value. Objects keep the order of their keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +114,8 @@ pub(super) struct Fields {
 struct Reason {
     field: String,
     why: String,
-    mend: Option<&'static str>,
+    /// `None`: no reason of the collector's.
+    missing: Option<Missing>,
 }
 
 impl Fields {
@@ -133,7 +133,7 @@ impl Fields {
                 self.reasons.push(Reason {
                     field: name.into(),
                     why: "not a finite number".into(),
-                    mend: None,
+                    missing: None,
                 });
             }
             Ok(value) => self.fields.push((name, value)),
@@ -153,17 +153,25 @@ impl Fields {
 
     /// Adds a reason under a name that is no field of its own.
     pub(super) fn reason(&mut self, name: &str, missing: Missing) {
-        self.reasons.push(Reason { field: name.into(), why: missing.to_string(), mend: missing.why.mend() });
+        self.reasons.push(Reason { field: name.into(), why: missing.to_string(), missing: Some(missing) });
     }
 
-    /// The object, closed by `missing` (why each null is null) and `mend`
-    /// (what to do about it, where anything can be done). `domain` takes the
-    /// place of `DOMAIN` in a mend; a uuid is safe to paste into a shell.
-    pub(super) fn finish(mut self, domain: &Uuid) -> Json {
-        let domain = domain.to_string();
-        let mends = self.reasons.iter().filter_map(|reason| {
-            Some((reason.field.clone(), reason.mend?.replace("DOMAIN", &domain).into()))
-        });
+    /// The object of a domain, closed by `missing` (why each null is null) and
+    /// `mend` (what to do about it, where anything can be done).
+    pub(super) fn finish(self, domain: &Identity) -> Json {
+        self.closed(|missing| missing.mend(domain))
+    }
+
+    /// As [`Self::finish`], for what belongs to no domain.
+    pub(super) fn close(self) -> Json {
+        self.closed(|missing| missing.why.mend().map(str::to_owned))
+    }
+
+    fn closed(mut self, mend: impl Fn(Missing) -> Option<String>) -> Json {
+        let mends = self
+            .reasons
+            .iter()
+            .filter_map(|reason| Some((reason.field.clone(), mend(reason.missing?)?.into())));
         let mends = Json::Map(mends.collect());
         let reasons = self.reasons.into_iter().map(|reason| (reason.field, reason.why.into()));
         self.fields.push(("missing", Json::Map(reasons.collect())));

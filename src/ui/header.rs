@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
-use super::{Look, text::Strip, units};
+use super::{Look, host, text::Strip, units};
 use crate::{
     app::{App, Collection},
     model::{
@@ -19,9 +19,9 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header of `app`.
+    /// The header of `app`, for a line of `width` columns.
     #[must_use]
-    pub fn of(app: &App, look: &Look) -> Self {
+    pub fn of(app: &App, look: &Look, width: u16) -> Self {
         let palette = &look.palette;
         let mut strip = Strip::new(2);
         let host = app.frame().map(|f| &f.host);
@@ -43,21 +43,15 @@ impl Header {
                 [host.hypervisor.clone(), host.libvirt.as_ref().map(|version| format!("libvirt {version}"))];
             let versions: Vec<String> = versions.into_iter().flatten().collect();
             if !versions.is_empty() {
-                strip.left(5, vec![(versions.join(" · "), palette.dim)]);
+                strip.left(7, vec![(versions.join(" · "), palette.dim)]);
             }
-            let size = [
-                host.cpus.map(|cpus| format!("{cpus} CPUs")),
-                // The test hypervisor makes up the size of its memory.
-                host.memory_kib.filter(|_| !host.demo).map(|kib| units::bytes(kib.saturating_mul(1024))),
-            ];
-            let size: Vec<String> = size.into_iter().flatten().collect();
-            if !size.is_empty() {
-                strip.left(6, vec![(size.join(" · "), palette.dim)]);
-            }
+        }
+        if let Some(frame) = app.frame() {
+            host::pieces(&mut strip, frame, app.screen(), look, width);
         }
         strip.right(0, collector_pill(app, look));
         strip.right(2, writer_pill(app, look));
-        strip.right(7, vec![(format!("{} UTC", app.now().hms()), palette.faint)]);
+        strip.right(9, vec![(format!("{} UTC", app.now().hms()), palette.faint)]);
         Self { strip }
     }
 }

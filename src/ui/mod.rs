@@ -12,6 +12,7 @@ mod gauge;
 mod glyph;
 mod header;
 mod help;
+mod host;
 mod log;
 mod sparkline;
 mod status;
@@ -111,7 +112,7 @@ impl Screen {
     fn pages(&mut self, app: &App, area: Rect, buf: &mut Buffer) {
         let Self { look, .. } = self;
         let line = |y: u16| Rect { y, height: 1, ..area };
-        header::Header::of(app, look).render(line(area.y), buf);
+        header::Header::of(app, look, area.width).render(line(area.y), buf);
         let banners = banner::Banners::of(app, look, area.width, area.height / 4);
         let banner_height = banners.height();
         banners.render(Rect { y: area.y + 1, height: banner_height, ..area }, buf);

@@ -9,7 +9,7 @@ use std::sync::{
 use super::*;
 use crate::{
     config,
-    libvirt::{Error, Groups, RawDisk, RawDomain, ReadAt, Roster, RosterEntry},
+    libvirt::{Error, Groups, RawDisk, RawDomain, RawHost, ReadAt, Roster, RosterEntry},
     model::{
         AngleScale, DomainDevices, DomainState, Frame, Identity, Kib, Nanos, WallTime,
         domain::{Balloon, DiskDevice},
@@ -105,6 +105,12 @@ struct Host {
     balloon: Balloon,
 }
 
+/// A host that tells nothing of its load.
+fn unloaded() -> RawHost {
+    let missing = Missing::new(Why::NotOffered);
+    RawHost { cpu: Err(missing), memory: Err(missing), pressure: Err(missing) }
+}
+
 impl Host {
     fn new(domains: u128, max_stuck_calls: usize) -> Self {
         let now = Arc::new(AtomicU64::new(1_000 * MILLISECOND));
@@ -197,6 +203,7 @@ impl Host {
             Question::Roster => Reply::Roster(Roster {
                 domains: (1..=self.domains).map(entry).collect(),
                 host: HostFacts::default(),
+                load: unloaded(),
             }),
             Question::Describe { uuid } => Reply::Description {
                 uuid,

@@ -157,7 +157,7 @@ pub(super) fn named(params: &[virTypedParameter]) -> impl Iterator<Item = (&[u8]
 }
 
 /// The field's bytes up to its NUL, or all of them if it has none.
-fn name_of(field: &[c_char]) -> &[u8] {
+pub(super) fn name_of(field: &[c_char]) -> &[u8] {
     // SAFETY: c_char and u8 have the same size and alignment, and every bit
     // pattern is a valid u8.
     let bytes = unsafe { slice::from_raw_parts(field.as_ptr().cast::<u8>(), field.len()) };

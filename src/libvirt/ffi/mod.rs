@@ -5,3 +5,4 @@
 
 pub(super) mod bulk;
 pub(super) mod events;
+pub(super) mod node;

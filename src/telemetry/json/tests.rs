@@ -150,10 +150,7 @@ fn a_paused_vm_has_zero_rates_and_the_mend_of_what_it_lacks() {
     near(&vm["disk_read_bytes_per_sec"], 0.0);
     assert_eq!(vm["memory_source"], "balloon");
     assert_eq!(vm["missing"]["totals.memusable"], "no statistics period");
-    assert_eq!(
-        vm["mend"]["totals.memusable"],
-        "virsh dommemstat 550e8400-e29b-41d4-a716-446655440002 --period 2 --live"
-    );
+    assert_eq!(vm["mend"]["totals.memusable"], "virsh dommemstat web-staging --period 2 --live");
     every_null_has_its_reason(vm, vm, "");
 }
 
@@ -251,4 +248,21 @@ fn what_happened_to_a_vm_stands_in_its_events() {
     ]);
     assert_eq!(vm["events"], expected);
     assert_eq!(vms()[0]["events"], serde_json::json!([]), "nothing happened");
+}
+
+#[test]
+fn the_host_has_its_load_and_what_was_given_of_it() {
+    let json = value(&frame(&fixture::frame()));
+    let host = &json["host"];
+    every_null_has_its_reason(host, host, "");
+    near(&host["cpu_usage_percent"], 40.5);
+    near(&host["cpu_iowait_percent"], 2.0);
+    near(&host["memory_usage_percent"], 75.0);
+    assert_eq!(host["memory_used"], 6 << 20);
+    assert_eq!(host["pressure_io_percent"], Value::Null);
+    assert_eq!(host["missing"]["pressure_io_percent"], "the host is another machine");
+    // Four live VMs of two vCPUs and 2 GiB each, on 2 CPUs and 8 GiB.
+    assert_eq!(host["vcpus_given"], 8);
+    near(&host["vcpus_per_cpu"], 4.0);
+    near(&host["memory_given_percent"], 100.0);
 }

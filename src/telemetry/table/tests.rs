@@ -62,7 +62,7 @@ fn what_is_missing_stands_below_with_its_reason_and_its_mend() {
         "  web-batch\n    memory, memory growth, guest memory report, disk read, disk write: monitor not answering since 09:39:18\n"
     ), "{below}");
     assert!(below.contains(
-        "    guest memory report: no statistics period\n      mend: virsh dommemstat 550e8400-e29b-41d4-a716-446655440002 --period 2 --live\n"
+        "    guest memory report: no statistics period\n      mend: virsh dommemstat web-staging --period 2 --live\n"
     ), "{below}");
     assert!(below.contains("    NIC hostdev0: passed through: the host cannot count it\n"), "{below}");
     assert!(!below.contains("old-db"), "a VM that is off misses nothing: {below}");

@@ -32,7 +32,7 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let mut room = area.width.saturating_sub(2 + 2 + name + text::width(state) + 3);
     for (rank, (what, missing)) in (0..).zip(reasons(domain)) {
         let reason = format!("{what}{missing}");
-        let mend = missing.why.mend().map(|mend| format!("{reason} ({mend})"));
+        let mend = missing.mend(identity).map(|mend| format!("{reason} ({mend})"));
         let text = mend.filter(|text| text::width(text) <= room).unwrap_or(reason);
         let text = if rank == 0 { text::fit(&text, room).into_owned() } else { text };
         room = room.saturating_sub(text::width(&text) + 2);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Look, glyph::Condition, text, text::Strip, units};
 use crate::{
     app::{App, Collection, Counts, Direction, Inactive, SortKey, Target},
-    model::Frame,
+    model::{Frame, host::Commitment},
 };
 use columns::{Columns, GAP, LEAD, Parts};
 
@@ -163,8 +163,8 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
         let style = if condition == Condition::Hung { palette.crit } else { palette.text };
         strip.left(rank, vec![(condition.sign().into(), condition.style(palette)), (word, style)]);
     }
-    for (rank, given) in (6..).zip(given(frame).into_iter().flatten()) {
-        strip.left(rank, vec![(given, palette.dim)]);
+    if let Some(given) = given(frame) {
+        strip.left(6, vec![(given, palette.dim)]);
     }
     let shown = app.fleet().rows().len();
     if !app.fleet().filter().is_empty() {
@@ -186,19 +186,13 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
     strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
 }
 
-/// What all live VMs were given of the host: vCPUs and memory.
-fn given(frame: &Frame) -> [Option<String>; 2] {
-    let live = || frame.domains.iter().filter(|d| d.is_live());
-    let vcpus: u64 = live().filter_map(|d| d.reading.vcpu_count.ok()).map(u64::from).sum();
-    let memory: u64 = live().filter_map(|d| d.reading.memory.ok()).map(|m| m.current.bytes()).sum();
+/// The maximum memory of all live VMs beside the host's.
+fn given(frame: &Frame) -> Option<String> {
+    let memory = Commitment::of(frame).memory.ok()?;
     // The test hypervisor makes up the size of its memory.
-    let total = frame.host.memory_kib.filter(|_| !frame.host.demo);
-    [
-        frame.host.cpus.map(|cpus| format!("{vcpus} vCPUs on {cpus} CPUs")),
-        total.map(|total| {
-            format!("{} of {} memory", units::bytes(memory), units::bytes(total.saturating_mul(1024)))
-        }),
-    ]
+    let total = frame.host.memory_kib.filter(|_| !frame.host.demo)?;
+    let total = units::bytes(total.saturating_mul(1024));
+    Some(format!("{} of {total} memory given", units::bytes(memory.bytes())))
 }
 
 fn headings(

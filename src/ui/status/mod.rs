@@ -3,6 +3,7 @@
 
 mod collector;
 mod delivery;
+mod host;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -31,6 +32,8 @@ impl Page {
         let wide = inner.width >= SIDE_BY_SIDE;
         let half = if wide { (inner.width - 4) / 2 } else { inner.width };
         let mut left = collector::document(app, look, half);
+        left.blank();
+        left.append(host::document(app, look, half));
         let right = delivery::document(app, look, half);
         let below = configuration(app, look, inner.width);
         let asked = app.scrolled(Scroll::Status);

@@ -117,7 +117,7 @@ fn missing_memory_reports_say_what_to_do() {
     press(&mut app, &[Key::Enter, Key::Down]);
     let text = picture(&app, 120, 40);
     assert!(text.contains("guest report: no statistics period"), "{text}");
-    assert!(text.contains("virsh dommemstat DOMAIN --period 2 --live"), "{text}");
+    assert!(text.contains("virsh dommemstat builder --period 2 --live"), "{text}");
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::{
         Pane,
         detail::{disk_names, nic_names},
     },
-    model::{AngleMode, AngleScale, Measured, Missing, frame::Health, history::Metric, name::storable},
+    model::{
+        AngleMode, AngleScale, DomainFrame, Measured, Missing, frame::Health, history::Metric, name::storable,
+    },
     ui::{text, text::Strip, units},
 };
 
@@ -43,17 +45,17 @@ fn describe(subject: &Subject<'_>) -> (String, Vec<String>, Vec<String>) {
     }
 }
 
-fn reason(what: &str, missing: Missing) -> String {
-    let mend = missing.why.mend().map(|mend| format!(" — {mend}")).unwrap_or_default();
+fn reason(domain: &DomainFrame, what: &str, missing: Missing) -> String {
+    let mend = missing.mend(domain.identity()).map(|mend| format!(" — {mend}")).unwrap_or_default();
     format!("{what}{missing}{mend}")
 }
 
 /// Adds the reasons of missing values, each once.
-fn add<T>(reasons: &mut Vec<String>, what: &str, value: &Measured<T>) {
+fn add<T>(domain: &DomainFrame, reasons: &mut Vec<String>, what: &str, value: &Measured<T>) {
     if let Err(missing) = value {
         let text = missing.to_string();
         if !reasons.iter().any(|known| known.contains(&text)) {
-            reasons.push(reason(what, *missing));
+            reasons.push(reason(domain, what, *missing));
         }
     }
 }
@@ -61,20 +63,20 @@ fn add<T>(reasons: &mut Vec<String>, what: &str, value: &Measured<T>) {
 fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<String>) {
     let rates = &subject.domain.rates;
     let mut reasons = Vec::new();
-    add(&mut reasons, "", &angles::angle(rates, metric));
-    add(&mut reasons, "rate: ", &angles::plain(rates, metric));
+    add(subject.domain, &mut reasons, "", &angles::angle(rates, metric));
+    add(subject.domain, &mut reasons, "rate: ", &angles::plain(rates, metric));
     match metric {
-        Metric::Cpu => add(&mut reasons, "steal: ", &rates.steal_percent),
+        Metric::Cpu => add(subject.domain, &mut reasons, "steal: ", &rates.steal_percent),
         Metric::Memory => {
-            add(&mut reasons, "guest report: ", &subject.domain.reading.guest_memory);
-            add(&mut reasons, "host RSS: ", &subject.domain.reading.rss);
+            add(subject.domain, &mut reasons, "guest report: ", &subject.domain.reading.guest_memory);
+            add(subject.domain, &mut reasons, "host RSS: ", &subject.domain.reading.rss);
         }
-        Metric::DiskRead => add(&mut reasons, "ms/read: ", &rates.disk.ms_per_read),
-        Metric::DiskWrite => add(&mut reasons, "ms/write: ", &rates.disk.ms_per_write),
+        Metric::DiskRead => add(subject.domain, &mut reasons, "ms/read: ", &rates.disk.ms_per_read),
+        Metric::DiskWrite => add(subject.domain, &mut reasons, "ms/write: ", &rates.disk.ms_per_write),
         Metric::NetRx | Metric::NetTx => {}
     }
     if let Health::Impaired(missing) = subject.domain.health {
-        add::<()>(&mut reasons, "", &Err(missing));
+        add::<()>(subject.domain, &mut reasons, "", &Err(missing));
     }
     let words = subject.app.frame().map(|frame| reference(&frame.scale, metric)).into_iter().collect();
     (angles::name(metric).to_owned(), words, reasons)
@@ -104,13 +106,13 @@ fn nic(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String
     let nic = devices::nic(subject, name);
     let mut reasons = Vec::new();
     if let Some(missing) = devices::nic_missing(subject, &nic) {
-        reasons.push(reason("", missing));
+        reasons.push(reason(subject.domain, "", missing));
     } else if let Some(rates) = nic.rates {
-        add(&mut reasons, "", &rates.rx_bytes_per_s);
-        add(&mut reasons, "tx: ", &rates.tx_bytes_per_s);
-        add(&mut reasons, "packets: ", &rates.rx_packets_per_s);
-        add(&mut reasons, "errors: ", &rates.errors_per_s);
-        add(&mut reasons, "drops: ", &rates.drops_per_s);
+        add(subject.domain, &mut reasons, "", &rates.rx_bytes_per_s);
+        add(subject.domain, &mut reasons, "tx: ", &rates.tx_bytes_per_s);
+        add(subject.domain, &mut reasons, "packets: ", &rates.rx_packets_per_s);
+        add(subject.domain, &mut reasons, "errors: ", &rates.errors_per_s);
+        add(subject.domain, &mut reasons, "drops: ", &rates.drops_per_s);
     }
     let mut words = Vec::new();
     if let Some(device) = nic.device {
@@ -131,12 +133,12 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
     let disk = devices::disk(subject, name);
     let mut reasons = Vec::new();
     if let Some(missing) = devices::disk_missing(subject, &disk) {
-        reasons.push(reason("", missing));
+        reasons.push(reason(subject.domain, "", missing));
     } else if let Some(rates) = disk.rates {
-        add(&mut reasons, "", &rates.read_bytes_per_s);
-        add(&mut reasons, "writes: ", &rates.write_bytes_per_s);
-        add(&mut reasons, "ms/read: ", &rates.ms_per_read);
-        add(&mut reasons, "ms/write: ", &rates.ms_per_write);
+        add(subject.domain, &mut reasons, "", &rates.read_bytes_per_s);
+        add(subject.domain, &mut reasons, "writes: ", &rates.write_bytes_per_s);
+        add(subject.domain, &mut reasons, "ms/read: ", &rates.ms_per_read);
+        add(subject.domain, &mut reasons, "ms/write: ", &rates.ms_per_write);
     }
     let mut words = Vec::new();
     let counters = disk.reading.and_then(|r| r.counters.ok());
@@ -154,8 +156,8 @@ fn vcpu(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
         return ("no vCPUs".into(), Vec::new(), Vec::new());
     };
     let mut reasons = Vec::new();
-    add(&mut reasons, "", &vcpu.percent);
-    add(&mut reasons, "steal: ", &vcpu.steal_percent);
+    add(subject.domain, &mut reasons, "", &vcpu.percent);
+    add(subject.domain, &mut reasons, "steal: ", &vcpu.steal_percent);
     let mut words = Vec::new();
     if let Ok(percent) = vcpu.percent {
         words.push(format!("{percent:.1}% busy"));
