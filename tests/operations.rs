@@ -179,7 +179,8 @@ fn whatever_is_done_to_guests_no_number_is_wrong() {
     };
     let (sender, frames) = mpsc::channel();
     let libvirt = config::Libvirt { uri: lab.uri(), ..config::Libvirt::default() };
-    let settings = collector::Settings { libvirt, interval: INTERVAL, scale: AngleScale::default() };
+    let settings =
+        collector::Settings { libvirt, interval: INTERVAL, scale: AngleScale::default(), notes: None };
     let collector = collector::start(settings, clock.clone(), Frames(sender)).unwrap();
     collector.command(Command::Start);
     let mut run = Run { lab: &lab, clock, frames, watch: Watch::new() };

@@ -35,6 +35,13 @@ pub(super) enum CallKind {
     List(ListCall),
     /// One domain's XML.
     Describe(Uuid),
+    /// The job that runs on one domain.
+    Job {
+        /// Which domain.
+        uuid: Uuid,
+        /// A job was known to run: then the answer is the monitor's.
+        known: bool,
+    },
 }
 
 /// A list call.
@@ -167,6 +174,11 @@ impl Calls {
         self.all().filter(|call| matches!(call.kind, CallKind::Describe(_))).count()
     }
 
+    /// Questions for a job that are out, of whatever link, stuck or not.
+    pub fn jobs(&self) -> usize {
+        self.all().filter(|call| matches!(call.kind, CallKind::Job { .. })).count()
+    }
+
     fn all(&self) -> impl Iterator<Item = &Call> {
         self.in_flight.values().chain(self.stuck.iter().map(|(_, call)| call))
     }
@@ -233,7 +245,7 @@ impl Calls {
             .map(|(_, call)| {
                 let domain = match &call.kind {
                     CallKind::Roster => None,
-                    CallKind::Describe(uuid) => Some(*uuid),
+                    CallKind::Describe(uuid) | CallKind::Job { uuid, .. } => Some(*uuid),
                     CallKind::List(list) if list.members.len() == 1 => list.members.first().copied(),
                     CallKind::List(list) => {
                         list.members.iter().copied().find(|uuid| is_hung(uuid) && !blamed.contains(uuid))
@@ -249,7 +261,11 @@ impl Calls {
 impl Call {
     /// Whether it can hang on a domain and hold a worker of libvirtd.
     pub fn can_hang(&self) -> bool {
-        matches!(&self.kind, CallKind::List(list) if !list.monitor_free)
+        match &self.kind {
+            CallKind::List(list) => !list.monitor_free,
+            CallKind::Job { .. } => true,
+            CallKind::Roster | CallKind::Describe(_) => false,
+        }
     }
 
     fn is_single(&self) -> bool {
@@ -260,13 +276,21 @@ impl Call {
     pub fn members(&self) -> &[Uuid] {
         match &self.kind {
             CallKind::List(list) => &list.members,
-            CallKind::Describe(uuid) => std::slice::from_ref(uuid),
+            CallKind::Describe(uuid) | CallKind::Job { uuid, .. } => std::slice::from_ref(uuid),
             CallKind::Roster => &[],
         }
     }
 
+    /// Whether the call, once it is stuck, says of the domain that its
+    /// monitor hangs. A question for a job says so only where one was known
+    /// to run: else it waits behind another client's job, without asking the
+    /// monitor anything.
     fn covers(&self, uuid: &Uuid) -> bool {
-        matches!(&self.kind, CallKind::List(list) if !list.monitor_free && list.members.contains(uuid))
+        match &self.kind {
+            CallKind::List(list) => !list.monitor_free && list.members.contains(uuid),
+            CallKind::Job { uuid: asked, known } => *known && asked == uuid,
+            CallKind::Roster | CallKind::Describe(_) => false,
+        }
     }
 
     /// How long the call has been out.

@@ -72,6 +72,11 @@ impl Cycle {
         self.waiting.clear();
     }
 
+    /// Whether its frame is out and the next one has not begun.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
     /// When the next domains are asked once more.
     pub fn next_second_try(&self) -> Option<MonoTime> {
         self.second_tries.iter().map(|(due, _)| *due).min()
@@ -118,8 +123,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if *self.host != roster.host {
             self.host = Arc::new(roster.host);
         }
-        let interval = self.settings.interval;
-        let period = self.figures.last_took.map_or(interval, |took| interval.max(took));
+        let period = self.period();
         self.host_load.take(&roster.load, self.host.cpus, period);
         let mut kept = std::collections::HashMap::with_capacity(roster.domains.len());
         for entry in &roster.domains {
@@ -342,7 +346,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
 
     /// Calls that hang, or may come to hang, on a domain: of this process and
     /// of earlier ones.
-    fn calls_out(&self) -> usize {
+    pub(super) fn calls_out(&self) -> usize {
         self.calls_that_hang() + self.calls.in_flight_that_can_hang()
     }
 
@@ -360,6 +364,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             guest.last_update = None;
         }
         let hanging = self.calls_that_hang();
+        let period = self.period();
+        let job = self.jobs.of(&raw.uuid, raw.id, at.mono, period);
         let Some(track) = self.domains.get_mut(&raw.uuid) else { return Outcome::Taken };
         if raw.gone || raw.id != track.identity.id {
             // Stopped or started between roster and list: the next roster
@@ -414,16 +420,13 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         {
             track.outdate_devices();
         }
-        let interval = self.settings.interval;
-        // A cycle that takes longer than the interval is its own period.
-        let cheap = self.figures.last_took.map_or(interval, |took| interval.max(took));
-        let disk = cheap * track.round(self.figures.round);
+        let disk = period * track.round(self.figures.round);
         let memory = match devices.as_deref().map(|devices| devices.balloon) {
             // A guest's report comes at a pace of its own.
             Some(Balloon::Period(seconds)) => disk.max(Duration::from_secs(seconds.into())),
             _ => disk,
         };
-        let periods = Periods { cheap, memory, disk, error: at.error };
+        let periods = Periods { cheap: period, memory, disk, error: at.error };
         let rates = track.baseline.advance(&reading, &periods, &self.settings.scale);
         track.state = reading.state;
         track.failed = None;
@@ -435,7 +438,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             health: silent.map_or(Health::Answering, Health::Impaired),
             fresh: true,
             timeline: track.timeline.shown(),
-            job: None,
+            job,
             last: before,
         });
         if whole {
@@ -485,6 +488,14 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         self.figures.last_took = Some(mono.since(self.cycle.begun));
         self.publish_frame();
         self.publish_status();
+        self.ask_about_jobs();
+    }
+
+    /// How often cycles come: one that takes longer than the interval is its
+    /// own period.
+    pub(super) fn period(&self) -> Duration {
+        let interval = self.settings.interval;
+        self.figures.last_took.map_or(interval, |took| interval.max(took))
     }
 
     /// Builds the frame of what was read since the last one and hands it out.

@@ -58,6 +58,7 @@ pub(super) struct Engine<R, S> {
     pub(super) link: Link,
     pub(super) lister: Option<ReaderId>,
     pub(super) describer: Option<ReaderId>,
+    pub(super) jobs: super::jobs::Jobs,
     pub(super) next_tick: MonoTime,
     pub(super) backoff: Duration,
     /// An attempt to connect waits for an earlier one to return.
@@ -91,6 +92,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             link: Link::Down,
             lister: None,
             describer: None,
+            jobs: super::jobs::Jobs::default(),
             next_tick: mono,
             backoff: FIRST_BACKOFF,
             held_back: false,
@@ -260,6 +262,11 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 }
                 self.describe_next();
             }
+            (CallKind::Job { uuid, .. }, Ok(Reply::Job { id, job, .. })) => self.take_job(uuid, id, job),
+            (CallKind::Job { uuid, .. }, Err(error)) => {
+                tracing::debug!("job of {uuid}: {error}");
+                self.take_job(uuid, None, Ok(None));
+            }
             (CallKind::Roster, Err(error)) => self.break_link(error.to_string()),
             (CallKind::List(list), Err(error)) => {
                 self.idle.push(call.reader);
@@ -288,8 +295,13 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let wanted = call.link == self.link_number
             && matches!((&call.kind, &answer.reply), (CallKind::List(_), Ok(_)))
             && self.idle.len() < self.settings.libvirt.max_parallel;
+        let asks_about_jobs = call.link == self.link_number
+            && self.jobs.reader.is_none()
+            && matches!((&call.kind, &answer.reply), (CallKind::Job { .. }, Ok(_)));
         if wanted {
             self.idle.push(call.reader);
+        } else if asks_about_jobs {
+            self.jobs.reader = Some(call.reader);
         } else {
             self.readers.end(call.reader);
         }
@@ -385,6 +397,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 }
                 self.repeat_list(&list);
             }
+            CallKind::Job { .. } => self.jobs.reader = None,
             CallKind::Describe(uuid) => {
                 let uuid = *uuid;
                 self.describer = None;

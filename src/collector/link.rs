@@ -120,7 +120,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         self.link_number += 1;
         self.held_back = false;
         self.unwatch();
-        for reader in self.idle.drain(..).chain(self.lister.take()).chain(self.describer.take()) {
+        let own = [self.lister.take(), self.describer.take(), self.jobs.forget()];
+        for reader in self.idle.drain(..).chain(own.into_iter().flatten()) {
             // One that has been asked is let go when it answers: only then is
             // it known that its call holds nothing of libvirtd any more.
             if !self.calls.is_asked(reader) {

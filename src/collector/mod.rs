@@ -15,6 +15,7 @@ mod domains;
 mod engine;
 mod host;
 mod inherited;
+mod jobs;
 mod link;
 mod lists;
 mod notes;

@@ -18,6 +18,7 @@ mod event;
 mod event_loop;
 mod ffi;
 mod host;
+mod job;
 mod per_domain;
 mod question;
 mod reader;

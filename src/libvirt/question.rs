@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Error;
 use crate::model::{
-    DomainDevices, DomainState, Identity, Kib, Measured, MonoTime, Nanos, WallTime,
+    DomainDevices, DomainJob, DomainState, Identity, Kib, Measured, MonoTime, Nanos, WallTime,
     frame::HostFacts,
     host::{HostMemory, Pressure},
     reading::{CpuCounters, DiskCounters, DiskSize, GuestMemory, MemorySize, NicCounters, VcpuCounters},
@@ -100,6 +100,14 @@ pub enum Question {
         /// Which domain.
         uuid: Uuid,
     },
+    /// The job that runs on a domain. Can wait behind a job that lets nobody
+    /// ask, and for the monitor while one runs.
+    Job {
+        /// Which domain.
+        uuid: Uuid,
+        /// Its libvirt id, as the asker knows it.
+        id: u32,
+    },
 }
 
 /// A domain to be read.
@@ -146,6 +154,15 @@ pub enum Reply {
         uuid: Uuid,
         /// What its XML says.
         devices: DomainDevices,
+    },
+    /// To [`Question::Job`].
+    Job {
+        /// Which domain.
+        uuid: Uuid,
+        /// Its libvirt id at the time of the answer; `None`: it is not active.
+        id: Option<u32>,
+        /// Its job, none, or why that is not known.
+        job: Measured<Option<DomainJob>>,
     },
 }
 

@@ -12,15 +12,18 @@ use super::{
     Error, Groups,
     decode::{Signs, decode},
     devices, error,
-    ffi::bulk::{self, Record, Records},
-    host,
+    ffi::{
+        self,
+        bulk::{self, Record, Records},
+    },
+    host, job,
     per_domain::{self, CpuClock, Refused},
     question::{Member, RawDomain, ReadAt, Reply, Roster, RosterEntry},
     uri,
 };
 use crate::{
     clock::Clock,
-    model::{DomainState, Identity, Kib, MonoTime, WallTime, frame::HostFacts, name::storable},
+    model::{DomainState, Identity, Kib, Missing, MonoTime, WallTime, Why, frame::HostFacts, name::storable},
 };
 
 /// When a call began and when it returned.
@@ -141,6 +144,35 @@ impl Session {
             detail: error.to_string(),
         })?;
         Ok(((begun, ended), Reply::Description { uuid, devices }))
+    }
+
+    /// The job that runs on one domain.
+    pub(super) fn job(&mut self, uuid: Uuid, id: u32) -> Result<(Span, Reply), Error> {
+        const WHAT: &str = "asking about a domain's job";
+        if !self.look_up(uuid, Some(id), WHAT)? {
+            return Err(self.no_such(uuid));
+        }
+        let begun = self.clock.now();
+        let handle = &self.handles[&uuid];
+        let (id, answer) = (handle.id, ffi::job::of(&handle.domain));
+        let ended = self.clock.now();
+        // Asked again seconds later at the soonest: as for the XML.
+        self.handles.remove(&uuid);
+        let job = match answer {
+            Ok(answer) => Ok(answer.runs().then(|| job::decode(answer.params()))),
+            Err(error) if error::is_not_offered(&error) => Err(Missing::new(Why::NotOffered)),
+            Err(error) if error::is_no_domain(&error) => return Err(self.no_such(uuid)),
+            Err(error) => {
+                let failure = self.failed(&error, WHAT);
+                if failure.is_connection() {
+                    return Err(failure);
+                }
+                // Stopped since, or held by another job for half a minute.
+                tracing::debug!("{failure}");
+                Err(Missing::new(Why::CallFailed))
+            }
+        };
+        Ok(((begun, ended), Reply::Job { uuid, id, job }))
     }
 
     fn no_such(&self, uuid: Uuid) -> Error {

@@ -11,7 +11,7 @@ use crate::{
     config,
     libvirt::{Error, Groups, RawDisk, RawDomain, RawHost, ReadAt, Roster, RosterEntry},
     model::{
-        AngleScale, DomainDevices, DomainState, Frame, Identity, Kib, Nanos, WallTime,
+        AngleScale, DomainDevices, DomainJob, DomainState, Frame, Identity, Kib, Nanos, WallTime,
         domain::{Balloon, DiskDevice},
         frame::Health,
         reading::{CpuCounters, DiskCounters, DiskSize, GuestMemory, MemorySize, VcpuCounters},
@@ -19,6 +19,7 @@ use crate::{
     },
 };
 
+mod jobs;
 mod late;
 mod rounds;
 mod successors;
@@ -34,6 +35,8 @@ struct Asked {
     watches: Vec<u64>,
     /// Questions not answered yet.
     open: Vec<(ReaderId, u64, Question)>,
+    /// Domains whose job was asked for and told, one by one.
+    jobs: Vec<u128>,
 }
 
 #[derive(Clone, Default)]
@@ -103,6 +106,12 @@ struct Host {
     /// The guests' report, where they give one.
     report: Option<GuestMemory>,
     balloon: Balloon,
+    /// The job that runs on every domain, if one does.
+    job: Option<DomainJob>,
+    /// Questions for a job are never answered.
+    jobs_hang: bool,
+    /// The driver knows no jobs.
+    no_jobs: bool,
 }
 
 /// A host that tells nothing of its load.
@@ -141,6 +150,9 @@ impl Host {
             undescribed: vec![],
             report: None,
             balloon: Balloon::Absent,
+            job: None,
+            jobs_hang: false,
+            no_jobs: false,
         }
     }
 
@@ -176,6 +188,9 @@ impl Host {
                 }
                 if let Question::Describe { uuid } = question {
                     return !self.undescribed.contains(&uuid.as_u128());
+                }
+                if matches!(question, Question::Job { .. }) {
+                    return !self.jobs_hang;
                 }
                 let Question::List { members, monitor_free: false, .. } = question else { return true };
                 let held: Vec<u128> = self.hanging.values().chain(&self.left_behind).copied().collect();
@@ -219,6 +234,11 @@ impl Host {
                     ..DomainDevices::default()
                 },
             },
+            Question::Job { uuid, id } => {
+                self.asked.lock().unwrap().jobs.push(uuid.as_u128());
+                let job = if self.no_jobs { Err(Missing::new(Why::NotOffered)) } else { Ok(self.job) };
+                Reply::Job { uuid, id: Some(id), job }
+            }
             Question::List { members, monitor_free, .. } => Reply::List(
                 members.iter().map(|m| self.raw(m.uuid.as_u128(), m.groups, monitor_free)).collect(),
             ),

@@ -165,7 +165,7 @@ pub(super) fn name_of(field: &[c_char]) -> &[u8] {
     &bytes[..end]
 }
 
-fn value_of(param: &virTypedParameter) -> Param<'_> {
+pub(super) fn value_of(param: &virTypedParameter) -> Param<'_> {
     let value = &param.value;
     // SAFETY: `type_` says which member of the union libvirt has written; a
     // string is NUL-terminated and lives as long as its parameter.

@@ -5,4 +5,5 @@
 
 pub(super) mod bulk;
 pub(super) mod events;
+pub(super) mod job;
 pub(super) mod node;
