@@ -9,8 +9,8 @@ use super::{App, Message, Settings};
 use crate::{
     config,
     model::{
-        AngleScale, DomainDevices, DomainFrame, DomainReading, DomainState, Frame, HostLoad, Identity, Kib,
-        Missing, MonoTime, Nanos, WallTime, Why,
+        AngleScale, DomainDevices, DomainFrame, DomainJob, DomainReading, DomainState, Frame, HostLoad,
+        Identity, Kib, Missing, MonoTime, Nanos, WallTime, Why,
         domain::{Balloon, DiskDevice, NicDevice},
         frame::{Health, HostFacts},
         host::{HostCpu, HostMemory, Pressure},
@@ -172,6 +172,18 @@ fn load(cycle: u64, demo: bool) -> HostLoad {
     }
 }
 
+/// A backup four tenths done.
+fn backup() -> DomainJob {
+    DomainJob {
+        operation: "backup",
+        elapsed: Some(Duration::from_secs(12)),
+        remaining: None,
+        total: Some(3 << 30),
+        done: Some((3 << 30) / 10 * 4),
+        left: Some((3 << 30) / 10 * 6),
+    }
+}
+
 fn guest(n: u32, (name, kind, vcpus, memory_mib, load): (&str, Trait, u32, u64, [f64; 6])) -> Guest {
     let id = (!matches!(kind, Trait::Off | Trait::Crashed)).then_some(n + 1);
     let nic = |name: &str, model: &str, uncounted| NicDevice {
@@ -255,7 +267,7 @@ impl Guest {
             health,
             fresh: true,
             timeline: Arc::default(),
-            job: None,
+            job: (self.load[2] > 40.0).then(backup),
             last: None,
         }
     }
@@ -278,7 +290,8 @@ impl Guest {
         let identity = Arc::clone(&self.identity);
         if identity.id.is_none() {
             let missing = Missing::new(Why::Inactive);
-            return DomainReading::unanswered(identity, state, at(cycle), mono, missing);
+            let unanswered = DomainReading::unanswered(identity, state, at(cycle), mono, missing);
+            return DomainReading { state_reason: 1, ..unanswered };
         }
         let hangs = self.kind == Trait::Hung && cycle > HANGS_AT;
         let share = (self.load[0] * self.wave(cycle, 1.0)).min(1.0);
@@ -325,7 +338,7 @@ impl Guest {
                     time: Some(seconds(*time)),
                     wait: None,
                     delay: Some(seconds(*delay)),
-                    halted: Some(false),
+                    halted: Some(index == 1),
                 })
                 .collect()),
             vcpu_count: Ok(self.vcpus),
@@ -364,7 +377,7 @@ fn disks(read: u64, written: u64) -> Vec<DiskReading> {
             wr_bytes: Some(written / share),
             wr_times: Some(Nanos(written / 32768 / share * 2_100_000)),
             fl_reqs: Some(written / 1_000_000),
-            fl_times: Some(Nanos(0)),
+            fl_times: Some(Nanos(written / 1_000_000 * 5_200_000)),
             errors: None,
         }),
         size: DiskSize { capacity: Some(40 << 30), allocation: Some(14 << 30), physical: Some(14 << 30) },

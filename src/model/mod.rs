@@ -16,6 +16,7 @@ pub mod missing;
 pub mod name;
 pub mod rates;
 pub mod reading;
+pub mod state_reason;
 pub mod status;
 pub mod timeline;
 pub mod units;

@@ -9,6 +9,8 @@ use crate::model::{
     reading::{DiskCounters, DiskReading, NicCounters, NicReading},
 };
 
+const NOT_OFFERED: Missing = Missing::new(Why::NotOffered);
+
 /// All NICs and then all disks, as read; where the group did not answer, as
 /// the XML names them.
 pub(super) fn devices(domain: &DomainFrame) -> Json {
@@ -66,9 +68,15 @@ fn disks(domain: &DomainFrame) -> Vec<Json> {
             fields.put("kind", description.map(|d| &*d.kind));
             fields.put("bus", description.and_then(|d| d.bus.as_deref()));
             fields.put("source", description.and_then(|d| d.source.as_deref()));
-            fields.put("capacity_bytes", disk.size.capacity);
-            fields.put("allocation_bytes", disk.size.allocation);
-            fields.put("physical_bytes", disk.size.physical);
+            for (name, size) in [
+                ("capacity_bytes", disk.size.capacity),
+                ("allocation_bytes", disk.size.allocation),
+                ("physical_bytes", disk.size.physical),
+            ] {
+                // A disk whose counters are missing lacks its sizes for the
+                // same reason.
+                fields.measure(name, size.ok_or_else(|| disk.counters.err().unwrap_or(NOT_OFFERED)));
+            }
             let rates = rates_of(&domain.rates.disks, &disk.name, disk.counters.err(), DiskRates::missing);
             fields.nest("counters", disk_counters(&disk.counters));
             fields.nest("rates", disk_rates(&rates));
@@ -145,6 +153,7 @@ fn disk_rates(rates: &DiskRates) -> Fields {
     fields.measure("flushes_per_sec", rates.flushes_per_s);
     fields.measure("ms_per_read", rates.ms_per_read);
     fields.measure("ms_per_write", rates.ms_per_write);
+    fields.measure("ms_per_flush", rates.ms_per_flush);
     fields
 }
 

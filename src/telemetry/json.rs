@@ -5,8 +5,10 @@
 //! reason stands in `missing` under the field's name, `totals.memusable` for
 //! a field within an object; `mend` says what can be done about it.
 
+use std::time::Duration;
+
 use crate::model::{
-    AngleMode, AngleScale, DomainFrame, Frame, Happening, Measured, Missing, WallTime, Why,
+    AngleMode, AngleScale, DomainFrame, DomainJob, Frame, Happening, Measured, Missing, WallTime, Why,
     frame::Health,
     rates::stored_memory_angle,
     reading::{DiskCounters, GuestMemory, MemorySource, NicCounters},
@@ -41,6 +43,8 @@ pub fn vm(domain: &DomainFrame) -> Json {
     vm.put("name", &*reading.identity.name);
     vm.put("uuid", reading.identity.uuid.to_string());
     vm.put("state", reading.state.word());
+    let why = reading.state.reason(reading.state_reason);
+    vm.measure("state_reason", why.ok_or(Missing::new(Why::NotOffered)));
     vm.put("health", health(domain.health));
     vm.put("read_at", time(reading.at));
     vm.put("fresh", domain.fresh);
@@ -50,6 +54,7 @@ pub fn vm(domain: &DomainFrame) -> Json {
     vm.measure("cpu_usage_percent", rates.cpu_percent);
     vm.measure("cpu_rate", rates.angles.cpu);
     vm.measure("cpu_cores", rates.cpu_cores);
+    vm.measure("overhead_cores", rates.overhead_cores);
     vm.measure("steal_percent", rates.steal_percent);
 
     let used = reading.memory_used();
@@ -74,6 +79,7 @@ pub fn vm(domain: &DomainFrame) -> Json {
     vm.measure("disk_writes_per_sec", rates.disk.writes_per_s);
     vm.measure("disk_ms_per_write", rates.disk.ms_per_write);
     vm.measure("disk_flushes_per_sec", rates.disk.flushes_per_s);
+    vm.measure("disk_ms_per_flush", rates.disk.ms_per_flush);
 
     vm.measure("network_rx_bytes", net.sum(|c: &NicCounters| c.rx_bytes));
     vm.measure("network_rx_rate", rates.angles.net_rx);
@@ -88,6 +94,7 @@ pub fn vm(domain: &DomainFrame) -> Json {
 
     vm.nest("features", features(domain));
     vm.nest("totals", totals(domain, &disk, &net));
+    vm.put("job", domain.job.map(|job| job_of(&job)));
     vm.put("devices", devices::devices(domain));
     vm.put("vcpus", devices::vcpus(domain));
     vm.put("events", Json::List(domain.timeline.iter().map(event).collect()));
@@ -105,6 +112,21 @@ pub fn vm(domain: &DomainFrame) -> Json {
         vm.reason("health", missing);
     }
     vm.finish(&reading.identity)
+}
+
+/// The job that runs on a VM. What a job does not tell it cannot tell: its
+/// fields are null without a reason.
+fn job_of(job: &DomainJob) -> Json {
+    let seconds = |span: Duration| span.as_secs_f64();
+    Json::Object(vec![
+        ("operation", job.operation.into()),
+        ("percent", job.percent().into()),
+        ("elapsed_sec", job.elapsed.map(seconds).into()),
+        ("remaining_sec", job.remaining.map(seconds).into()),
+        ("total_bytes", job.total.into()),
+        ("done_bytes", job.done.into()),
+        ("left_bytes", job.left.into()),
+    ])
 }
 
 /// The fields of `vm_features`. The angle is the stored one, without a scale.

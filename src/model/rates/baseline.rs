@@ -106,6 +106,10 @@ impl Baseline {
             },
             busy => busy,
         };
+        // A vCPU of which nothing is known yet is no overhead.
+        let known = vcpus.iter().filter(|vcpu| vcpu.percent.is_ok()).count();
+        let all_vcpus =
+            vcpu_sum.busy.and_then(|(cores, _)| if known == vcpus.len() { Ok(cores) } else { Err(FIRST) });
         let (memory_kib_per_s, memory_held) = self.memory_rate(reading, at, periods.memory);
         let (disk, disks) = self.disk_rates(reading, at, periods.disk);
         let (net, nics) = self.net_rates(reading, at, periods.cheap);
@@ -113,6 +117,7 @@ impl Baseline {
         DomainRates {
             cpu_percent: guest.map(|(cores, count)| cores / count * 100.0),
             cpu_cores: process,
+            overhead_cores: overhead(process, all_vcpus),
             steal_percent: vcpu_sum.steal_percent,
             vcpus,
             memory_percent: memory_percent(reading),
@@ -265,6 +270,7 @@ impl Baseline {
             flushes_per_s: total(|r| &r.flushes_per_s),
             ms_per_read: mean_latency(&each, |r| (r.ms_per_read, r.reads_per_s), none),
             ms_per_write: mean_latency(&each, |r| (r.ms_per_write, r.writes_per_s), none),
+            ms_per_flush: mean_latency(&each, |r| (r.ms_per_flush, r.flushes_per_s), none),
         };
         (all, each)
     }
@@ -348,6 +354,10 @@ impl VcpuSum {
     }
 }
 
+fn overhead(process: Measured<f64>, guest: Measured<f64>) -> Measured<f64> {
+    Ok((process? - guest?).max(0.0))
+}
+
 fn memory_percent(reading: &DomainReading) -> Measured<f64> {
     let (used, _) = reading.memory_used()?;
     let maximum = reading.memory?.maximum;
@@ -425,6 +435,10 @@ fn disk_between(before: &DiskCounters, now: &DiskCounters, span: Duration) -> Di
         ms_per_write: latency_ms(
             grown(nanos(before.wr_times), nanos(now.wr_times)),
             grown(before.wr_reqs, now.wr_reqs),
+        ),
+        ms_per_flush: latency_ms(
+            grown(nanos(before.fl_times), nanos(now.fl_times)),
+            grown(before.fl_reqs, now.fl_reqs),
         ),
     }
 }

@@ -26,6 +26,11 @@ pub struct DomainRates {
     pub cpu_percent: Measured<f64>,
     /// What the whole QEMU process costs the host, in cores, never clamped.
     pub cpu_cores: Measured<f64>,
+    /// What QEMU costs beyond the guest's own work (emulator and I/O threads),
+    /// in cores: the process's cores less those of its vCPUs. The two come
+    /// from different counters read an instant apart, so that of an idle
+    /// process the difference may fall below nothing; then it is 0.
+    pub overhead_cores: Measured<f64>,
     /// Run-queue wait (Δvcpu.N.delay), mean over the vCPUs, percent of wall time.
     pub steal_percent: Measured<f64>,
     /// Per vCPU, in the order of the reading.
@@ -77,6 +82,8 @@ pub struct DiskRates {
     pub ms_per_read: Measured<f64>,
     /// Mean milliseconds per write in the interval.
     pub ms_per_write: Measured<f64>,
+    /// Mean milliseconds per flush in the interval.
+    pub ms_per_flush: Measured<f64>,
 }
 
 /// Rates of one NIC, or of all NICs of a domain, from the guest's view.
@@ -125,6 +132,7 @@ impl DiskRates {
             flushes_per_s: Err(why),
             ms_per_read: Err(why),
             ms_per_write: Err(why),
+            ms_per_flush: Err(why),
         }
     }
 }
@@ -166,6 +174,7 @@ impl DomainRates {
         Self {
             cpu_percent: Err(why),
             cpu_cores: Err(why),
+            overhead_cores: Err(why),
             steal_percent: Err(why),
             vcpus: Vec::new(),
             memory_percent: Err(why),

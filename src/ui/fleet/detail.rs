@@ -7,7 +7,7 @@ use super::short;
 use crate::{
     app::App,
     model::{DomainFrame, Missing, frame::Health},
-    ui::{Look, glyph::Condition, text, text::Strip, units},
+    ui::{Look, glyph::Condition, text, text::Strip, units, vm::job_words},
 };
 
 /// Draws the line for the selected VM.
@@ -20,6 +20,13 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let shown = text::fit(&identity.name, area.width / 3);
     let name = text::width(&shown);
     let state = state(domain, condition);
+    let state = match domain.state().reason(domain.reading.state_reason) {
+        // What runs, runs: how it came to is told on its page.
+        Some(why) if !matches!(condition, Condition::Running | Condition::Impaired | Condition::Hung) => {
+            format!("{state}: {why}")
+        }
+        _ => state.to_owned(),
+    };
     strip.left(
         0,
         vec![
@@ -29,7 +36,7 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
         ],
     );
     // The first reason is always told, shortened if need be; more as fits.
-    let mut room = area.width.saturating_sub(2 + 2 + name + text::width(state) + 3);
+    let mut room = area.width.saturating_sub(2 + 2 + name + text::width(&state) + 3);
     for (rank, (what, missing)) in (0..).zip(reasons(domain)) {
         let reason = format!("{what}{missing}");
         let mend = missing.mend(identity).map(|mend| format!("{reason} ({mend})"));
@@ -37,6 +44,9 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
         let text = if rank == 0 { text::fit(&text, room).into_owned() } else { text };
         room = room.saturating_sub(text::width(&text) + 2);
         strip.left(rank, vec![(text, palette.warn)]);
+    }
+    if let Some(job) = &domain.job {
+        strip.left(1, vec![(job_words(job), palette.accent)]);
     }
     if let Ok(cores) = domain.rates.cpu_cores {
         strip.left(11, vec![(format!("{cores:.2} cores"), palette.dim)]);
@@ -79,6 +89,7 @@ fn reasons(domain: &DomainFrame) -> Vec<(&'static str, Missing)> {
     add("memory: ", rates.memory_percent.err());
     add("disk: ", rates.disk.read_bytes_per_s.err());
     add("network: ", rates.net.rx_bytes_per_s.err());
+    add("steal: ", rates.steal_percent.err());
     add("guest memory: ", domain.reading.guest_memory.as_ref().err().copied());
     reasons
 }

@@ -132,13 +132,30 @@ impl Row<'_> {
         let blank = " ".repeat(usize::from(room));
         let ground = if self.selected { self.look.palette.selected } else { Style::reset() };
         buf.set_stringn(x, y, blank, usize::from(room), ground);
-        text::put(buf, x, y, room, condition.word(), style);
+        text::put(buf, x, y, room, &self.stands(condition, room), style);
+    }
+
+    /// The state and why, or what of it fits: of a VM that its user paused,
+    /// the state; of any other, what paused it. The sign says the rest.
+    fn stands(&self, condition: Condition, room: u16) -> String {
+        let word = condition.word();
+        let Some(why) = self.domain.state().reason(self.domain.reading.state_reason) else {
+            return word.to_owned();
+        };
+        let both = format!("{word}: {why}");
+        if text::width(&both) <= room {
+            both
+        } else if condition == Condition::Paused && why != "by the user" && text::width(why) <= room {
+            why.to_owned()
+        } else {
+            word.to_owned()
+        }
     }
 
     fn reason(&self, missing: Missing, condition: Condition, x: u16, y: u16, room: u16, buf: &mut Buffer) {
         let palette = &self.look.palette;
         let (reason, style) = match missing.why {
-            Why::Inactive if room >= 6 => (condition.word().to_owned(), palette.faint),
+            Why::Inactive if room >= 6 => (self.stands(condition, room), palette.faint),
             Why::MonitorNotAnswering | Why::NoConnection => (text::reason(missing, room), palette.warn),
             _ => (text::reason(missing, room), palette.dim),
         };

@@ -51,7 +51,7 @@ const NICS: [Column; 13] = [
     number("packets", PACKETS, 10),
 ];
 
-const DISKS: [Column; 14] = [
+const DISKS: [Column; 18] = [
     name("disk", 8, 0),
     name("kind", 6, 9),
     name("bus", 7, 8),
@@ -61,11 +61,15 @@ const DISKS: [Column; 14] = [
     number("writes/s", 8, 3),
     number("ms/read", 7, 4),
     number("ms/write", 8, 4),
+    number("flush/s", 7, 7),
+    number("ms/flush", 8, 7),
     number("capacity", 9, 5),
     number("fill", 5, 6),
-    number("read total", 10, 10),
-    number("written", 9, 10),
-    number("errors", TROUBLE, 11),
+    number("allocated", 9, 9),
+    number("on host", 9, 9),
+    number("read total", 10, 11),
+    number("written", 9, 11),
+    number("errors", TROUBLE, 12),
 ];
 
 /// What is known of one NIC.
@@ -218,8 +222,12 @@ pub fn disks(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             cells.rate(disk.rates.map(|r| r.writes_per_s), units::count5, palette.text);
             cells.rate(disk.rates.map(|r| r.ms_per_read), units::latency, palette.text);
             cells.rate(disk.rates.map(|r| r.ms_per_write), units::latency, palette.text);
+            cells.rate(disk.rates.map(|r| r.flushes_per_s), units::count5, palette.text);
+            cells.rate(disk.rates.map(|r| r.ms_per_flush), units::latency, palette.text);
             cells.value(size.capacity.map(units::bytes), palette.dim);
             cells.value(fill(size.allocation, size.capacity), palette.dim);
+            cells.value(size.allocation.map(units::bytes), palette.dim);
+            cells.value(size.physical.map(units::bytes), palette.dim);
             cells.value(counters.and_then(|c| c.rd_bytes).map(units::bytes), palette.dim);
             cells.value(counters.and_then(|c| c.wr_bytes).map(units::bytes), palette.dim);
             cells.trouble(counters.and_then(|c| c.errors));

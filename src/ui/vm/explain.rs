@@ -10,7 +10,8 @@ use crate::{
         detail::{disk_names, nic_names},
     },
     model::{
-        AngleMode, AngleScale, DomainFrame, Measured, Missing, frame::Health, history::Metric, name::storable,
+        AngleMode, AngleScale, DomainFrame, Measured, Missing, Why, frame::Health, history::Metric,
+        name::storable, reading::DiskSize,
     },
     ui::{text, text::Strip, units},
 };
@@ -66,19 +67,44 @@ fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<Str
     add(subject.domain, &mut reasons, "", &angles::angle(rates, metric));
     add(subject.domain, &mut reasons, "rate: ", &angles::plain(rates, metric));
     match metric {
-        Metric::Cpu => add(subject.domain, &mut reasons, "steal: ", &rates.steal_percent),
+        Metric::Cpu => {
+            add(subject.domain, &mut reasons, "process: ", &rates.cpu_cores);
+            add(subject.domain, &mut reasons, "QEMU: ", &rates.overhead_cores);
+            add(subject.domain, &mut reasons, "steal: ", &rates.steal_percent);
+            add(subject.domain, &mut reasons, "vCPUs: ", &subject.domain.reading.vcpus);
+        }
         Metric::Memory => {
             add(subject.domain, &mut reasons, "guest report: ", &subject.domain.reading.guest_memory);
+            add(subject.domain, &mut reasons, "size: ", &subject.domain.reading.memory);
             add(subject.domain, &mut reasons, "host RSS: ", &subject.domain.reading.rss);
+            if let Ok(guest) = &subject.domain.reading.guest_memory {
+                for (what, value) in [
+                    ("cache: ", guest.disk_caches),
+                    ("unused: ", guest.unused),
+                    ("swap: ", guest.swap_in.and(guest.swap_out)),
+                ] {
+                    add(subject.domain, &mut reasons, what, &value.ok_or(Missing::new(Why::NotOffered)));
+                }
+            }
         }
         Metric::DiskRead => add(subject.domain, &mut reasons, "ms/read: ", &rates.disk.ms_per_read),
-        Metric::DiskWrite => add(subject.domain, &mut reasons, "ms/write: ", &rates.disk.ms_per_write),
+        Metric::DiskWrite => {
+            add(subject.domain, &mut reasons, "ms/write: ", &rates.disk.ms_per_write);
+            add(subject.domain, &mut reasons, "flushes: ", &rates.disk.flushes_per_s);
+            add(subject.domain, &mut reasons, "ms/flush: ", &rates.disk.ms_per_flush);
+        }
         Metric::NetRx | Metric::NetTx => {}
     }
     if let Health::Impaired(missing) = subject.domain.health {
         add::<()>(subject.domain, &mut reasons, "", &Err(missing));
     }
-    let words = subject.app.frame().map(|frame| reference(&frame.scale, metric)).into_iter().collect();
+    let mut words: Vec<String> =
+        subject.app.frame().map(|frame| reference(&frame.scale, metric)).into_iter().collect();
+    if metric == Metric::Cpu
+        && let Ok(cores) = rates.overhead_cores
+    {
+        words.push(format!("QEMU: {cores:.2} cores beside the guest's own work"));
+    }
     (angles::name(metric).to_owned(), words, reasons)
 }
 
@@ -139,8 +165,11 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
         add(subject.domain, &mut reasons, "writes: ", &rates.write_bytes_per_s);
         add(subject.domain, &mut reasons, "ms/read: ", &rates.ms_per_read);
         add(subject.domain, &mut reasons, "ms/write: ", &rates.ms_per_write);
+        add(subject.domain, &mut reasons, "flushes: ", &rates.flushes_per_s);
+        add(subject.domain, &mut reasons, "ms/flush: ", &rates.ms_per_flush);
     }
     let mut words = Vec::new();
+    words.extend(disk.reading.and_then(|reading| sizes(&reading.size)));
     let counters = disk.reading.and_then(|r| r.counters.ok());
     if counters.is_some_and(|c| c.errors.is_none()) {
         words.push("errors: not offered by this hypervisor".to_owned());
@@ -151,9 +180,27 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
     (storable(name).into_owned(), words, reasons)
 }
 
+/// Sizes of a disk: as the guest sees it, as it was ever written to, as it
+/// stands on the host.
+fn sizes(size: &DiskSize) -> Option<String> {
+    let part = |what: &str, bytes: Option<u64>| {
+        let bytes = bytes.map_or_else(|| "not offered".to_owned(), units::bytes);
+        format!("{what} {bytes}")
+    };
+    size.capacity?;
+    Some(format!(
+        "{}, {}, {}",
+        part("capacity", size.capacity),
+        part("allocated", size.allocation),
+        part("on host", size.physical)
+    ))
+}
+
 fn vcpu(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String>) {
     let Some(vcpu) = subject.domain.rates.vcpus.get(cursor) else {
-        return ("no vCPUs".into(), Vec::new(), Vec::new());
+        let mut reasons = Vec::new();
+        add(subject.domain, &mut reasons, "", &subject.domain.reading.vcpus);
+        return ("no vCPUs".into(), Vec::new(), reasons);
     };
     let mut reasons = Vec::new();
     add(subject.domain, &mut reasons, "", &vcpu.percent);
@@ -166,7 +213,7 @@ fn vcpu(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
     match counters.and_then(|c| c.halted) {
         Some(true) => words.push("halted".to_owned()),
         Some(false) => words.push("not halted".to_owned()),
-        None => {}
+        None => words.push("halted or not: not offered".to_owned()),
     }
     (format!("vCPU {}", vcpu.index), words, reasons)
 }

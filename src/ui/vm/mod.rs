@@ -8,10 +8,12 @@ mod angles;
 mod devices;
 mod events;
 mod explain;
+mod job;
 mod panels;
 mod vcpus;
 
 pub use explain::reference;
+pub use job::words as job_words;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 use uuid::Uuid;
@@ -198,9 +200,19 @@ fn identity(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         Condition::Hung => format!("{} {}, hung", condition.sign(), domain.state().word()),
         _ => format!("{} {}", condition.sign(), condition.word()),
     };
+    // How a running VM came to run matters least; what stopped it, most.
+    let why = domain.state().reason(domain.reading.state_reason);
+    let runs = matches!(condition, Condition::Running | Condition::Impaired | Condition::Hung);
+    let word = match why.filter(|_| !runs) {
+        Some(why) => format!("{word}: {why}"),
+        None => word,
+    };
     let mut strip = Strip::new(2);
     strip.left(0, vec![("‹ ".into(), palette.faint), (identity.name.to_string(), palette.strong)]);
     strip.left(0, vec![(word, condition.style(palette))]);
+    if let Some(job) = &domain.job {
+        strip.left(1, vec![(job::words(job), palette.accent)]);
+    }
     if let Ok(count) = domain.reading.vcpu_count {
         strip.left(2, vec![(format!("{count} vCPU"), palette.dim)]);
     }
@@ -214,6 +226,9 @@ fn identity(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         strip.left(5, events::brief(last, subject.look));
     }
     strip.left(3, vec![(identity.uuid.to_string(), palette.dim)]);
+    if let Some(why) = why.filter(|_| runs) {
+        strip.left(5, vec![(why.to_owned(), palette.dim)]);
+    }
     for (rank, fact) in [(6, &domain.devices.os), (7, &domain.devices.machine)] {
         if let Some(fact) = fact {
             let fact = crate::model::name::storable(fact);

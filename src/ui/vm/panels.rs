@@ -69,8 +69,13 @@ fn cpu(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     }
     let process = ("process ", rates.cpu_cores.map(|cores| format!("{cores:.2} cores")));
     let steal = ("steal ", rates.steal_percent.map(|steal| format!("{steal:.1}%")));
-    let per_line = if lines.narrow() { 1 } else { 2 };
-    lines.facts(&[process, steal], per_line, buf);
+    let overhead = ("QEMU ", rates.overhead_cores.map(|cores| format!("{cores:.2}")));
+    if lines.narrow() {
+        lines.facts(&[process], 1, buf);
+        lines.facts(&[steal, overhead], 2, buf);
+    } else {
+        lines.facts(&[process, steal, overhead], 3, buf);
+    }
     // One column per vCPU, in groups of four; the list below has them all.
     // A single one is the gauge above.
     if rates.vcpus.len() < 2 {
@@ -167,21 +172,18 @@ fn disk(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     lines.direction("read", rates.disk.read_bytes_per_s, rates.angles.disk_read, palette.inward, buf);
     lines.direction("write", rates.disk.write_bytes_per_s, rates.angles.disk_write, palette.outward, buf);
     let count = |rate: Measured<f64>| rate.map(|rate| units::count5(rate).trim().to_owned());
-    lines.facts(
-        &[
-            ("reads/s ", count(rates.disk.reads_per_s)),
-            ("writes/s ", count(rates.disk.writes_per_s)),
-            ("flushes/s ", count(rates.disk.flushes_per_s)),
-        ],
-        if lines.narrow() { 2 } else { 3 },
-        buf,
-    );
     let latency = |ms: Measured<f64>| ms.map(units::latency);
-    lines.facts(
-        &[("ms/read ", latency(rates.disk.ms_per_read)), ("ms/write ", latency(rates.disk.ms_per_write))],
-        2,
-        buf,
-    );
+    let reads = ("reads/s ", count(rates.disk.reads_per_s));
+    let writes = ("writes/s ", count(rates.disk.writes_per_s));
+    let flushes = ("flushes/s ", count(rates.disk.flushes_per_s));
+    let per_read = ("ms/read ", latency(rates.disk.ms_per_read));
+    let per_write = ("ms/write ", latency(rates.disk.ms_per_write));
+    let per_flush = ("ms/flush ", latency(rates.disk.ms_per_flush));
+    if lines.narrow() {
+        lines.facts(&[reads, writes, per_read, per_write, flushes, per_flush], 2, buf);
+    } else {
+        lines.facts(&[reads, writes, flushes, per_read, per_write, per_flush], 3, buf);
+    }
 }
 
 fn net(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {

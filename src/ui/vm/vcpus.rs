@@ -20,7 +20,7 @@ pub fn per_line(width: u16) -> usize {
 pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
     let selected = subject.selected(Pane::Vcpus);
-    let hint = vec![("busy, and steal: ready but kept waiting by the host".to_owned(), palette.dim)];
+    let hint = vec![("z halted; steal: ready but kept waiting by the host".to_owned(), palette.dim)];
     rule("vCPUs", &hint, selected.is_some(), subject.look, Rect { height: 1, ..area }, buf);
     let per_line = per_line(area.width);
     let cell = area.width / u16::try_from(per_line).unwrap_or(1);
@@ -37,6 +37,10 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             text::put(buf, x, y, 1, "▶", palette.accent);
         }
         text::put_right(buf, x + 1, y, 4, &vcpu.index.to_string(), palette.dim);
+        let counters = subject.domain.reading.vcpus.iter().flatten().find(|c| c.index == vcpu.index);
+        if counters.and_then(|c| c.halted) == Some(true) {
+            text::put(buf, x + 5, y, 1, "z", palette.dim);
+        }
         let gauge = cell.saturating_sub(26).clamp(4, 40);
         let at = x + 6 + gauge;
         match vcpu.percent {

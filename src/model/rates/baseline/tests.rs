@@ -67,6 +67,8 @@ fn disk(name: &str, n: u64) -> DiskReading {
             wr_reqs: Some(0),
             wr_bytes: Some(0),
             wr_times: Some(Nanos(0)),
+            fl_reqs: Some(n / 5),
+            fl_times: Some(Nanos(n / 5 * 3_000_000)),
             ..DiskCounters::default()
         }),
         size: DiskSize::default(),
@@ -94,12 +96,15 @@ fn two_readings_give_every_rate() {
     let rates = advance(&mut baseline, &reading(1, 3, 1));
     near(rates.cpu_percent, 25.0);
     near(rates.cpu_cores, 0.7);
+    near(rates.overhead_cores, 0.2);
     near(rates.steal_percent, 1.0);
     near(rates.vcpus[1].percent, 25.0);
     near(rates.memory_kib_per_s, 10.0);
     near(rates.disk.read_bytes_per_s, 5120.0);
     near(rates.disk.reads_per_s, 10.0);
     near(rates.disk.ms_per_read, 2.0);
+    near(rates.disk.flushes_per_s, 2.0);
+    near(rates.disk.ms_per_flush, 3.0);
     assert_eq!(rates.disk.ms_per_write, Err(Missing::new(Why::NoRequests)));
     near(rates.net.rx_bytes_per_s, 100.0);
     near(rates.net.tx_bytes_per_s, 200.0);
@@ -363,4 +368,20 @@ fn vcpus_are_told_apart_by_index_and_one_plugged_again_starts_anew() {
     let rates = advance(&mut baseline, &with(4, &[(0, 3 * half), (1, half / 2), (2, 90 * SECOND)]));
     assert_eq!(rates.vcpus[1].percent, Err(RESTARTED));
     assert_eq!(rates.cpu_percent, Err(RESTARTED));
+}
+
+#[test]
+fn qemus_own_cost_is_never_below_nothing_and_never_made_up() {
+    let mut baseline = Baseline::default();
+    let idle = |seconds: u64| {
+        let mut reading = reading(1, seconds, 1);
+        // The process's counter lags behind those of its vCPUs.
+        reading.cpu = Ok(CpuCounters { time: Nanos(seconds * 499_000_000), user: None, system: None });
+        reading
+    };
+    assert_eq!(advance(&mut baseline, &idle(1)).overhead_cores, Err(FIRST));
+    near(advance(&mut baseline, &idle(2)).overhead_cores, 0.0);
+    let mut without = idle(3);
+    without.vcpus = Err(NOT_OFFERED);
+    assert_eq!(advance(&mut baseline, &without).overhead_cores, Err(NOT_OFFERED));
 }
