@@ -114,13 +114,18 @@ fn share(live: usize, period: Duration) -> usize {
 impl<R: Readers, S: Sink> Engine<R, S> {
     /// A cycle has closed: plans the questions and puts the first.
     pub(super) fn ask_about_jobs(&mut self) {
+        // A cycle may close with lists still out: nobody knows yet whether
+        // their members hang.
+        let being_read = self.calls.being_read(self.link_number);
         let live: Vec<Candidate> = self
             .domains
             .values()
             .filter(|track| track.is_live())
             .map(|track| Candidate {
                 uuid: track.identity.uuid,
-                whole: track.silent.is_none() && track.failed.is_none(),
+                whole: track.silent.is_none()
+                    && track.failed.is_none()
+                    && !being_read.contains(&track.identity.uuid),
             })
             .collect();
         let period = self.period();

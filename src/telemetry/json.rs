@@ -110,6 +110,10 @@ pub fn vm(domain: &DomainFrame) -> Json {
     }
     if let Health::Impaired(missing) = domain.health {
         vm.reason("health", missing);
+        // Nobody is asked about a job while he does not answer in full.
+        if domain.job.is_none() {
+            vm.reason("job", missing);
+        }
     }
     vm.finish(&reading.identity)
 }

@@ -133,6 +133,9 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
         ),
         ("RSS ", "host memory the VM really holds"),
         ("steal ", "time a vCPU was ready and the host kept it waiting"),
+        ("QEMU ", "cores the process needs beside the guest's own work"),
+        ("vCPU 7:2 ", "vCPUs of all live VMs on so many CPUs of the host"),
+        ("pressure ", "part of the last 10 s in which something waited; only where the host is this machine"),
         ("K M G ", "bytes per second in 1024s; rx and tx as the guest sees them"),
     ] {
         document.paragraph(label, text, width, inks);

@@ -344,3 +344,37 @@ fn ten_thousand_vms_are_drawn_as_fast_as_a_screenful() {
     let text = picture(&app, 120, 40);
     assert!(text.contains("10000 / 10000") || text.contains("10 000 / 10 000"), "{text}");
 }
+
+#[test]
+fn pressure_that_is_high_stays_in_the_header_and_a_calm_one_gives_way() {
+    use crate::model::{Frame, HostLoad, host::Pressure};
+    let mut app = App::new(settings()).unwrap();
+    let mut host = Host::new();
+    app.update(Message::Frame(host.cycle()));
+    let calm = picture(&app, 134, 24);
+    assert!(!calm.lines().next().unwrap().contains("pressure"), "{calm}");
+    assert!(calm.lines().next().unwrap().contains("CPU –"), "a first reading is no 0%: {calm}");
+    let frame = host.cycle();
+    let pressure = Ok(Pressure { cpu: 3.0, memory: 0.0, io: 62.4 });
+    let load = HostLoad { pressure, ..frame.load };
+    app.update(Message::Frame(std::sync::Arc::new(Frame { load, ..(*frame).clone() })));
+    let text = picture(&app, 134, 24);
+    let header = text.lines().next().unwrap();
+    assert!(header.contains("pressure io‼62%") && header.contains("vCPU 63:64"), "{header}");
+    assert!(header.contains("48%") && header.contains("64%"), "{header}");
+}
+
+#[test]
+fn a_host_that_tells_nothing_of_itself_says_why_on_the_status_page() {
+    let mut app = App::new(settings()).unwrap();
+    let mut host = Host::new();
+    host.demo = true;
+    app.update(Message::Frame(host.cycle()));
+    app.update(Message::Collector(collector(CollectionState::Running { since: at(0) })));
+    press(&mut app, &[Key::Char('c')]);
+    let text = picture(&app, 134, 60);
+    for line in ["CPU           – not offered by this hypervisor", "pressure      – not offered"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(text.contains("vCPUs given   63 on 64 CPUs"), "{text}");
+}

@@ -87,13 +87,26 @@ fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<Str
                 }
             }
         }
-        Metric::DiskRead => add(subject.domain, &mut reasons, "ms/read: ", &rates.disk.ms_per_read),
+        Metric::DiskRead => {
+            add(subject.domain, &mut reasons, "reads: ", &rates.disk.reads_per_s);
+            add(subject.domain, &mut reasons, "ms/read: ", &rates.disk.ms_per_read);
+        }
         Metric::DiskWrite => {
+            add(subject.domain, &mut reasons, "writes: ", &rates.disk.writes_per_s);
             add(subject.domain, &mut reasons, "ms/write: ", &rates.disk.ms_per_write);
             add(subject.domain, &mut reasons, "flushes: ", &rates.disk.flushes_per_s);
             add(subject.domain, &mut reasons, "ms/flush: ", &rates.disk.ms_per_flush);
         }
-        Metric::NetRx | Metric::NetTx => {}
+        Metric::NetRx | Metric::NetTx => {
+            let packets = if metric == Metric::NetRx {
+                &rates.net.rx_packets_per_s
+            } else {
+                &rates.net.tx_packets_per_s
+            };
+            add(subject.domain, &mut reasons, "packets: ", packets);
+            add(subject.domain, &mut reasons, "errors: ", &rates.net.errors_per_s);
+            add(subject.domain, &mut reasons, "drops: ", &rates.net.drops_per_s);
+        }
     }
     if let Health::Impaired(missing) = subject.domain.health {
         add::<()>(subject.domain, &mut reasons, "", &Err(missing));
@@ -169,7 +182,9 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
         add(subject.domain, &mut reasons, "ms/flush: ", &rates.ms_per_flush);
     }
     let mut words = Vec::new();
-    words.extend(disk.reading.and_then(|reading| sizes(&reading.size)));
+    if let Some(reading) = disk.reading.filter(|reading| reading.counters.is_ok()) {
+        words.push(sizes(&reading.size));
+    }
     let counters = disk.reading.and_then(|r| r.counters.ok());
     if counters.is_some_and(|c| c.errors.is_none()) {
         words.push("errors: not offered by this hypervisor".to_owned());
@@ -182,18 +197,20 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
 
 /// Sizes of a disk: as the guest sees it, as it was ever written to, as it
 /// stands on the host.
-fn sizes(size: &DiskSize) -> Option<String> {
+fn sizes(size: &DiskSize) -> String {
     let part = |what: &str, bytes: Option<u64>| {
         let bytes = bytes.map_or_else(|| "not offered".to_owned(), units::bytes);
         format!("{what} {bytes}")
     };
-    size.capacity?;
-    Some(format!(
+    if *size == DiskSize::default() {
+        return "sizes: not offered by this hypervisor".to_owned();
+    }
+    format!(
         "{}, {}, {}",
         part("capacity", size.capacity),
         part("allocated", size.allocation),
         part("on host", size.physical)
-    ))
+    )
 }
 
 fn vcpu(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String>) {
