@@ -104,3 +104,31 @@ fn a_driver_without_jobs_is_asked_once_until_reconnect() {
     host.pass(5_000);
     assert_eq!(host.asked.lock().unwrap().jobs.len(), 2);
 }
+
+/// The domain whose question hangs, once it comes back short.
+fn short_behind_its_question(host: &mut Host) -> Option<Why> {
+    host.jobs_hang = true;
+    host.pass(15_000);
+    let asked = host.open().into_iter().find_map(|(_, _, question)| match question {
+        Question::Job { uuid, .. } => Some(uuid.as_u128()),
+        _ => None,
+    });
+    let number = asked.expect("a question is out");
+    host.busy = vec![number];
+    host.pass(3_000);
+    why(host.health(number))
+}
+
+#[test]
+fn a_question_about_a_known_job_hangs_on_the_monitor_and_any_other_behind_a_job() {
+    let mut host = Host::new(3, 8);
+    host.job = Some(backup());
+    host.start();
+    host.pass(3_500);
+    assert_eq!(short_behind_its_question(&mut host), Some(Why::MonitorNotAnswering));
+
+    let mut host = Host::new(3, 8);
+    host.start();
+    host.pass(3_500);
+    assert_eq!(short_behind_its_question(&mut host), Some(Why::Busy));
+}
