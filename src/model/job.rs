@@ -11,11 +11,12 @@ pub struct DomainJob {
     pub elapsed: Option<Duration>,
     /// How long it will go on, where QEMU can tell (`time_remaining`).
     pub remaining: Option<Duration>,
-    /// Bytes in all (`data_total`); grows while the guest dirties memory.
+    /// Bytes in all (`data_total`; of a backup `disk_total`, of a dump
+    /// `memory_total`); grows while the guest dirties memory.
     pub total: Option<u64>,
-    /// Bytes done (`data_processed`).
+    /// Bytes done (`…_processed`).
     pub done: Option<u64>,
-    /// Bytes left (`data_remaining`).
+    /// Bytes left (`…_remaining`), else what is not done yet.
     pub left: Option<u64>,
 }
 
