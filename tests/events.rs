@@ -75,7 +75,7 @@ impl Listening {
         listening.wait(|news| match news {
             WatchNews::Connected { .. } => Some(()),
             WatchNews::Ended { why } => panic!("{why:?}"),
-            WatchNews::Happened(_) => None,
+            WatchNews::Happened(_) | WatchNews::NotOffered => None,
         });
         listening
     }

@@ -138,16 +138,25 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     self.devices_changed_now(uuid, mono);
                 }
             }
+            WatchNews::NotOffered if current => {
+                tracing::info!("this hypervisor tells no events; changes are found by reading");
+                // Its end is expected now.
+                self.watching.number += 1;
+                self.watching.figures.watch = WatchState::NotOffered;
+            }
             WatchNews::Ended { why } => {
                 self.watching.threads = self.watching.threads.saturating_sub(1);
                 if current {
                     let why =
                         why.map_or_else(|| "the watch has ended by itself".into(), |why| why.to_string());
-                    tracing::warn!("events of libvirt are not heard: {why}");
+                    // Once for a failure that lasts: the status page has the rest.
+                    if self.watching.backoff == FIRST_BACKOFF {
+                        tracing::warn!("events of libvirt are not heard: {why}");
+                    }
                     self.watch_failed(why, wall, mono);
                 }
             }
-            WatchNews::Happened(_) | WatchNews::Connected { .. } => return,
+            WatchNews::Happened(_) | WatchNews::Connected { .. } | WatchNews::NotOffered => return,
         }
         self.publish_status();
     }

@@ -10,7 +10,7 @@ use std::{io, sync::Arc, sync::mpsc, thread, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    DomainEvent, Error, EventKind, Settings, event_loop,
+    DomainEvent, Error, EventKind, Settings, error, event_loop,
     ffi::events::{Listener, Subscription},
     session::connect,
 };
@@ -28,6 +28,9 @@ pub enum WatchNews {
         /// Kinds of events that this driver does not have.
         refused: Vec<&'static str>,
     },
+    /// This driver has no events at all; it ends, and trying again is
+    /// pointless for as long as the link lasts.
+    NotOffered,
     /// Something happened to a domain. Told on libvirt's event thread.
     Happened(DomainEvent),
     /// Its thread has ended, and with it everything of libvirt's that it held.
@@ -83,6 +86,10 @@ where
     });
     let (subscription, refused) = Subscription::new(&connection, &listener);
     if let (true, Some((_, error))) = (subscription.is_empty(), refused.first()) {
+        if error::is_not_offered(error) {
+            news(WatchNews::NotOffered);
+            return Ok(());
+        }
         return Err(Error::of_call(error, &connection, WHAT, uri));
     }
     news(WatchNews::Connected { refused: refused.into_iter().map(|(kind, _)| kind).collect() });

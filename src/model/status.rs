@@ -74,6 +74,8 @@ pub enum WatchState {
         /// Since when.
         since: WallTime,
     },
+    /// This hypervisor has no events. The device cache lives as long as it may.
+    NotOffered,
     /// It does not, and another attempt follows. Until then the device cache
     /// lives as long as it may.
     Failed {

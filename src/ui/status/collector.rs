@@ -76,6 +76,7 @@ fn events(document: &mut Document, app: &App, status: &CollectorStatus, look: &L
     let deaf = match &events.watch {
         WatchState::Connected { .. } => None,
         WatchState::Off => Some(("not heard; ".to_owned(), palette.dim)),
+        WatchState::NotOffered => Some(("not told by this hypervisor; ".to_owned(), palette.dim)),
         WatchState::Connecting { since } => {
             Some((format!("connecting since {}; ", since.hms()), palette.dim))
         }

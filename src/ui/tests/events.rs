@@ -21,18 +21,16 @@ fn happening(seconds: u64, text: &str, weight: Weight) -> Happening {
 }
 
 /// The page of `web-frontend-1`, to which all this happened.
-fn page_of(happenings: Vec<Happening>) -> App {
+fn page_of(happenings: &[Happening]) -> App {
     let (mut app, mut host) = running(120);
     let mut frame = (*host.cycle()).clone();
     for domain in &mut frame.domains {
         if &*domain.identity().name == "web-frontend-1" {
-            Arc::make_mut(domain).timeline = happenings.clone().into();
+            Arc::make_mut(domain).timeline = happenings.into();
         }
     }
     app.update(Message::Frame(Arc::new(frame)));
-    for key in [Key::Char('/')] {
-        app.update(Message::Key(key));
-    }
+    app.update(Message::Key(Key::Char('/')));
     app.update(Message::Paste("web-frontend-1".to_owned()));
     app.update(Message::Key(Key::Enter));
     app.update(Message::Key(Key::Enter));
@@ -41,7 +39,7 @@ fn page_of(happenings: Vec<Happening>) -> App {
 
 #[test]
 fn a_vms_page_lists_what_happened_to_it_newest_first() {
-    let app = page_of(vec![
+    let app = page_of(&[
         happening(10, "started", Weight::Note),
         happening(20, "disk vdc attached", Weight::Note),
         happening(30, "paused", Weight::Warning),
@@ -62,16 +60,13 @@ fn a_vms_page_lists_what_happened_to_it_newest_first() {
     );
     // The last one stands beside the name as well, wherever the page is.
     assert!(lines.iter().take(6).any(|line| line.contains("14:00:40 ‼ I/O error on vdb")), "{text}");
-    assert!(
-        !picture(&page_of(Vec::new()), 200, 60).contains(" events "),
-        "nothing happened, nothing is said"
-    );
+    assert!(!picture(&page_of(&[]), 200, 60).contains(" events "), "nothing happened, nothing is said");
 }
 
 #[test]
 fn long_timelines_are_reached_by_key_on_a_small_screen() {
-    let app =
-        &mut page_of((0..64).map(|n| happening(n, &format!("event number {n}"), Weight::Note)).collect());
+    let many: Vec<_> = (0..64).map(|n| happening(n, &format!("event number {n}"), Weight::Note)).collect();
+    let app = &mut page_of(&many);
     // Backwards from the first pane to the last.
     app.update(Message::Key(Key::BackTab));
     let mut screen = Screen::new(app.screen());
@@ -84,7 +79,7 @@ fn long_timelines_are_reached_by_key_on_a_small_screen() {
 
 #[test]
 fn no_happening_reaches_the_terminal_raw() {
-    let app = page_of(vec![happening(1, "I/O error on \u{1b}[31m\u{202e}x\n", Weight::Trouble)]);
+    let app = page_of(&[happening(1, "I/O error on \u{1b}[31m\u{202e}x\n", Weight::Trouble)]);
     let text = picture(&app, 120, 60);
     assert!(text.contains("I/O error on _[31m_x_"), "{text}");
 }

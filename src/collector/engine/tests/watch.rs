@@ -100,6 +100,20 @@ fn a_watch_that_fails_is_started_anew_with_growing_waits_and_collection_goes_on(
 }
 
 #[test]
+fn a_hypervisor_without_events_is_not_asked_again() {
+    let mut host = Host::new(2, 8);
+    host.start();
+    host.pass(1_500);
+    host.tell(WatchNews::NotOffered);
+    host.tell(WatchNews::Ended { why: None });
+    host.pass(120_000);
+    assert_eq!((host.status().events.watch, host.watches().len()), (WatchState::NotOffered, 1));
+    host.engine.command(Command::Reconnect);
+    host.pass(1_500);
+    assert_eq!(host.watches().len(), 2, "another link may lead to another hypervisor");
+}
+
+#[test]
 fn watches_that_hang_in_connecting_do_not_pile_up() {
     let mut host = Host::new(2, 8);
     host.start();
