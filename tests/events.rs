@@ -37,12 +37,17 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// libvirt's test hypervisor, shared by all connections of this process.
 const TEST_DRIVER: &str = "test:///default";
 
-/// The lab of this file. Its guests and its daemon are changed, so that only
-/// one test at a time may have it.
-fn take_lab(test: &str) -> Option<(MutexGuard<'static, ()>, &'static Lab)> {
+/// One test at a time: they change the lab's guests and its daemon, and some
+/// count what this process holds.
+fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lab of this file, for as long as it is this test's turn.
+fn take_lab(test: &str) -> Option<(MutexGuard<'static, ()>, &'static Lab)> {
     static LAB: OnceLock<Result<Lab, String>> = OnceLock::new();
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = turn();
     match LAB.get_or_init(|| Lab::start_waiting_for(&[BATCH])) {
         Ok(lab) => Some((turn, lab)),
         Err(reason) => {
@@ -118,6 +123,7 @@ fn is_life(kind: &EventKind, said: &str) -> bool {
 
 #[test]
 fn the_test_hypervisors_lifecycle_is_heard() {
+    let _turn = turn();
     let listening = Listening::connected(TEST_DRIVER);
     let operator = virt::connect::Connect::open(Some(TEST_DRIVER)).unwrap();
     let domain = operator.lookup_domain_by_name("test").unwrap();
@@ -131,6 +137,7 @@ fn the_test_hypervisors_lifecycle_is_heard() {
 
 #[test]
 fn a_watch_on_nothing_says_why() {
+    let _turn = turn();
     let listening = Listening::to("qemu:///system?socket=/nonexistent/sock");
     let why = listening.wait(|news| match news {
         WatchNews::Ended { why } => why,
@@ -158,8 +165,8 @@ fn leaks_nothing(uri: &str) {
     for _ in 0..200 {
         Listening::connected(uri).end();
     }
-    // Another test of this process may hold something for a moment; what 200
-    // watches left would stay.
+    // The threads of the test before, and libvirt's own clearing up, may take
+    // a moment; what 200 watches left would stay.
     let mut after = held();
     let end = Instant::now() + PATIENCE;
     while after.0 > before.0 + 3 || after.1 > before.1 + 6 {
@@ -171,6 +178,7 @@ fn leaks_nothing(uri: &str) {
 
 #[test]
 fn two_hundred_watches_on_the_test_hypervisor_leave_nothing_behind() {
+    let _turn = turn();
     leaks_nothing(TEST_DRIVER);
 }
 
@@ -377,6 +385,7 @@ fn no_rate_is_absurd(domain: &DomainFrame) {
 
 #[test]
 fn the_test_hypervisors_events_stand_on_the_timeline() {
+    let _turn = turn();
     let collecting = Collecting::from(TEST_DRIVER);
     let operator = virt::connect::Connect::open(Some(TEST_DRIVER)).unwrap();
     let domain = operator.lookup_domain_by_name("test").unwrap();

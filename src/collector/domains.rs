@@ -104,7 +104,7 @@ impl Track {
 
     /// Takes what the XML says that was asked for at `asked`.
     pub fn describe(&mut self, devices: DomainDevices, asked: MonoTime, at: MonoTime) {
-        self.timeline.learn(&devices);
+        self.timeline.learn(&devices, asked);
         // Unchanged devices keep their allocation, and with it every Arc
         // that frames already share.
         let devices = match self.devices.take() {

@@ -110,10 +110,11 @@ impl Timeline {
         true
     }
 
-    /// The domain's XML was read: devices that went by their alias get their
-    /// names.
-    pub fn learn(&mut self, devices: &DomainDevices) {
-        for entry in &mut self.entries {
+    /// The domain's XML was read, asked for at `asked`: devices that went by
+    /// their alias get their names. What happened since `asked` it cannot name:
+    /// libvirt gives an alias that has come free to the next device.
+    pub fn learn(&mut self, devices: &DomainDevices, asked: MonoTime) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.at.1 < asked) {
             if let What::Device { alias, name: name @ None, .. } = &mut entry.what
                 && let Some((kind, found)) = device(devices, alias)
             {
@@ -171,7 +172,10 @@ impl Timeline {
                 let from = self.balloon.replace(*size);
                 (from != Some(*size)).then_some((What::Balloon { from, to: *size }, Note))
             }
-            EventKind::DeviceAdded { alias } => Some((told(alias, "attached"), Note)),
+            // Whatever went by this alias in the XML at hand is another device.
+            EventKind::DeviceAdded { alias } => {
+                Some((What::Device { alias: alias.clone(), name: None, became: "attached" }, Note))
+            }
             EventKind::DeviceRemoved { alias } => Some((told(alias, "detached"), Note)),
             EventKind::DeviceRemovalFailed { alias } => {
                 Some((told(alias, "not detached: the guest does not let it go"), Warning))

@@ -84,6 +84,7 @@ fn events_read_as_an_operator_would_say_them() {
         EventKind::MemoryFailure { action: "guest told" },
     ];
     let mut timeline = heard(kinds, Some(&devices()));
+    timeline.learn(&devices(), at(3_600).1);
     assert_eq!(
         texts(&mut timeline),
         [
@@ -113,13 +114,25 @@ fn events_read_as_an_operator_would_say_them() {
 fn an_attached_device_is_shown_at_once_and_named_when_its_xml_was_read() {
     let mut timeline = heard(vec![added("virtio-disk2"), added("usb-tablet0")], None);
     assert_eq!(texts(&mut timeline), ["device virtio-disk2 attached", "device usb-tablet0 attached"]);
-    timeline.learn(&devices());
+    timeline.learn(&devices(), at(30).1);
+    assert_eq!(texts(&mut timeline)[0], "device virtio-disk2 attached", "that was asked for before it");
+    timeline.learn(&devices(), at(3_600).1);
     assert_eq!(texts(&mut timeline), ["disk vdc attached", "device usb-tablet0 attached"]);
     // Another device by that alias later changes nothing of what was.
     let mut other = devices();
     other.disks[0].name = "vdx".into();
-    timeline.learn(&other);
+    timeline.learn(&other, at(3_601).1);
     assert_eq!(texts(&mut timeline)[0], "disk vdc attached");
+}
+
+#[test]
+fn an_alias_that_is_given_again_is_another_device() {
+    let mut timeline = heard(vec![added("net1")], Some(&devices()));
+    assert_eq!(texts(&mut timeline), ["device net1 attached"], "not the NIC that the old XML knows");
+    let mut other = devices();
+    other.nics[0].name = "vnet8".into();
+    timeline.learn(&other, at(3_600).1);
+    assert_eq!(texts(&mut timeline), ["NIC vnet8 attached"]);
 }
 
 #[test]
