@@ -7,7 +7,10 @@ use virt::{
     error::{ErrorDomain, ErrorNumber},
 };
 
-use super::uri::{self, Way};
+use super::{
+    ssh,
+    uri::{self, Way},
+};
 
 /// Why a question could not be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,8 +80,6 @@ pub enum Error {
 
 const START: &str = "Check that libvirtd or virtqemud runs on this machine and that its read-only socket is \
                      open to this user";
-const SSH: &str = "Check that `ssh HOST virsh -r list` works from here without a question: a key in the agent \
-                   or keyfile= in the URI, a known host key, and libvirt running there";
 const NETWORK: &str = "Check that the daemon there listens (virtproxyd-tls.socket, or libvirtd-tls.socket) and \
                        that nothing between blocks it";
 const BUILTIN: &str =
@@ -127,28 +128,31 @@ impl Error {
     /// From libvirt's error to opening a connection.
     pub(super) fn of_opening(error: &virt::error::Error, raw_uri: &str) -> Self {
         let uri = uri::masked(raw_uri);
-        let detail = uri::scrubbed(error.message(), raw_uri);
-        let way = uri::way(raw_uri);
-        if is_refusal(error) {
-            let next = match way {
-                Way::Local => RULE,
-                Way::Network => CREDENTIALS,
-                Way::Ssh | Way::Builtin => next(raw_uri),
-            };
+        let message = error.message();
+        let detail = detail(message, raw_uri);
+        let next = next(message, raw_uri);
+        let refusal = match uri::way(raw_uri) {
+            Way::Local => is_refusal(error).then_some(RULE),
+            Way::Network => is_refusal(error).then_some(CREDENTIALS),
+            Way::Builtin => is_refusal(error).then_some(next),
+            // Who is not let in by ssh has not come as far as libvirt.
+            Way::Ssh => ssh::is_refused_there(message).then_some(next),
+        };
+        if let Some(next) = refusal {
             return Self::NoPermission { uri, detail, next };
         }
         let judged_bad = error.code().is(ErrorNumber::NoConnect) || error.code().is(ErrorNumber::InvalidArg);
-        if judged_bad || (error.code().is(ErrorNumber::InternalError) && error.message().contains("URI")) {
+        if judged_bad || (error.code().is(ErrorNumber::InternalError) && message.contains("URI")) {
             return Self::BadUri { uri, detail };
         }
-        Self::Unreachable { uri, detail, next: next(raw_uri) }
+        Self::Unreachable { uri, detail, next }
     }
 
     /// The connection was found closed behind calls whose own errors say
     /// less.
     pub(super) fn of_closed(raw_uri: &str, what: &'static str) -> Self {
         let detail = "it was closed".to_owned();
-        Self::Lost { uri: uri::masked(raw_uri), what, detail, next: next(raw_uri) }
+        Self::Lost { uri: uri::masked(raw_uri), what, detail, next: next("", raw_uri) }
     }
 
     /// From libvirt's error to a call on `connection`.
@@ -159,10 +163,11 @@ impl Error {
         raw_uri: &str,
     ) -> Self {
         let uri = uri::masked(raw_uri);
-        let detail = uri::scrubbed(error.message(), raw_uri);
+        let message = error.message();
         if is_of_transport(error) || !matches!(connection.is_alive(), Ok(true)) {
-            return Self::Lost { uri, what, detail, next: next(raw_uri) };
+            return Self::Lost { uri, what, detail: detail(message, raw_uri), next: next(message, raw_uri) };
         }
+        let detail = uri::scrubbed(message, raw_uri);
         if is_refusal(error) {
             return Self::NoPermission { uri, detail, next: RULE };
         }
@@ -170,11 +175,19 @@ impl Error {
     }
 }
 
+/// Why there is no connection, from libvirt's words, fit to show.
+fn detail(message: &str, raw_uri: &str) -> String {
+    match uri::way(raw_uri) {
+        Way::Ssh => uri::scrubbed(&ssh::reason(message), raw_uri),
+        _ => uri::scrubbed(message, raw_uri),
+    }
+}
+
 /// What to do when nothing answers at this URI.
-fn next(raw_uri: &str) -> &'static str {
+fn next(message: &str, raw_uri: &str) -> &'static str {
     match uri::way(raw_uri) {
         Way::Local => START,
-        Way::Ssh => SSH,
+        Way::Ssh => ssh::advice(message),
         Way::Network => NETWORK,
         Way::Builtin => BUILTIN,
     }

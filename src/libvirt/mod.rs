@@ -23,6 +23,7 @@ mod per_domain;
 mod question;
 mod reader;
 mod session;
+mod ssh;
 mod uri;
 mod watch;
 

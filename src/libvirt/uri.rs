@@ -16,8 +16,8 @@ pub(super) enum Way {
     Builtin,
 }
 
-/// The parts of a URI that matter here. Never fails: what has no scheme may be
-/// an alias of libvirt's own configuration.
+/// The parts of a URI that matter here. Never fails: what is wrong with it is
+/// told by [`fault`].
 struct Parts<'a> {
     driver: &'a str,
     transport: Option<&'a str>,
@@ -54,7 +54,9 @@ pub fn is_demo(uri: &str) -> bool {
 
 pub(super) fn way(uri: &str) -> Way {
     let parts = parts(uri);
-    match parts.transport {
+    // libvirt takes it in any case.
+    let transport = parts.transport.map(str::to_ascii_lowercase);
+    match transport.as_deref() {
         Some("ssh" | "libssh" | "libssh2") => Way::Ssh,
         Some("unix" | "ext") => Way::Local,
         None if parts.authority.is_empty() && is_demo(uri) => Way::Builtin,
@@ -79,9 +81,15 @@ pub(super) fn fault(uri: &str) -> Option<&'static str> {
         return Some("it holds a space or a control character (write a space as %20)");
     }
     let Some((scheme, _)) = uri.split_once(':') else {
-        // A bare word may be an alias that libvirt's configuration names.
+        // What it stands for would be known to libvirt alone: neither could
+        // ssh be kept from the terminal, nor a demonstration be called one.
         let alias = uri.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        return (!alias).then_some("it has no scheme, such as qemu: in front");
+        return Some(if alias {
+            "it has no scheme, such as qemu: in front; in place of an alias of libvirt.conf, give the URI that \
+             it stands for"
+        } else {
+            "it has no scheme, such as qemu: in front"
+        });
     };
     let letters = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(letters) {
@@ -128,11 +136,11 @@ pub(super) fn builtin_file(uri: &str) -> Option<PathBuf> {
 }
 
 /// The URI to hand to libvirt: over ssh, the ssh client is kept from taking
-/// the terminal to ask for a password or about a host key.
+/// the terminal to ask for a password, a passphrase or about a host key,
+/// whatever the URI says to that. Of two settings libvirt takes the last.
 pub(super) fn to_open(uri: &str) -> Cow<'_, str> {
     let parts = parts(uri);
-    let sets = |query: &str| query.split(['&', ';']).any(|pair| pair.split('=').next() == Some("no_tty"));
-    if parts.transport != Some("ssh") || parts.query.is_some_and(sets) {
+    if !parts.transport.is_some_and(|transport| transport.eq_ignore_ascii_case("ssh")) {
         return Cow::Borrowed(uri);
     }
     let (head, fragment) = match uri.find('#') {
@@ -237,7 +245,6 @@ mod tests {
             "test:///a/b.xml",
             "qemu+unix:///system?socket=/run/x",
             "esx://host/?no_verify=1",
-            "my-alias_2",
         ] {
             assert_eq!(fault(good), None, "{good}");
         }
@@ -247,6 +254,7 @@ mod tests {
             ("qemu:///sys tem", "space"),
             ("qemu:///\0", "control"),
             ("/var/run/x", "no scheme"),
+            ("my-alias_2", "alias"),
             ("://x", "no scheme"),
             ("1:2", "no scheme"),
             ("http://localhost:8086", "no hypervisor"),
@@ -258,12 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn ssh_is_kept_from_the_terminal_unless_the_uri_decides() {
+    fn ssh_is_kept_from_the_terminal_whatever_the_uri_says() {
         for (uri, opened) in [
             ("qemu+ssh://h/system", "qemu+ssh://h/system?no_tty=1"),
             ("qemu+ssh://h/system?", "qemu+ssh://h/system?no_tty=1"),
             ("qemu+ssh://h/system?keyfile=/k", "qemu+ssh://h/system?keyfile=/k&no_tty=1"),
-            ("qemu+ssh://h/system?no_tty=0&a=b", "qemu+ssh://h/system?no_tty=0&a=b"),
+            ("qemu+ssh://h/system?no_tty=0&a=b", "qemu+ssh://h/system?no_tty=0&a=b&no_tty=1"),
+            ("qemu+SSH://h/system#x", "qemu+SSH://h/system?no_tty=1#x"),
             ("qemu+libssh2://h/system", "qemu+libssh2://h/system"),
             ("qemu:///system", "qemu:///system"),
         ] {
@@ -306,6 +315,7 @@ mod tests {
             ("qemu+unix:///system", Way::Local),
             ("qemu+ssh://h/system", Way::Ssh),
             ("qemu+libssh://h/system", Way::Ssh),
+            ("qemu+SSH://h/system", Way::Ssh),
             ("qemu+tcp://h/system", Way::Network),
             ("qemu://h/system", Way::Network),
             ("test:///default", Way::Builtin),
