@@ -11,7 +11,7 @@ use kvmscope::{
     cli::{self, Command},
     clock::Clock,
     config::{self, Config, Environment, Loaded},
-    once, runtime,
+    libvirt, once, runtime,
     telemetry::{self, table::Characters},
 };
 
@@ -19,6 +19,7 @@ use kvmscope::{
 const SOME_SILENT: u8 = 3;
 
 fn main() -> ExitCode {
+    libvirt::keep_log_off_the_terminal();
     let request = match cli::read(std::env::args_os()) {
         Ok(request) => request,
         Err(error) => error.exit(),

@@ -59,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ui",
         ],
     ),
-    ("main", &["agent", "check", "cli", "clock", "config", "once", "runtime", "telemetry"]),
+    ("main", &["agent", "check", "cli", "clock", "config", "libvirt", "once", "runtime", "telemetry"]),
 ];
 
 /// Crates that only some rooms may name.

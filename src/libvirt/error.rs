@@ -82,6 +82,9 @@ const START: &str = "Check that libvirtd or virtqemud runs on this machine and t
                      open to this user";
 const NETWORK: &str = "Check that the daemon there listens (virtproxyd-tls.socket, or libvirtd-tls.socket) and \
                        that nothing between blocks it";
+const CERTIFICATES: &str = "Check the certificates: cacert.pem here and there must be of the authority that signed both \
+                            sides', clientcert.pem and clientkey.pem valid and readable by this user (in /etc/pki or \
+                            pkipath= of the URI), and the server's must name this HOST; virt-pki-validate says more";
 const BUILTIN: &str =
     "Check that the file exists, can be read by this user, and is XML of the test hypervisor";
 const RULE: &str = "kvmscope only reads, over the read-only socket. If it is closed to this user, let a polkit \
@@ -133,7 +136,7 @@ impl Error {
         let next = next(message, raw_uri);
         let refusal = match uri::way(raw_uri) {
             Way::Local => is_refusal(error).then_some(RULE),
-            Way::Network => is_refusal(error).then_some(CREDENTIALS),
+            Way::Network => (is_refusal(error) && !is_of_certificates(message)).then_some(CREDENTIALS),
             Way::Builtin => is_refusal(error).then_some(next),
             // Who is not let in by ssh has not come as far as libvirt.
             Way::Ssh => ssh::is_refused_there(message).then_some(next),
@@ -179,8 +182,13 @@ impl Error {
 fn detail(message: &str, raw_uri: &str) -> String {
     match uri::way(raw_uri) {
         Way::Ssh => uri::scrubbed(&ssh::reason(message), raw_uri),
-        _ => uri::scrubbed(message, raw_uri),
+        _ => uri::scrubbed(message.trim_end_matches('.'), raw_uri),
     }
+}
+
+/// TLS found a certificate wrong, here or on the other side.
+fn is_of_certificates(message: &str) -> bool {
+    message.contains("ertificate")
 }
 
 /// What to do when nothing answers at this URI.
@@ -188,6 +196,7 @@ fn next(message: &str, raw_uri: &str) -> &'static str {
     match uri::way(raw_uri) {
         Way::Local => START,
         Way::Ssh => ssh::advice(message),
+        Way::Network if is_of_certificates(message) => CERTIFICATES,
         Way::Network => NETWORK,
         Way::Builtin => BUILTIN,
     }

@@ -40,6 +40,13 @@ pub use reader::Reader;
 pub use uri::{is_demo, masked};
 pub use watch::{Watch, WatchNews};
 
+/// Keeps libvirt's own log off the terminal, unless the operator asks for it
+/// by `LIBVIRT_LOG_OUTPUTS` or `LIBVIRT_DEBUG`. To be called first in `main`:
+/// beside other threads it does nothing.
+pub fn keep_log_off_the_terminal() {
+    ffi::log::keep_off_the_terminal();
+}
+
 /// What a reader needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -206,6 +206,25 @@ impl Lab {
     /// Starts the daemon again after [`Lab::kill_daemon`], as an init system
     /// would, and waits until it answers.
     pub fn start_daemon(&self) {
+        self.start_daemon_with(&[]);
+    }
+
+    /// Adds `lines` to the daemon's configuration and starts it anew with
+    /// `options`, such as `--listen`.
+    pub fn reconfigure_daemon(&self, lines: &str, options: &[&str]) {
+        let file = states().join(&self.name).join("etc/libvirtd.conf");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, before + lines).unwrap();
+        self.kill_daemon();
+        self.start_daemon_with(options);
+    }
+
+    /// The network namespace that the daemon and its guests live in.
+    pub fn network(&self) -> &str {
+        &self.name
+    }
+
+    fn start_daemon_with(&self, options: &[&str]) {
         // The guests still live in the lab's view of the file system.
         let inside = self.directory().join("qemu");
         let guest = pid_files(&self.directory())
@@ -217,7 +236,9 @@ impl Lab {
             .arg(format!("--net=/run/netns/{}", self.name))
             // Where the tests run in a changed root, so does the daemon.
             .arg(format!("--root=/proc/{guest}/root"))
-            .args(["libvirtd", "--daemon", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file"])
+            .arg("libvirtd")
+            .args(options)
+            .args(["--daemon", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file"])
             .arg(&pid_file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -254,8 +275,8 @@ impl Lab {
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
 
-    /// The daemon's run directory, as seen from outside.
-    fn directory(&self) -> PathBuf {
+    /// The daemon's run directory, where its sockets are, as seen from outside.
+    pub fn directory(&self) -> PathBuf {
         Path::new("/run").join(&self.name).join("libvirt")
     }
 

@@ -10,9 +10,11 @@
 pub mod fields;
 pub mod guests;
 pub mod http;
+pub mod processes;
 pub mod program;
 pub mod servers;
 pub mod skip;
+pub mod sshd;
 pub mod terminal;
 
 use std::time::{Duration, Instant};

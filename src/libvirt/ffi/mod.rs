@@ -1,9 +1,11 @@
 //! All `unsafe` of the project, and nothing else: thin safe wrappers around
-//! the libvirt calls that the `virt` crate lacks or leaks.
+//! the libvirt calls that the `virt` crate lacks or leaks, and the one
+//! variable that keeps libvirt's log off the terminal.
 
 #![allow(unsafe_code, reason = "this is the one place for it; every block states why it is sound")]
 
 pub(super) mod bulk;
 pub(super) mod events;
 pub(super) mod job;
+pub(super) mod log;
 pub(super) mod node;
