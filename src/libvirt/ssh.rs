@@ -6,7 +6,7 @@
 
 /// Words of ssh or of the far side, any of which tells the case, and the way
 /// out of it. The first that fits counts.
-const CASES: [(&[&str], &str); 8] = [
+const CASES: [(&[&str], &str); 9] = [
     (
         &["has changed and you have requested", "HOST IDENTIFICATION HAS CHANGED"],
         "It is not the machine it was: ask its administrator whether its host key was changed. Only then \
@@ -44,6 +44,10 @@ const CASES: [(&[&str], &str); 8] = [
     (
         &["command not found", ": not found"],
         "Check that libvirt (virt-ssh-helper) is installed on that machine",
+    ),
+    (
+        &["closed by remote host", "client_loop", "not responding"],
+        "kvmscope connects anew by itself. If it stays so, see the network between and the ssh server there",
     ),
 ];
 
@@ -97,7 +101,7 @@ mod tests {
     use super::{advice, is_refused_there, reason};
 
     /// libvirt 9.0 and OpenSSH 9.2, word for word.
-    const SAID: [(&str, &str, &str); 9] = [
+    const SAID: [(&str, &str, &str); 10] = [
         (
             "Cannot recv data: ann@10.0.0.7: Permission denied (publickey,password).: Connection reset by peer",
             "***@10.0.0.7: Permission denied (publickey,password)",
@@ -145,6 +149,11 @@ mod tests {
             "Cannot find 'ssh' in path: No such file or directory",
             "Cannot find 'ssh' in path: No such file or directory",
             "openssh-client",
+        ),
+        (
+            "Cannot recv data: Connection to 10.0.0.7 closed by remote host.: Connection reset by peer",
+            "Connection to 10.0.0.7 closed by remote host",
+            "by itself",
         ),
         ("Cannot recv data: : Connection reset by peer", "ssh ended without a word", "BatchMode"),
     ];

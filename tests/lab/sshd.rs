@@ -8,6 +8,7 @@
 
 use std::{
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -103,6 +104,18 @@ impl Sshd {
     pub fn uri(&self, key: &str) -> String {
         let key = self.directory.path().join(key);
         format!("qemu+ssh://root@127.0.0.1:{}/system?keyfile={}", self.port, key.display())
+    }
+
+    /// As [`Sshd::uri`], for a program whose own account knows neither the host
+    /// nor the keys.
+    pub fn uri_with_client(&self, key: &str) -> String {
+        let client = self.directory.path().join("client");
+        let known = self.known_hosts();
+        let script =
+            format!("#!/bin/sh\nexec ssh -F none -o UserKnownHostsFile={} \"$@\"\n", known.display());
+        std::fs::write(&client, script).unwrap();
+        std::fs::set_permissions(&client, std::fs::Permissions::from_mode(0o755)).unwrap();
+        format!("{}&command={}", self.uri(key), client.display())
     }
 
     /// The words that start kvmscope as the client's user.
