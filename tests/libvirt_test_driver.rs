@@ -252,7 +252,7 @@ fn a_driver_without_bulk_data_is_read_domain_by_domain() {
     let disks: Vec<_> =
         raw.disks.as_ref().unwrap().iter().map(|d| (d.name.as_str(), d.counters.is_some())).collect();
     assert_eq!(disks, [("vda", true), ("sda", false)], "the empty drive has no counters");
-    assert_eq!((raw.vcpus.as_ref(), raw.refused), (None, Groups::VCPUS), "no call tells vCPU times");
+    assert_eq!((raw.vcpus.as_ref(), raw.refused), (None, Groups::VCPUS), "its vCPU times are no nanoseconds");
     assert_eq!(list.iter().find(|raw| raw.uuid == uuid(1)).unwrap().state, DomainState::Paused);
 }
 

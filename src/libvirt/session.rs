@@ -90,7 +90,7 @@ impl Session {
             load: host::Load::of(&connection, uri),
             qemu: kind == "QEMU",
             bulk: true,
-            refused: Refused::default(),
+            refused: Refused::by_driver(&kind),
             connection,
             uri: uri.to_owned(),
             clock: clock.clone(),

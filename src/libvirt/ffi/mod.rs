@@ -9,3 +9,4 @@ pub(super) mod events;
 pub(super) mod job;
 pub(super) mod log;
 pub(super) mod node;
+pub(super) mod vcpus;
