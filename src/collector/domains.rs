@@ -1,6 +1,6 @@
 //! What the collector remembers of each domain between cycles.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -44,8 +44,8 @@ pub(super) struct Track {
     pub timeline: Timeline,
     /// When an event last told that its devices changed.
     devices_changed_at: Option<MonoTime>,
-    /// The id under which its vCPUs have run.
-    ran: Option<u32>,
+    /// Indices of the vCPUs that have run in this incarnation.
+    ran: HashSet<u32>,
 }
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Track {
             turn,
             timeline: Timeline::default(),
             devices_changed_at: None,
-            ran: None,
+            ran: HashSet::new(),
         }
     }
 
@@ -86,6 +86,7 @@ impl Track {
             if self.identity.id != entry.identity.id {
                 self.silent = None;
                 self.whole = None;
+                self.ran.clear();
             }
             self.identity = Arc::new(entry.identity.clone());
         }
@@ -173,14 +174,20 @@ impl Track {
         self.whole.as_ref().map_or(now, |(_, before)| now.max(*before)).max(1)
     }
 
-    /// Takes the vCPUs out of an answer in which none has ever run although
-    /// they have: their threads have ended, and libvirt gives times of zero
-    /// until it has buried the process.
+    /// Takes out of an answer the vCPUs that have never run although they have:
+    /// their threads have ended, with QEMU or by being unplugged, and libvirt
+    /// gives times of zero until it has taken notice.
     pub fn hear_vcpus(&mut self, vcpus: &mut Option<Vec<VcpuCounters>>) {
         let Some(list) = vcpus else { return };
-        if list.iter().any(|vcpu| vcpu.time.is_some_and(|time| time.0 > 0)) {
-            self.ran = self.identity.id;
-        } else if self.ran.is_some() && self.ran == self.identity.id {
+        let ran = &mut self.ran;
+        list.retain(|vcpu| {
+            let runs = [vcpu.time, vcpu.delay].into_iter().flatten().any(|time| time.0 > 0);
+            if runs {
+                ran.insert(vcpu.index);
+            }
+            runs || !ran.contains(&vcpu.index)
+        });
+        if list.is_empty() {
             *vcpus = None;
         }
     }
@@ -261,12 +268,14 @@ mod tests {
             };
             let mut vcpus = Some((0..).zip(times).map(vcpu).collect());
             track.hear_vcpus(&mut vcpus);
-            vcpus.is_some()
+            vcpus.map(|vcpus| vcpus.len())
         };
-        assert!(heard(&mut track, [0, 0]), "started paused");
-        assert!(heard(&mut track, [5, 0]), "one of them has run");
-        assert!(!heard(&mut track, [0, 0]), "their threads have ended");
+        assert_eq!(heard(&mut track, [0, 0]), Some(2), "started paused");
+        assert_eq!(heard(&mut track, [5, 0]), Some(2), "the second has not run yet");
+        assert_eq!(heard(&mut track, [6, 1]), Some(2));
+        assert_eq!(heard(&mut track, [7, 0]), Some(1), "the second is being unplugged");
+        assert_eq!(heard(&mut track, [0, 0]), None, "QEMU has ended");
         track.update(&entry(2));
-        assert!(heard(&mut track, [0, 0]), "another incarnation");
+        assert_eq!(heard(&mut track, [0, 0]), Some(2), "another incarnation");
     }
 }

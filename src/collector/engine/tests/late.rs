@@ -222,3 +222,25 @@ fn a_tick_that_comes_late_does_not_bring_the_next_one_close() {
         "none uncounted"
     );
 }
+
+#[test]
+fn a_slow_call_with_a_quick_one_on_its_heels_gives_no_rate() {
+    let mut host = Host::new(6, 8);
+    host.start();
+    host.engine.command(Command::SetInterval(Duration::from_millis(200)));
+    host.pass(3_000);
+    assert!(host.frame().domains.iter().all(|d| d.rates.cpu_cores.is_ok()));
+    ask_next_lists(&mut host);
+    host.now.fetch_add(190 * MILLISECOND, Ordering::SeqCst);
+    answer_lists_begun_ago(&mut host, 190);
+    let slow = host.frame().cycle;
+    host.pass(30);
+    let frame = host.frame();
+    assert_eq!(frame.cycle, slow + 1);
+    for domain in &frame.domains {
+        assert_eq!(domain.rates.cpu_cores.unwrap_err().why, Why::UncertainInstants);
+        assert_eq!(domain.rates.disk.read_bytes_per_s.unwrap_err().why, Why::UncertainInstants);
+    }
+    host.pass(200);
+    assert!(host.frame().domains.iter().all(|d| (d.rates.cpu_cores.unwrap() - 0.5).abs() < 0.1));
+}
