@@ -7,8 +7,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     missing_docs,
-    reason = "a failed test panics, and a test is documented by its name"
+    reason = "a failed test panics and shows what was done, and a test is documented by its name"
 )]
 
 mod busy_guest;
@@ -48,14 +49,50 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a guest may take to boot, beside what else the machine does.
 const BOOTING: Duration = Duration::from_mins(4);
 
+/// What only a guest that has booted plays along with.
+const WITH_A_SYSTEM: [&str; 10] = [
+    "attach disk",
+    "replug disk",
+    "detach disk",
+    "attach nic",
+    "replug nic",
+    "detach nic",
+    "plug vcpu",
+    "unplug vcpu",
+    "no report",
+    "report",
+];
+
 struct Run<'a> {
     lab: &'a Lab,
     clock: Clock,
     frames: mpsc::Receiver<Arc<Frame>>,
     watch: Watch,
+    /// How often each operation was done, and was refused.
+    tally: BTreeMap<String, [u32; 2]>,
+    begun: Instant,
 }
 
 impl Run<'_> {
+    /// Does something to a guest and looks what becomes of it.
+    fn operate(&mut self, operator: &mut Operator<'_>, guest: u32, what: &str, dice: &mut Dice) {
+        let outcome = operator.act(guest, what, dice);
+        let (title, uuid) = operator.who(guest);
+        let how = match &outcome {
+            Outcome::Done => "done",
+            Outcome::Refused(refusal) => refusal,
+            Outcome::Replaced(device) => {
+                self.watch.replaced(uuid, device);
+                device
+            }
+        };
+        println!("{:6.1} s  {title}: {what}: {how}", self.begun.elapsed().as_secs_f64());
+        let refused = usize::from(matches!(outcome, Outcome::Refused(_)));
+        self.tally.entry(what.to_owned()).or_default()[refused] += 1;
+        self.tell(&title, uuid);
+        self.look(dice.below(4));
+    }
+
     /// Judges the frames that came meanwhile, and the next `more`.
     fn look(&mut self, more: u32) {
         while let Ok(frame) = self.frames.try_recv() {
@@ -163,7 +200,7 @@ fn agree(domain: &DomainFrame, frame: &Frame, before: &fields::Stats, after: &fi
 fn whatever_is_done_to_guests_no_number_is_wrong() {
     let name = "whatever_is_done_to_guests_no_number_is_wrong";
     let seed = std::env::var("KVMSCOPE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_241_121);
-    let operations: u32 = if lab::torture() { 200 } else { 30 };
+    let operations: u32 = if lab::torture() { 200 } else { 24 };
     println!("{operations} operations, KVMSCOPE_SEED={seed}");
     let lab = match Lab::start_waiting_for(&[]) {
         Ok(lab) => lab,
@@ -183,7 +220,8 @@ fn whatever_is_done_to_guests_no_number_is_wrong() {
         collector::Settings { libvirt, interval: INTERVAL, scale: AngleScale::default(), notes: None };
     let collector = collector::start(settings, clock.clone(), Frames(sender)).unwrap();
     collector.command(Command::Start);
-    let mut run = Run { lab: &lab, clock, frames, watch: Watch::new() };
+    let mut run =
+        Run { lab: &lab, clock, frames, watch: Watch::new(), tally: BTreeMap::new(), begun: Instant::now() };
     run.look(2);
     // Two cores are not enough for four guests that boot at once.
     for guest in [GATEWAY, WEB, BATCH] {
@@ -193,8 +231,6 @@ fn whatever_is_done_to_guests_no_number_is_wrong() {
     let mut dice = Dice(seed);
     let mut operator = Operator::new(&lab, wall_step);
     run.look(1);
-    let mut tally: BTreeMap<&'static str, [u32; 2]> = BTreeMap::new();
-    let begun = Instant::now();
     for number in 0..operations {
         if number == operations / 2 {
             lab.kill_daemon();
@@ -202,20 +238,8 @@ fn whatever_is_done_to_guests_no_number_is_wrong() {
             lab.start_daemon();
         }
         let guest = operator.pick(&mut dice);
-        let (what, done) = operator.act(guest, &mut dice);
-        let (title, uuid) = operator.who(guest);
-        let how = match &done {
-            Outcome::Done => "done",
-            Outcome::Refused(refusal) => refusal,
-            Outcome::Replaced(device) => {
-                run.watch.replaced(uuid, device);
-                device
-            }
-        };
-        println!("{:6.1} s  {number:3}  {title}: {what}: {how}", begun.elapsed().as_secs_f64());
-        tally.entry(what).or_default()[usize::from(matches!(done, Outcome::Refused(_)))] += 1;
-        run.tell(&title, uuid);
-        run.look(dice.below(4));
+        let what = operator.choose(guest, &mut dice);
+        run.operate(&mut operator, guest, what, &mut dice);
         if number % 6 == 5 {
             let guest = dice.below(operator.guests());
             let (title, uuid) = operator.who(guest);
@@ -226,7 +250,7 @@ fn whatever_is_done_to_guests_no_number_is_wrong() {
     operator.steady();
     for guest in 0..operator.guests() {
         operator.start(guest);
-        let (title, uuid) = operator.who(guest);
+        let (title, _) = operator.who(guest);
         if title.starts_with(DB) {
             // It may be running already.
             drop(lab.try_virsh(&["resume", &title]));
@@ -234,12 +258,16 @@ fn whatever_is_done_to_guests_no_number_is_wrong() {
                 run.look(1);
                 lab.console(DB).contains("load runs").then_some(())
             });
+            for what in WITH_A_SYSTEM {
+                run.operate(&mut operator, guest, what, &mut dice);
+            }
         }
+        let (title, uuid) = operator.who(guest);
         run.compare(&title, uuid);
     }
     collector.command(Command::Shutdown);
+    let Run { watch, tally, .. } = &run;
     println!("done and refused: {tally:?}");
-    let watch = &run.watch;
     println!("{} frames, {} readings, {} rates", watch.frames, watch.readings, watch.rates);
     let done = tally.values().filter(|[done, _]| *done > 0).count();
     assert!(done >= 10, "only {done} kinds of operations worked: {tally:?}");

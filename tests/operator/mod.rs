@@ -188,15 +188,15 @@ impl<'a> Operator<'a> {
         self.file("nic.xml", &text)
     }
 
-    /// Does something that the guest's state allows. Returns what.
-    pub fn act(&mut self, guest: u32, dice: &mut Dice) -> (&'static str, Outcome) {
+    /// Something that the guest's state allows.
+    pub fn choose(&self, guest: u32, dice: &mut Dice) -> &'static str {
         let choice = self.choice(guest);
-        let what = choice[dice.below(u32::try_from(choice.len()).unwrap()) as usize];
-        let done = match self.perform(what, guest, dice) {
-            Ok(done) => done,
-            Err(refusal) => Outcome::Refused(refusal),
-        };
-        (what, done)
+        choice[dice.below(u32::try_from(choice.len()).unwrap()) as usize]
+    }
+
+    /// Does it.
+    pub fn act(&mut self, guest: u32, what: &str, dice: &mut Dice) -> Outcome {
+        self.perform(what, guest, dice).unwrap_or_else(Outcome::Refused)
     }
 
     /// What can be done to a guest as it is now; twice what tells more.
