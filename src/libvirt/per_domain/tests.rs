@@ -22,7 +22,8 @@ fn member(connection: &Connect, more: &str) -> (virt::domain::Domain, Member) {
     let domain = connection.lookup_domain_by_name("test").unwrap();
     let xml = domain.xml_desc(0).unwrap().replace("</devices>", &format!("{more}</devices>"));
     let devices: DomainDevices = devices(&xml).unwrap();
-    let member = Member { uuid: domain.uuid().unwrap(), id: 1, devices: Some(Arc::new(devices)) };
+    let member =
+        Member { uuid: domain.uuid().unwrap(), id: 1, devices: Some(Arc::new(devices)), groups: Groups::ALL };
     (domain, member)
 }
 

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AngleScale, Angles, DiskRates, DomainRates, FIRST, GAP, NOT_OFFERED, NetRates, RESTARTED, UNCERTAIN,
-    VcpuRates,
+    AngleScale, Angles, DiskRates, DomainRates, FIRST, NOT_OFFERED, NetRates, RESTARTED, VcpuRates,
     counters::{grown, latency_ms, per_second, sum},
+    dated::{Dated, span},
+    vcpus::VcpuSum,
 };
 use crate::model::{
     DomainReading, Kib, Measured, Missing, MonoTime, Nanos, Why,
@@ -32,13 +33,6 @@ impl Periods {
     pub fn every(interval: Duration) -> Self {
         Self { cheap: interval, memory: interval, disk: interval, error: Duration::ZERO }
     }
-}
-
-/// An instant, and how far off it may be.
-#[derive(Clone, Copy, Debug)]
-struct Dated {
-    mono: MonoTime,
-    error: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -313,47 +307,8 @@ impl Baseline {
     }
 }
 
-/// All vCPUs of one domain together.
-#[derive(Clone, Copy)]
-struct VcpuSum {
-    /// Cores busy with the guest's own work, and the vCPUs that were at it.
-    busy: Measured<(f64, f64)>,
-    /// Mean run-queue wait per vCPU, percent of wall time.
-    steal_percent: Measured<f64>,
-}
-
-impl VcpuSum {
-    fn missing(why: Missing) -> Self {
-        Self { busy: Err(why), steal_percent: Err(why) }
-    }
-
-    fn of(rates: &[VcpuRates]) -> Self {
-        Self {
-            busy: Self::sum(rates, |r| r.percent).map(|(percent, count)| (percent / 100.0, count)),
-            steal_percent: Self::sum(rates, |r| r.steal_percent).map(|(percent, count)| percent / count),
-        }
-    }
-
-    /// The sum of one rate and the vCPUs it is of. Complete or not at all: a
-    /// sum over some of the vCPUs would be a number that is too small. Only a
-    /// vCPU plugged in this interval is left out of both until the next.
-    fn sum(rates: &[VcpuRates], pick: fn(&VcpuRates) -> Measured<f64>) -> Measured<(f64, f64)> {
-        let (mut sum, mut count) = (0.0, 0.0);
-        let mut why = NOT_OFFERED;
-        for rate in rates {
-            match pick(rate) {
-                Ok(rate) => {
-                    sum += rate;
-                    count += 1.0;
-                }
-                Err(FIRST) => why = FIRST,
-                Err(missing) => return Err(missing),
-            }
-        }
-        if count > 0.0 { Ok((sum, count)) } else { Err(why) }
-    }
-}
-
+/// What QEMU costs beyond its guest's own work. The two counters are read a
+/// moment apart, so a difference below nothing is nothing.
 fn overhead(process: Measured<f64>, guest: Measured<f64>) -> Measured<f64> {
     Ok((process? - guest?).max(0.0))
 }
@@ -366,27 +321,6 @@ fn memory_percent(reading: &DomainReading) -> Measured<f64> {
     }
     #[allow(clippy::cast_precision_loss, reason = "memory in KiB stays far below 2^53")]
     Ok(used.0 as f64 / maximum.0 as f64 * 100.0)
-}
-
-/// Time between two readings, if a rate over it means anything.
-///
-/// An instant is estimated, and may be off by the duration of the call. From
-/// one call to the next most of that error is the same and cancels, as long as
-/// the calls take equally long. What does not cancel is at most their
-/// difference, and a rate over a span not much longer would be mostly error:
-/// such as when a list was overdue, its repeat was slow, and the next cycle's
-/// call follows on its heels.
-fn span(before: Dated, now: Dated, period: Duration) -> Measured<Duration> {
-    let span = now.mono.since(before.mono);
-    if span.is_zero() {
-        Err(FIRST)
-    } else if span > period.saturating_mul(3) {
-        Err(GAP)
-    } else if now.error.abs_diff(before.error) > span / 2 {
-        Err(UNCERTAIN)
-    } else {
-        Ok(span)
-    }
 }
 
 /// Replaces a device's base and returns the old one with the time since.

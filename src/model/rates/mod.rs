@@ -10,6 +10,8 @@
 mod angle;
 mod baseline;
 mod counters;
+mod dated;
+mod vcpus;
 
 pub use angle::{AngleMode, AngleScale, angle, stored_memory_angle};
 pub use baseline::{Baseline, Periods};

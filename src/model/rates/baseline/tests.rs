@@ -2,7 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::model::{
-    Degrees, DomainState, Identity, WallTime,
+    Degrees, DomainState, Identity, MonoTime, WallTime,
+    rates::{GAP, UNCERTAIN},
     reading::{DiskReading, DiskSize, GuestMemory, MemorySize, NicReading},
 };
 
