@@ -219,6 +219,28 @@ impl Lab {
         self.start_daemon_with(options);
     }
 
+    /// How many of the daemon's ordinary workers are at work or held.
+    pub fn busy_workers(&self) -> u32 {
+        let pool = self.admin("server-threadpool-info");
+        pool["nWorkers"] - pool["freeWorkers"]
+    }
+
+    /// How many connections the daemon has.
+    pub fn clients(&self) -> u32 {
+        self.admin("server-clients-info")["nclients"]
+    }
+
+    /// What the daemon's own administration tells of its main server.
+    fn admin(&self, what: &str) -> BTreeMap<String, u32> {
+        let socket = format!("libvirtd:///system?socket=/run/{}/libvirt/libvirt-admin-sock", self.name);
+        let output =
+            Command::new("virt-admin").args(["--connect", &socket, what, "libvirtd"]).output().unwrap();
+        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let pairs = text.lines().filter_map(|line| line.split_once(':'));
+        pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().parse().unwrap())).collect()
+    }
+
     /// The network namespace that the daemon and its guests live in.
     pub fn network(&self) -> &str {
         &self.name
