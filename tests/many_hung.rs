@@ -388,12 +388,10 @@ fn all_forty_hang_and_kvmscope_and_the_daemon_are_killed() {
     let held = Held::count(lab);
     let leashes: Vec<Leash> = pids.values().map(|pid| Leash::stop(*pid)).collect();
     let bounded = |terminal: &Terminal| {
-        let screen = terminal.wait("the bound is reached and said", |screen| {
+        terminal.wait("the bound is reached and said", |screen| {
             let of = |words: &str| everybody().filter(|guest| says(screen, guest, words)).count();
-            of(HUNG) + of(NOT_ASKED) == GUESTS as usize && of(NOT_ASKED) > 0
+            of(HUNG) == BOUND as usize && of(NOT_ASKED) == (GUESTS - BOUND) as usize
         });
-        let named = everybody().filter(|guest| says(&screen, guest, HUNG)).count();
-        eprintln!("{named} are named");
     };
     let since = Instant::now();
     bounded(&terminal);

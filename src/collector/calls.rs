@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{inherited::Single, pace::Load};
+use super::{inherited::Single, pace::Load, probing::Probe};
 use crate::{
     libvirt::ReaderId,
     model::{MonoTime, WallTime},
@@ -33,6 +33,8 @@ pub(super) enum CallKind {
     Roster,
     /// The readings of these domains.
     List(ListCall),
+    /// Whether a call of an earlier process still holds a domain.
+    Control(Probe),
     /// One domain's XML.
     Describe(Uuid),
     /// The job that runs on one domain.
@@ -198,6 +200,12 @@ impl Calls {
         self.lists_in_flight(link).chain(slow).flat_map(|list| list.members.iter().copied()).collect()
     }
 
+    /// Questions whether a domain is held that are in flight on this link.
+    pub fn probes_in_flight(&self, link: u64) -> usize {
+        let probes = |call: &&Call| call.link == link && matches!(call.kind, CallKind::Control(_));
+        self.in_flight.values().filter(probes).count()
+    }
+
     /// List calls of this link and cycle that are still within their deadline.
     pub fn pending_of_cycle(&self, link: u64, cycle: u64) -> usize {
         self.lists_in_flight(link).filter(|list| list.cycle == cycle).count()
@@ -231,14 +239,22 @@ impl Calls {
         self.all().any(|call| call.reader == reader)
     }
 
-    /// Since when a stuck call has had `uuid` among its members.
-    pub fn stuck_since(&self, uuid: &Uuid) -> Option<WallTime> {
-        self.stuck.iter().map(|(_, call)| call).find(|call| call.covers(uuid)).map(|call| call.asked_wall)
+    /// Since when a stuck call may hang on `uuid`, which has answered in full
+    /// at `answered` last.
+    pub fn stuck_since(&self, uuid: &Uuid, answered: Option<MonoTime>) -> Option<WallTime> {
+        let stuck = self.stuck.iter().map(|(_, call)| call);
+        let mut suspects = stuck.filter(|call| call.covers(uuid) && !call.is_cleared(answered));
+        suspects.next().map(|call| call.asked_wall)
     }
 
     /// Each stuck call with the domain it most likely waits on. A list call
-    /// waits on the first hung member whose job no earlier call holds.
-    pub fn blame(&self, is_hung: impl Fn(&Uuid) -> bool) -> Vec<(&Call, Option<Uuid>)> {
+    /// waits on the first hung member whose job no earlier call holds, and
+    /// that has not answered in full (`answered`) while the call hung.
+    pub fn blame(
+        &self,
+        is_hung: impl Fn(&Uuid) -> bool,
+        answered: impl Fn(&Uuid) -> Option<MonoTime>,
+    ) -> Vec<(&Call, Option<Uuid>)> {
         let mut blamed = HashSet::new();
         self.stuck
             .iter()
@@ -246,10 +262,11 @@ impl Calls {
                 let domain = match &call.kind {
                     CallKind::Roster => None,
                     CallKind::Describe(uuid) | CallKind::Job { uuid, .. } => Some(*uuid),
+                    CallKind::Control(probe) => Some(*probe.uuid()),
                     CallKind::List(list) if list.members.len() == 1 => list.members.first().copied(),
-                    CallKind::List(list) => {
-                        list.members.iter().copied().find(|uuid| is_hung(uuid) && !blamed.contains(uuid))
-                    }
+                    CallKind::List(list) => list.members.iter().copied().find(|uuid| {
+                        is_hung(uuid) && !blamed.contains(uuid) && !call.is_cleared(answered(uuid))
+                    }),
                 };
                 blamed.extend(domain);
                 (call, domain)
@@ -264,7 +281,7 @@ impl Call {
         match &self.kind {
             CallKind::List(list) => !list.monitor_free,
             CallKind::Job { .. } => true,
-            CallKind::Roster | CallKind::Describe(_) => false,
+            CallKind::Roster | CallKind::Describe(_) | CallKind::Control(_) => false,
         }
     }
 
@@ -277,6 +294,7 @@ impl Call {
         match &self.kind {
             CallKind::List(list) => &list.members,
             CallKind::Describe(uuid) | CallKind::Job { uuid, .. } => std::slice::from_ref(uuid),
+            CallKind::Control(probe) => std::slice::from_ref(probe.uuid()),
             CallKind::Roster => &[],
         }
     }
@@ -289,8 +307,14 @@ impl Call {
         match &self.kind {
             CallKind::List(list) => !list.monitor_free && list.members.contains(uuid),
             CallKind::Job { uuid: asked, known } => *known && asked == uuid,
-            CallKind::Roster | CallKind::Describe(_) => false,
+            CallKind::Roster | CallKind::Describe(_) | CallKind::Control(_) => false,
         }
+    }
+
+    /// Whether a domain that has answered in full at `answered` is not the
+    /// one that this stuck call hangs on: it was free while the call hung.
+    pub fn is_cleared(&self, answered: Option<MonoTime>) -> bool {
+        answered.is_some_and(|answered| answered > self.deadline)
     }
 
     /// How long the call has been out.
@@ -322,8 +346,12 @@ mod tests {
         assert!(calls.overdue(MonoTime(109)).is_empty());
         assert_eq!(calls.overdue(MonoTime(110)), [ticket]);
         assert_eq!(calls.stuck_on_domains(), 1);
-        assert_eq!(calls.stuck_since(&Uuid::from_u128(2)), Some(WallTime(100)));
-        assert_eq!(calls.stuck_since(&Uuid::from_u128(3)), None);
+        assert_eq!(calls.stuck_since(&Uuid::from_u128(2), None), Some(WallTime(100)));
+        assert_eq!(calls.stuck_since(&Uuid::from_u128(3), None), None);
+        let while_it_was_out = Some(MonoTime(105));
+        assert_eq!(calls.stuck_since(&Uuid::from_u128(2), while_it_was_out), Some(WallTime(100)));
+        let while_it_hung = Some(MonoTime(111));
+        assert_eq!(calls.stuck_since(&Uuid::from_u128(2), while_it_hung), None);
         assert!(calls.returned(ticket).is_some_and(|(_, stuck)| stuck));
         assert_eq!(calls.stuck_on_domains(), 0);
         assert!(calls.returned(ticket).is_none());
@@ -339,7 +367,14 @@ mod tests {
         calls.overdue(MonoTime(1000));
         let hung = [Uuid::from_u128(2), Uuid::from_u128(3)];
         let blamed: Vec<_> =
-            calls.blame(|uuid| hung.contains(uuid)).into_iter().map(|(_, domain)| domain).collect();
+            calls.blame(|uuid| hung.contains(uuid), |_| None).into_iter().map(|(_, domain)| domain).collect();
         assert_eq!(blamed, [Some(hung[0]), Some(hung[1])]);
+        // The first one has answered long after the first call was given up.
+        let answered = |uuid: &Uuid| (*uuid == hung[0]).then_some(MonoTime(150));
+        let blamed: Vec<_> = calls.blame(|uuid| hung.contains(uuid), answered).into_iter().collect();
+        assert_eq!(
+            blamed.into_iter().map(|(_, domain)| domain).collect::<Vec<_>>(),
+            [Some(hung[1]), Some(hung[0])]
+        );
     }
 }

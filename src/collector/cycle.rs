@@ -11,7 +11,7 @@ use super::{
     calls::{Call, CallKind, ListCall},
     domains::{Track, frame_order},
     engine::Engine,
-    inherited::Single,
+    probing::Probe,
     readers::Readers,
 };
 use crate::{
@@ -48,7 +48,12 @@ pub(super) struct Cycle {
     /// Domains to be asked once more, and when.
     second_tries: Vec<(MonoTime, Vec<Uuid>)>,
     /// Lists that wait for one of the calls that may be out at once.
-    waiting: VecDeque<ListCall>,
+    pub(super) waiting: VecDeque<ListCall>,
+    /// Questions whether a domain is held that wait for the same.
+    pub(super) probes: VecDeque<Probe>,
+    /// Domains that are not read before the probes are over: a call of an
+    /// earlier process may hang on them.
+    pub(super) set_aside: Vec<Uuid>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +75,18 @@ impl Cycle {
         self.phase = Phase::Closed;
         self.second_tries.clear();
         self.waiting.clear();
+        self.probes.clear();
+        self.set_aside.clear();
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether its lists are being asked.
+    pub fn is_reading(&self) -> bool {
+        self.phase == Phase::Lists
     }
 
     /// Whether its frame is out and the next one has not begun.
@@ -111,7 +128,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let answered = self.domains.values().any(|track| track.updated.is_some());
         let worth_waiting = !self.pace.is_unsettled()
             && !self.calls.only_repeats_pending(self.link_number, self.cycle.number);
-        if self.cycle.phase == Phase::Lists && answered && self.cycle.waiting.is_empty() && !worth_waiting {
+        // A second try is milliseconds away.
+        let idle = self.cycle.waiting.is_empty() && self.cycle.second_tries.is_empty();
+        if self.cycle.phase == Phase::Lists && answered && idle && !worth_waiting {
             self.close_cycle();
             return true;
         }
@@ -128,7 +147,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let mut kept = std::collections::HashMap::with_capacity(roster.domains.len());
         for entry in &roster.domains {
             let track = if let Some(mut track) = self.domains.remove(&entry.identity.uuid) {
-                track.update(entry);
+                track.update(entry, now);
                 track
             } else {
                 self.turns += 1;
@@ -173,18 +192,21 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         self.figures.round = self.pace.round(longest, self.settings.interval);
         self.note_calls();
         let cycle = self.cycle.number;
-        // Those that may still be held by an earlier process's call first; but
-        // who is only suspected of it is not asked in full beyond the bound.
-        let beyond = self.calls_out() > self.settings.libvirt.max_stuck_calls;
-        for single in self.inherited.to_ask() {
-            if !being_read.contains(&single.uuid) && (single.sure || !beyond) {
-                self.cycle
-                    .waiting
-                    .push_back(ListCall { single: Some(single), ..ListCall::new(vec![single.uuid], cycle) });
+        // Those that may still be held by an earlier process's call first.
+        let to_ask = self.inherited.to_ask().into_iter();
+        for single in to_ask.filter(|single| !being_read.contains(&single.uuid)) {
+            if single.held {
+                self.cycle.waiting.push_back(self.single(single));
+            } else {
+                self.cycle.probes.push_back(Probe::Earlier(single));
             }
         }
+        if self.calls_out() >= self.settings.libvirt.max_stuck_calls {
+            self.probe_our_own();
+        }
         for mut members in lists {
-            members.retain(|uuid| !being_read.contains(uuid) && !self.inherited.claims(uuid, !beyond));
+            members.retain(|uuid| !being_read.contains(uuid));
+            self.cycle.set_aside.extend(members.extract_if(.., |uuid| self.inherited.covers(uuid)));
             let due = |uuid: &Uuid| {
                 self.domains.get(uuid).is_none_or(|track| track.is_due(cycle, self.figures.round))
             };
@@ -201,19 +223,12 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// `max_parallel`, and every call that is out may come to hang, so that
     /// together with those that hang already they stay within the bound.
     pub(super) fn ask_waiting(&mut self) {
+        self.ask_probes();
         while self.calls.all_lists_in_flight() < self.settings.libvirt.max_parallel
             && let Some(mut list) = self.cycle.waiting.pop_front()
         {
-            // One that takes the place of an inherited call adds nothing; only
-            // of one that might hang elsewhere that is not certain.
-            let allowed = match list.single {
-                Some(single) => single.sure || self.calls_out() <= self.settings.libvirt.max_stuck_calls,
-                None => self.calls_out() < self.settings.libvirt.max_stuck_calls,
-            };
-            if !allowed {
-                if list.single.is_some() {
-                    continue;
-                }
+            // One that takes the place of an inherited call adds nothing.
+            if list.single.is_none() && self.calls_out() >= self.settings.libvirt.max_stuck_calls {
                 if self.calls.in_flight_that_can_hang() > 0 {
                     self.cycle.waiting.push_front(list);
                     return;
@@ -295,8 +310,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if !list.monitor_free && !list.again && list.single.is_none() {
             self.learn(&readings);
         }
-        if let (Some(single), Some((_, raw))) = (list.single, readings.first()) {
-            self.take_single(single, raw);
+        if let (Some(single), Some((_, raw))) = (list.single, readings.first())
+            && raw.error.is_none()
+        {
+            self.take_single(single, raw.short && !raw.gone);
         }
         let mut busy = Vec::new();
         for (at, raw) in readings {
@@ -320,18 +337,6 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let ((whole, whole_took), (light, light_took)) = (cost(true), cost(false));
         self.pace.learn(whole, whole_took);
         self.pace.learn_light(light, light_took);
-    }
-
-    /// What the answer to a single says of the inherited call it was about.
-    fn take_single(&mut self, single: Single, raw: &RawDomain) {
-        let held = raw.short && !raw.gone;
-        let next = self.inherited.answered(single, held, self.clock.now().0);
-        if let Some(next) = next {
-            let cycle = self.cycle.number;
-            let call = ListCall { single: Some(next), ..ListCall::new(vec![next.uuid], cycle) };
-            self.cycle.waiting.push_front(call);
-        }
-        self.note_calls();
     }
 
     /// Asks those once more whose time for it has come.
@@ -366,6 +371,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let hanging = self.calls_that_hang();
         let period = self.period();
         let job = self.jobs.of(&raw.uuid, raw.id, at.mono, period);
+        let since =
+            self.calls.stuck_since(&raw.uuid, self.answered(&raw.uuid)).or(self.inherited.since(&raw.uuid));
         let Some(track) = self.domains.get_mut(&raw.uuid) else { return Outcome::Taken };
         if raw.gone || raw.id != track.identity.id {
             // Stopped or started between roster and list: the next roster
@@ -389,7 +396,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
         } else if !raw.short {
             None
-        } else if let Some(since) = self.calls.stuck_since(&raw.uuid).or(self.inherited.since(&raw.uuid)) {
+        } else if let Some(since) = since {
             Some(match track.silent {
                 Some(missing) if missing.why == Why::MonitorNotAnswering => missing,
                 _ => Missing::since(Why::MonitorNotAnswering, since),
@@ -403,6 +410,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         } else {
             return Outcome::AskAgain;
         };
+        if silent.is_none() && is_whole(&raw) {
+            track.answered = Some(at.mono);
+        }
         track.hear(silent);
         track.hear_report(raw.guest.as_ref());
         if let Some(memory) = raw.memory {
@@ -455,17 +465,11 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     pub(super) fn late_answer(&mut self, call: &Call, answer: &Answer) {
         if let (CallKind::List(list), Ok(Reply::List(raw))) = (&call.kind, &answer.reply)
             && !list.monitor_free
+            && raw.iter().all(|raw| !raw.short && !self.is_hung(&raw.uuid))
         {
-            let hung = |raw: &RawDomain| {
-                self.domains
-                    .get(&raw.uuid)
-                    .is_some_and(|t| t.silent.is_some_and(|missing| missing.why == Why::MonitorNotAnswering))
-            };
-            if raw.iter().all(|raw| !raw.short && !hung(raw)) {
-                let patience = call.deadline.since(call.asked);
-                let took = answer.ended.1.since(answer.begun.1);
-                self.pace.learn(list.load().whole, took.min(patience * LESSON));
-            }
+            let patience = call.deadline.since(call.asked);
+            let took = answer.ended.1.since(answer.begun.1);
+            self.pace.learn_late(list.load(), took.min(patience * LESSON));
         }
     }
 
@@ -473,6 +477,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if self.cycle.phase == Phase::Lists
             && self.cycle.second_tries.is_empty()
             && self.cycle.waiting.is_empty()
+            && self.cycle.probes.is_empty()
+            && self.calls.probes_in_flight(self.link_number) == 0
             && self.calls.pending_of_cycle(self.link_number, self.cycle.number) == 0
         {
             self.close_cycle();

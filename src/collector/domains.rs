@@ -29,6 +29,9 @@ pub(super) struct Track {
     pub silent: Option<Missing>,
     /// Read in the open cycle, waiting for the cycle to close.
     pub updated: Option<Arc<DomainFrame>>,
+    /// When it last answered in full, or began: no call from before hangs on
+    /// it, of those that were overdue by then.
+    pub answered: Option<MonoTime>,
     /// Why the open cycle has no reading, where that is known already.
     pub failed: Option<Missing>,
     /// When the guest reported last (`balloon.last-update`).
@@ -69,6 +72,7 @@ impl Track {
             devices: None,
             silent: None,
             updated: None,
+            answered: None,
             failed: None,
             last_report: None,
             stale: false,
@@ -81,10 +85,11 @@ impl Track {
     }
 
     /// Takes what the roster says. Another id is another incarnation.
-    pub fn update(&mut self, entry: &RosterEntry) {
+    pub fn update(&mut self, entry: &RosterEntry, now: MonoTime) {
         if *self.identity != entry.identity {
             if self.identity.id != entry.identity.id {
                 self.silent = None;
+                self.answered = Some(now);
                 self.whole = None;
                 self.ran.clear();
             }
@@ -275,7 +280,7 @@ mod tests {
         assert_eq!(heard(&mut track, [6, 1]), Some(2));
         assert_eq!(heard(&mut track, [7, 0]), Some(1), "the second is being unplugged");
         assert_eq!(heard(&mut track, [0, 0]), None, "QEMU has ended");
-        track.update(&entry(2));
+        track.update(&entry(2), MonoTime(1));
         assert_eq!(heard(&mut track, [0, 0]), Some(2), "another incarnation");
     }
 }

@@ -255,6 +255,15 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.idle.push(call.reader);
                 self.take_list(&list, raw, (answer.begun, answer.ended));
             }
+            (CallKind::Control(probe), Ok(Reply::Control(control))) => {
+                self.idle.push(call.reader);
+                self.take_control(probe, control);
+            }
+            (CallKind::Control(_), Err(error)) => {
+                self.idle.push(call.reader);
+                self.note_error(error.to_string());
+                self.go_on_after_probes();
+            }
             (CallKind::Describe(uuid), Ok(Reply::Description { devices, .. })) => {
                 let now = self.clock.now().1;
                 if let Some(track) = self.domains.get_mut(&uuid) {
@@ -397,6 +406,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 }
                 self.repeat_list(&list);
             }
+            CallKind::Control(_) => self.go_on_after_probes(),
             CallKind::Job { .. } => self.jobs.reader = None,
             CallKind::Describe(uuid) => {
                 let uuid = *uuid;

@@ -2,10 +2,11 @@
 //!
 //! A call from a process that has died goes on holding its domain and one of
 //! libvirtd's workers. Each process notes its own beside the lock
-//! (`notes.rs`); the next one counts them as stuck and asks the domains they
-//! may hang on first and singly: one that comes back short is still held, and
-//! the question about it held nothing itself; one that comes back whole is
-//! not.
+//! (`notes.rs`); the next one counts them as stuck and asks libvirt first
+//! which of the domains they may hang on are held: a question that waits for
+//! nothing. Who is held is then asked singly in every cycle: while it comes
+//! back short, the question holds nothing itself; once it comes back whole,
+//! the call has returned.
 
 use uuid::Uuid;
 
@@ -37,15 +38,15 @@ struct Holder {
     proven: bool,
 }
 
-/// A domain to be asked about singly, on behalf of an inherited call.
+/// A domain to be asked singly, or about, on behalf of an inherited call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Single {
     /// Which inherited call.
     pub number: u64,
     pub uuid: Uuid,
-    /// Whether the domain is the only one the call can hang on: then the
-    /// question cannot add to what hangs.
-    pub sure: bool,
+    /// Whether the call is known to hold it: then reading it in full cannot
+    /// add to what hangs.
+    pub held: bool,
 }
 
 impl Inherited {
@@ -68,14 +69,7 @@ impl Inherited {
 
     /// Whether a call may hang on `uuid`.
     pub fn covers(&self, uuid: &Uuid) -> bool {
-        self.claims(uuid, true)
-    }
-
-    /// Whether `uuid` is to be asked about singly; with `suspects`, also where
-    /// it is one of several that the call may hang on.
-    pub fn claims(&self, uuid: &Uuid, suspects: bool) -> bool {
-        let claims = |domains: &[Uuid]| (suspects || domains.len() == 1) && domains.contains(uuid);
-        self.calls.iter().any(|holder| claims(&holder.call.domains))
+        self.calls.iter().any(|holder| holder.call.domains.contains(uuid))
     }
 
     /// Since when a call is known to hold `uuid`.
@@ -98,23 +92,22 @@ impl Inherited {
         let mut singles: Vec<Single> = Vec::new();
         let mut sorted: Vec<&Holder> = self.calls.iter().collect();
         // Who is known to be held is nobody else's to ask about.
-        sorted.sort_by_key(|holder| holder.call.domains.len());
+        sorted.sort_by_key(|holder| (!holder.proven, holder.call.domains.len()));
         for holder in sorted {
             let free = |uuid: &&Uuid| singles.iter().all(|single| single.uuid != **uuid);
             if let Some(uuid) = holder.call.domains.iter().find(free) {
-                let sure = holder.call.domains.len() == 1;
-                singles.push(Single { number: holder.number, uuid: *uuid, sure });
+                singles.push(Single { number: holder.number, uuid: *uuid, held: holder.proven });
             }
         }
         singles
     }
 
-    /// The answer to a single: whether `uuid` was short. Tells what to ask
+    /// The answer to a single: whether its domain is held. Tells what to ask
     /// next on behalf of the same call, if anything.
-    pub fn answered(&mut self, single: Single, short: bool, now: WallTime) -> Option<Single> {
+    pub fn answered(&mut self, single: Single, held: bool, now: WallTime) -> Option<Single> {
         let uuid = single.uuid;
         for holder in &mut self.calls {
-            if short && holder.number == single.number {
+            if held && holder.number == single.number {
                 holder.call.domains = vec![uuid];
                 holder.proven = true;
                 if holder.call.since == WallTime(0) {
@@ -127,9 +120,6 @@ impl Inherited {
             }
         }
         self.forget_empty();
-        if short {
-            return None;
-        }
         self.to_ask().into_iter().find(|next| next.number == single.number)
     }
 
@@ -165,16 +155,17 @@ mod tests {
         let mut inherited = Inherited::default();
         inherited.adopt([call(5, &[1, 2, 3])]);
         let first = inherited.to_ask()[0];
-        assert_eq!((first.uuid, first.sure), (Uuid::from_u128(1), false));
+        assert_eq!((first.uuid, first.held), (Uuid::from_u128(1), false));
         let second = inherited.answered(first, false, NOW).unwrap();
         assert_eq!(second.uuid, Uuid::from_u128(2));
         assert_eq!(inherited.since(&second.uuid), None, "not known yet");
-        assert_eq!(inherited.answered(second, true, NOW), None);
+        let full = inherited.answered(second, true, NOW).unwrap();
+        assert!(full.held && full.uuid == second.uuid, "read in full from now on");
         assert_eq!(inherited.since(&Uuid::from_u128(2)), Some(WallTime(5)));
         assert!(!inherited.covers(&Uuid::from_u128(3)), "what comes after it was never reached");
         assert_eq!(inherited.count(), 1);
         let again = inherited.to_ask()[0];
-        assert!(again.sure);
+        assert_eq!(again, full);
         assert_eq!(inherited.answered(again, false, NOW), None);
         assert_eq!(inherited.count(), 0, "the call has returned");
     }
@@ -189,7 +180,7 @@ mod tests {
             inherited.answered(single, true, NOW);
         }
         assert_eq!(inherited.count(), 3);
-        assert!(inherited.to_ask().iter().all(|single| single.sure));
+        assert!(inherited.to_ask().iter().all(|single| single.held));
         // One hangs anew: its earlier call has returned, and ours counts now.
         inherited.hangs(&Uuid::from_u128(2));
         assert_eq!(inherited.count(), 2);

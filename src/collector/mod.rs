@@ -21,6 +21,7 @@ mod lists;
 mod notes;
 mod noting;
 mod pace;
+mod probing;
 mod readers;
 mod report;
 mod timeline;

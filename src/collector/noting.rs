@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Sink, engine::Engine, inherited::PastCall, link::Link, notes::Notes, readers::Readers};
-use crate::model::{WallTime, Why};
+use crate::model::WallTime;
 
 impl<R: Readers, S: Sink> Engine<R, S> {
     /// Takes over what earlier processes noted, once.
@@ -61,15 +61,15 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     fn hanging(&self) -> Vec<PastCall> {
-        let hung = |uuid: &Uuid| {
-            self.domains
-                .get(uuid)
-                .is_some_and(|t| t.silent.is_some_and(|missing| missing.why == Why::MonitorNotAnswering))
-        };
-        let own = self.calls.blame(hung).into_iter().filter(|(call, _)| call.can_hang());
-        let own = own.map(|(call, culprit)| PastCall {
-            since: call.asked_wall,
-            domains: culprit.map_or_else(|| call.members().to_vec(), |uuid| vec![uuid]),
+        let own = self.blamed(|uuid| self.is_hung(uuid)).into_iter().filter(|(call, _)| call.can_hang());
+        // A note that names the wrong one would have its worker forgotten:
+        // the most likely one stands first, and nobody but the cleared is left
+        // out.
+        let own = own.map(|(call, culprit)| {
+            let cleared = |uuid: &Uuid| call.is_cleared(self.answered(uuid));
+            let others =
+                call.members().iter().copied().filter(|uuid| culprit != Some(*uuid) && !cleared(uuid));
+            PastCall { since: call.asked_wall, domains: culprit.into_iter().chain(others).collect() }
         });
         own.chain(self.inherited.calls().cloned()).collect()
     }

@@ -62,6 +62,21 @@ impl Pace {
         learn(&mut self.light, members, took);
     }
 
+    /// Takes note of a call over `load` that came late: so many times as slow
+    /// as usual, for every kind of reading.
+    pub fn learn_late(&mut self, load: Load, took: Duration) {
+        let usual = self.usual(load);
+        if usual.is_zero() {
+            return self.learn(load.whole + load.light, took);
+        }
+        let slower = took.as_secs_f64() / usual.as_secs_f64();
+        // Half way, as for any call that is slower.
+        let factor = f64::midpoint(1.0, slower.max(1.0));
+        for cost in [&mut self.whole, &mut self.light].into_iter().flatten() {
+            *cost = cost.mul_f64(factor);
+        }
+    }
+
     /// Whether no call has returned whole yet.
     pub fn is_unsettled(&self) -> bool {
         self.whole.is_none()
@@ -195,6 +210,23 @@ mod tests {
         assert!(after_slow > Duration::from_secs(6), "{after_slow:?}");
         pace.learn(100, Duration::from_millis(200));
         assert!(pace.patience(whole(100), false) > after_slow / 2);
+    }
+
+    #[test]
+    fn a_late_call_over_domains_read_in_part_does_not_charge_it_all_to_the_others() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::default();
+        pace.learn(30, second);
+        pace.learn_light(24, second / 5);
+        let load = Load { whole: 6, light: 24 };
+        // 0.4 s usually; this one took five times as long.
+        pace.learn_late(load, second * 2);
+        let full = pace.patience(whole(30), false);
+        assert!(full > second * 6 && full < second * 12, "{full:?}");
+        let mut light = Pace::default();
+        light.learn(30, second);
+        light.learn_late(Load { whole: 0, light: 30 }, second * 5);
+        assert!(light.patience(whole(30), false) > second * 6, "a late call of light ones teaches as well");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Sink, engine::Engine, readers::Readers};
+use super::{Sink, calls::Call, engine::Engine, readers::Readers};
 use crate::model::{
-    WallTime,
+    MonoTime, WallTime, Why,
     status::{CollectorStatus, SilentDomain, StuckCall},
 };
 
@@ -72,12 +72,27 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
     }
 
+    /// Each stuck call of this process with the domain it most likely waits on.
+    pub(super) fn blamed(&self, is_hung: impl Fn(&Uuid) -> bool) -> Vec<(&Call, Option<Uuid>)> {
+        self.calls.blame(is_hung, |uuid| self.answered(uuid))
+    }
+
+    /// Whether a domain's monitor does not answer, as far as is known.
+    pub(super) fn is_hung(&self, uuid: &Uuid) -> bool {
+        let silent = self.domains.get(uuid).and_then(|track| track.silent);
+        silent.is_some_and(|missing| missing.why == Why::MonitorNotAnswering)
+    }
+
+    /// When a domain last answered in full.
+    pub(super) fn answered(&self, uuid: &Uuid) -> Option<MonoTime> {
+        self.domains.get(uuid).and_then(|track| track.answered)
+    }
+
     /// Every call that hangs, of this process and of earlier ones, oldest
     /// first.
     fn stuck_calls(&self) -> Vec<StuckCall> {
         let name = |uuid: &Uuid| self.domains.get(uuid).map(|t| t.identity.name.to_string());
-        let is_hung = |uuid: &Uuid| self.domains.get(uuid).is_some_and(|t| t.silent.is_some());
-        let own = self.calls.blame(is_hung).into_iter().map(|(call, domain)| StuckCall {
+        let own = self.blamed(|uuid| self.is_hung(uuid)).into_iter().map(|(call, domain)| StuckCall {
             domain: domain.as_ref().and_then(name),
             among: call.members().len(),
             since: Some(call.asked_wall),

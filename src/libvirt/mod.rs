@@ -33,8 +33,8 @@ pub use devices::{XmlError, devices};
 pub use error::Error;
 pub use event::{BlockJobOutcome, DomainEvent, EventKind};
 pub use question::{
-    Answer, Groups, HostTimes, Member, Question, RawDisk, RawDomain, RawHost, ReadAt, ReaderId, Reply,
-    Roster, RosterEntry,
+    Answer, Control, Groups, HostTimes, Member, Question, RawDisk, RawDomain, RawHost, ReadAt, ReaderId,
+    Reply, Roster, RosterEntry,
 };
 pub use reader::Reader;
 pub use uri::{is_demo, masked};

@@ -100,6 +100,14 @@ pub enum Question {
         /// Which domain.
         uuid: Uuid,
     },
+    /// Whether a call holds the domain. Never waits for anything that one
+    /// call on the domain could hold.
+    Control {
+        /// Which domain.
+        uuid: Uuid,
+        /// Its libvirt id, as the asker knows it.
+        id: u32,
+    },
     /// The job that runs on a domain. Can wait behind a job that lets nobody
     /// ask, and for the monitor while one runs.
     Job {
@@ -155,6 +163,8 @@ pub enum Reply {
         /// What its XML says.
         devices: DomainDevices,
     },
+    /// To [`Question::Control`].
+    Control(Control),
     /// To [`Question::Job`].
     Job {
         /// Which domain.
@@ -257,6 +267,18 @@ pub struct RawDomain {
     pub gone: bool,
     /// Why nothing at all could be read of this one domain.
     pub error: Option<Error>,
+}
+
+/// Whether a call, of whatever client, holds a domain
+/// (`virDomainGetControlInfo`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// None does, or there is no such domain.
+    Free,
+    /// One does, for so long.
+    Held(Duration),
+    /// libvirt does not say.
+    Unknown,
 }
 
 /// When one domain of a list was read. A call does not tell: estimated from

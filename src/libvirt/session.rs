@@ -18,7 +18,7 @@ use super::{
     },
     host, job,
     per_domain::{self, CpuClock, Refused},
-    question::{Member, RawDomain, ReadAt, Reply, Roster, RosterEntry},
+    question::{Control, Member, RawDomain, ReadAt, Reply, Roster, RosterEntry},
     uri,
 };
 use crate::{
@@ -173,6 +173,30 @@ impl Session {
             }
         };
         Ok(((begun, ended), Reply::Job { uuid, id, job }))
+    }
+
+    /// Whether a call holds one domain.
+    pub(super) fn control(&mut self, uuid: Uuid, id: u32) -> Result<(Span, Reply), Error> {
+        const WHAT: &str = "asking whether a domain is held";
+        let begun = self.clock.now();
+        let control = if self.look_up(uuid, Some(id), WHAT)? {
+            match ffi::control::of(&self.handles[&uuid].domain) {
+                Ok(control) => control,
+                // Stopped since: what held it has returned.
+                Err(error) if error::is_no_domain(&error) => Control::Free,
+                Err(error) => {
+                    let failure = self.failed(&error, WHAT);
+                    if failure.is_connection() {
+                        return Err(failure);
+                    }
+                    tracing::debug!("{failure}");
+                    Control::Unknown
+                }
+            }
+        } else {
+            Control::Free
+        };
+        Ok(((begun, self.clock.now()), Reply::Control(control)))
     }
 
     fn no_such(&self, uuid: Uuid) -> Error {

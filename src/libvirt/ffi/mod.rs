@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "this is the one place for it; every block states why it is sound")]
 
 pub(super) mod bulk;
+pub(super) mod control;
 pub(super) mod events;
 pub(super) mod job;
 pub(super) mod log;

@@ -108,14 +108,20 @@ fn a_driver_without_jobs_is_asked_once_until_reconnect() {
 /// The domain whose question hangs, once it comes back short.
 fn short_behind_its_question(host: &mut Host) -> Option<Why> {
     host.jobs_hang = true;
-    host.pass(15_000);
-    let asked = host.open().into_iter().find_map(|(_, _, question)| match question {
-        Question::Job { uuid, .. } => Some(uuid.as_u128()),
-        _ => None,
+    let question = |host: &Host| {
+        host.open().into_iter().find_map(|(_, _, question)| match question {
+            Question::Job { uuid, .. } => Some(uuid.as_u128()),
+            _ => None,
+        })
+    };
+    let number = (0..150).find_map(|_| {
+        host.pass(100);
+        question(host)
     });
-    let number = asked.expect("a question is out");
+    let number = number.expect("a question is out");
+    // It holds the domain from then on.
     host.busy = vec![number];
-    host.pass(3_000);
+    host.pass(5_000);
     why(host.health(number))
 }
 

@@ -108,3 +108,55 @@ fn a_kill_while_all_is_well_costs_the_next_process_nothing_but_single_questions(
     next.pass(3_000);
     assert!(next.frame().domains.iter().all(|d| d.fresh && d.rates.cpu_percent.is_ok()));
 }
+
+/// A note of a dead process: calls since `since` over these domains.
+fn leave_note(directory: &Path, calls: &[(i64, std::ops::RangeInclusive<u128>)]) {
+    let line = |(since, domains): &(i64, std::ops::RangeInclusive<u128>)| {
+        let domains = domains.clone().map(|number| format!(" {}", Uuid::from_u128(number)));
+        format!("{since}{}\n", domains.collect::<String>())
+    };
+    let text: String = calls.iter().map(line).collect();
+    std::fs::write(directory.join("qemu-1.99999999-0.stuck"), text).unwrap();
+}
+
+#[test]
+fn who_is_held_for_a_moment_by_somebody_else_is_not_taken_for_the_hung_one() {
+    let directory = tempfile::tempdir().unwrap();
+    leave_note(directory.path(), &[(0, 1..=9)]);
+    let mut host = noting(directory.path(), 9);
+    host.busy = vec![3];
+    host.stopped = vec![6];
+    host.left_behind = vec![6];
+    host.start();
+    host.pass(600);
+    assert_ne!(why(host.health(3)), Some(Why::MonitorNotAnswering));
+    host.busy.clear();
+    host.pass(3_000);
+    assert_eq!(host.health(3), Health::Answering);
+    assert_eq!(why(host.health(6)), Some(Why::MonitorNotAnswering));
+    let stuck = host.status().stuck_calls;
+    assert_eq!(stuck.len(), 1, "{stuck:?}");
+    assert_eq!(stuck[0].domain.as_deref(), Some("vm-6"));
+}
+
+#[test]
+fn nobody_is_asked_in_full_who_is_only_suspected_while_the_bound_is_reached() {
+    let directory = tempfile::tempdir().unwrap();
+    let known = (36..=40).map(|number| (5, number..=number));
+    let suspected = [(0, 1..=13), (0, 14..=26), (0, 27..=35)];
+    leave_note(directory.path(), &known.chain(suspected).collect::<Vec<_>>());
+    let mut host = noting(directory.path(), 40);
+    // All have stopped between the kill and the start: who is asked hangs.
+    host.stopped = (1..=40).collect();
+    host.left_behind = vec![36, 37, 38, 39, 40, 5, 20, 30];
+    host.start();
+    for _ in 0..300 {
+        host.pass(100);
+        assert!(workers(&host) <= 8, "{} workers", workers(&host));
+    }
+    let stuck = host.status().stuck_calls;
+    let named: std::collections::BTreeSet<&str> =
+        stuck.iter().map(|call| call.domain.as_deref().unwrap()).collect();
+    assert_eq!(stuck.len(), 8);
+    assert!(["vm-5", "vm-20", "vm-30", "vm-36"].iter().all(|name| named.contains(name)), "{named:?}");
+}

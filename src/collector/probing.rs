@@ -1,0 +1,146 @@
+//! Whom a call holds, asked of libvirt at the beginning of a cycle: those that
+//! a call of an earlier process may hang on, before they are read; and at the
+//! bound, where nobody can come back short, those that our own hang on.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{
+    Sink,
+    calls::{CallKind, ListCall},
+    engine::Engine,
+    inherited::Single,
+    readers::Readers,
+};
+use crate::{
+    libvirt::{Control, Question},
+    model::{Missing, Why},
+};
+
+/// Who is held for less may be so by a question that anybody asks.
+const HELD: Duration = Duration::from_secs(1);
+/// How long an answer is waited for: it waits for nothing itself.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Questions about our own calls in one cycle.
+const AT_ONCE: usize = 64;
+
+/// A question whether a domain is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// On behalf of a call of an earlier process.
+    Earlier(Single),
+    /// A call of our own may hang on it.
+    Own(Uuid),
+}
+
+impl Probe {
+    pub fn uuid(&self) -> &Uuid {
+        match self {
+            Self::Earlier(single) => &single.uuid,
+            Self::Own(uuid) => uuid,
+        }
+    }
+}
+
+impl<R: Readers, S: Sink> Engine<R, S> {
+    /// Has everybody asked about that one of our own calls may hang on and of
+    /// whom nobody knows yet.
+    pub(super) fn probe_our_own(&mut self) {
+        let nameless =
+            self.blamed(|uuid| self.is_hung(uuid)).into_iter().filter(|(_, domain)| domain.is_none());
+        let mut suspects: Vec<Uuid> = nameless
+            .flat_map(|(call, _)| call.members().iter().filter(|uuid| !call.is_cleared(self.answered(uuid))))
+            .copied()
+            .filter(|uuid| !self.is_hung(uuid))
+            .collect();
+        suspects.sort_unstable();
+        suspects.dedup();
+        self.cycle.probes.extend(suspects.into_iter().take(AT_ONCE).map(Probe::Own));
+    }
+
+    /// Asks as many probes as calls may be out at once.
+    pub(super) fn ask_probes(&mut self) {
+        while self.calls.probes_in_flight(self.link_number) < self.settings.libvirt.max_parallel
+            && let Some(probe) = self.cycle.probes.pop_front()
+        {
+            let uuid = *probe.uuid();
+            let Some(id) = self.domains.get(&uuid).and_then(|track| track.identity.id) else {
+                continue;
+            };
+            let question = Question::Control { uuid, id };
+            match self.reader() {
+                Ok((reader, fresh)) => {
+                    let patience = DEADLINE + self.pace.patience(super::pace::Load::default(), fresh);
+                    if !self.ask(reader, CallKind::Control(probe), question, patience) {
+                        self.note_error("a libvirt reader has ended by itself".into());
+                    }
+                }
+                Err(error) => self.note_error(error),
+            }
+        }
+    }
+
+    /// Takes the answer to a probe, in time.
+    pub(super) fn take_control(&mut self, probe: Probe, control: Control) {
+        let held = match control {
+            Control::Free => false,
+            Control::Held(time) if time >= HELD => true,
+            // Not known: the next cycle asks again.
+            Control::Held(_) | Control::Unknown => return self.go_on_after_probes(),
+        };
+        match probe {
+            Probe::Earlier(single) => self.hear_of(single, held),
+            Probe::Own(uuid) => {
+                let since = self.calls.stuck_since(&uuid, self.answered(&uuid)).filter(|_| held);
+                if let (Some(since), Some(track)) = (since, self.domains.get_mut(&uuid)) {
+                    track.hear(Some(Missing::since(Why::MonitorNotAnswering, since)));
+                }
+            }
+        }
+        self.go_on_after_probes();
+    }
+
+    /// Takes the answer of a domain that was held and has been read singly:
+    /// whether it still is.
+    pub(super) fn take_single(&mut self, single: Single, short: bool) {
+        self.hear_of(single, short);
+    }
+
+    /// What is known now of a domain that a call of an earlier process may
+    /// hang on.
+    fn hear_of(&mut self, single: Single, held: bool) {
+        let known = single.held && held;
+        let next = self.inherited.answered(single, held, self.clock.now().0);
+        if let Some(next) = next.filter(|_| !known && self.cycle.is_reading()) {
+            if next.held {
+                self.cycle.waiting.push_front(self.single(next));
+            } else {
+                self.cycle.probes.push_front(Probe::Earlier(next));
+            }
+        }
+        self.note_calls();
+    }
+
+    /// The call that reads a held domain.
+    pub(super) fn single(&self, single: Single) -> ListCall {
+        ListCall { single: Some(single), ..ListCall::new(vec![single.uuid], self.cycle.number()) }
+    }
+
+    /// Asks what there is left to ask. When the last probe is over, those that
+    /// nothing holds are read as ever.
+    pub(super) fn go_on_after_probes(&mut self) {
+        self.ask_probes();
+        if self.calls.probes_in_flight(self.link_number) > 0 || !self.cycle.is_reading() {
+            return;
+        }
+        let mut free = std::mem::take(&mut self.cycle.set_aside);
+        free.retain(|uuid| !self.inherited.covers(uuid));
+        let share = free.len().div_ceil(self.figures.lists.max(1)).max(1);
+        for members in free.chunks(share) {
+            self.cycle.waiting.push_back(ListCall::new(members.to_vec(), self.cycle.number()));
+        }
+        self.ask_waiting();
+    }
+}
