@@ -251,17 +251,22 @@ impl Rank {
     fn of(domain: &DomainFrame, key: SortKey) -> Self {
         const STEP: f64 = 64.0 * 1024.0;
         let rates = &domain.rates;
+        // What the row shows: the last numbers, where it is not its turn.
+        let memory = domain.last_memory().unwrap_or(domain);
         let stepped = |value: Measured<f64>, step: f64| value.ok().map(|v| (v / step).round());
         let value = match key {
             SortKey::Name => Some(0.0),
             SortKey::Vcpus => domain.reading.vcpu_count.ok().map(f64::from),
             SortKey::Cpu => stepped(rates.cpu_percent, 1.0),
-            SortKey::Memory => stepped(rates.memory_percent, 1.0),
-            SortKey::Disk => stepped(larger(rates.disk.read_bytes_per_s, rates.disk.write_bytes_per_s), STEP),
+            SortKey::Memory => stepped(memory.rates.memory_percent, 1.0),
+            SortKey::Disk => {
+                let disk = domain.last_disks().unwrap_or(domain).rates.disk;
+                stepped(larger(disk.read_bytes_per_s, disk.write_bytes_per_s), STEP)
+            }
             SortKey::Net => stepped(larger(rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s), STEP),
             SortKey::Steal => stepped(rates.steal_percent, 0.1),
         };
-        let own = key != SortKey::Memory || memory_is_reported(domain);
+        let own = key != SortKey::Memory || memory_is_reported(memory);
         Self { live: domain.is_live(), own, value }
     }
 

@@ -92,10 +92,7 @@ impl Series {
     /// moment, oldest first; `None` is a gap.
     pub fn last(&self, uuid: Uuid, metric: Metric, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
         let hidden = self.hidden.unwrap_or(0);
-        self.tracks.get(&uuid).into_iter().flat_map(move |track| {
-            let take = count.saturating_add(hidden).min(track.history.len());
-            track.history.last(metric, take).take(take.saturating_sub(hidden))
-        })
+        self.tracks.get(&uuid).into_iter().flat_map(move |track| track.history.last(metric, count, hidden))
     }
 
     /// VMs with a history.

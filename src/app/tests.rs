@@ -5,7 +5,9 @@ use super::{
     *,
 };
 use crate::model::{
+    Why,
     history::Metric,
+    host::Commitment,
     status::{CollectionState, StoreState},
 };
 
@@ -342,4 +344,35 @@ fn a_tick_within_the_same_second_changes_nothing() {
     assert!(app.take_changed());
     app.update(Message::Key(Key::Down));
     assert!(app.take_changed());
+}
+
+#[test]
+fn rows_keep_their_place_between_turns_and_sparklines_have_no_holes() {
+    let mut app = App::new(settings()).unwrap();
+    let mut host = Host::new();
+    host.spread(3);
+    for key in [SortKey::Memory, SortKey::Disk] {
+        app.fleet.sort_by(key);
+        for _ in 0..9 {
+            app.update(Message::Frame(host.cycle()));
+        }
+        for _ in 0..4 {
+            app.update(Message::Frame(host.cycle()));
+            let place = |name: &str| shown(&app).iter().position(|shown| shown == name);
+            let places = [place("db-primary"), place("db-replica")];
+            assert!(
+                places.iter().all(|place| place.is_some_and(|place| place < 3)),
+                "by {key:?}: {places:?}"
+            );
+        }
+    }
+    let uuid = host.uuid("db-primary");
+    let frame = app.frame().unwrap();
+    let waits = frame.domains.iter().filter(|d| d.last_disks().is_some()).count();
+    assert!(waits > 5, "most wait for their turn: {waits}");
+    let angles: Vec<_> = app.series().last(uuid, Metric::DiskWrite, 12).collect();
+    assert!(angles.iter().all(Option::is_some), "{angles:?}");
+    assert_eq!(Commitment::of(frame).memory.unwrap_err().why, Why::NotDue, "no sum of old numbers");
+    let (shown, old) = Commitment::shown(frame);
+    assert!(old && shown.memory.is_ok(), "shown, and marked");
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     DomainDevices, DomainJob, DomainRates, DomainReading, DomainState, Happening, HostLoad, Identity,
-    Missing, MonoTime, WallTime, rates::AngleScale,
+    Missing, MonoTime, WallTime, Why, rates::AngleScale,
 };
 
 /// Everything one collection cycle found.
@@ -100,6 +100,29 @@ impl DomainFrame {
     #[must_use]
     pub fn state(&self) -> DomainState {
         self.reading.state
+    }
+
+    /// The last frame with memory, where memory merely was not read in this
+    /// one. For the screen, which shows it as what it is; never for a line.
+    #[must_use]
+    pub fn last_memory(&self) -> Option<&Self> {
+        self.last_in_place_of(self.reading.memory_used().err()?)
+    }
+
+    /// As [`DomainFrame::last_memory`], with disks.
+    #[must_use]
+    pub fn last_disks(&self) -> Option<&Self> {
+        self.last_in_place_of(*self.reading.disks.as_ref().err()?)
+    }
+
+    /// Old numbers stand in where the next reading is awaited any moment. Of a
+    /// monitor that does not answer nobody knows when, or whether: the reason
+    /// says more.
+    fn last_in_place_of(&self, missing: Missing) -> Option<&Self> {
+        match missing.why {
+            Why::NotDue | Why::Busy | Why::Migrating | Why::NoAnswerYet => self.last.as_deref(),
+            _ => None,
+        }
     }
 }
 

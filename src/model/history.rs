@@ -1,6 +1,10 @@
 //! The last angles of one domain, for its sparklines: fixed size, gaps kept.
+//!
+//! A cycle in which a group was not due is no gap: the rate of the next
+//! reading spans it, so its angle is that of the next reading, and until that
+//! comes the one of the reading before.
 
-use super::rates::Angles;
+use super::{Why, rates::Angles};
 
 /// The six metrics that have an angle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +31,8 @@ impl Metric {
 
 /// A gap in a series: no angle in that cycle.
 const GAP: i16 = i16::MIN;
+/// The group was not due: the next reading spans that cycle.
+const NOT_DUE: i16 = i16::MIN + 1;
 
 /// A ring of angles, one slot per cycle, in tenths of a degree:
 /// what the screen shows, so that least and most agree with it to the digit.
@@ -45,12 +51,13 @@ impl AngleHistory {
         Self { capacity: capacity.max(1), next: 0, slots: Vec::new() }
     }
 
-    /// Adds one cycle; a missing angle becomes a gap.
+    /// Adds one cycle; a missing angle becomes a gap, unless it merely was not due.
     pub fn push(&mut self, angles: &Angles) {
         let of = |angle: &super::Measured<super::Degrees>| match angle {
             // Angles lie within ±90, so tenths always fit.
             #[allow(clippy::cast_possible_truncation, reason = "±900 fits an i16")]
             Ok(degrees) if degrees.0.is_finite() => (degrees.0.clamp(-90.0, 90.0) * 10.0).round() as i16,
+            Err(missing) if missing.why == Why::NotDue => NOT_DUE,
             _ => GAP,
         };
         self.put([
@@ -89,15 +96,30 @@ impl AngleHistory {
         self.slots.is_empty()
     }
 
-    /// The newest `count` angles of one metric in degrees, oldest first.
-    pub fn last(&self, metric: Metric, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
-        let held = self.slots.len();
-        let count = count.min(held);
-        let start = if held < self.capacity { 0 } else { self.next };
-        (held - count..held).map(move |i| {
-            let raw = self.slots[(start + i) % held][metric as usize];
-            (raw != GAP).then(|| f64::from(raw) / 10.0)
+    /// The newest `count` angles of one metric in degrees, oldest first, as
+    /// of `back` cycles ago: what came later changes nothing of them.
+    pub fn last(&self, metric: Metric, count: usize, back: usize) -> impl Iterator<Item = Option<f64>> + '_ {
+        let held = self.slots.len().saturating_sub(back);
+        let raw = move |i: usize| self.raw(metric, i);
+        (held.saturating_sub(count)..held).map(move |i| {
+            let angle = match raw(i) {
+                NOT_DUE => (i + 1..held)
+                    .map(raw)
+                    .find(|&next| next != NOT_DUE)
+                    .filter(|&next| next != GAP)
+                    .or_else(|| (0..i).rev().map(raw).find(|&before| before != NOT_DUE))
+                    .unwrap_or(GAP),
+                angle => angle,
+            };
+            (angle != GAP).then(|| f64::from(angle) / 10.0)
         })
+    }
+
+    /// The slot of the `i`th cycle held, from the oldest.
+    fn raw(&self, metric: Metric, i: usize) -> i16 {
+        let held = self.slots.len();
+        let start = if held < self.capacity { 0 } else { self.next };
+        self.slots[(start + i) % held][metric as usize]
     }
 }
 
@@ -109,15 +131,42 @@ mod tests {
     #[test]
     fn the_ring_keeps_the_newest_and_its_gaps() {
         let mut history = AngleHistory::new(3);
-        assert_eq!(history.last(Metric::Cpu, 5).count(), 0);
+        assert_eq!(history.last(Metric::Cpu, 5, 0).count(), 0);
         let mut angles = Angles::missing(Missing::new(Why::FirstReading));
         for degrees in [Some(1.0), Some(-2.5), None, Some(90.0)] {
             angles.cpu = degrees.map(Degrees).ok_or(Missing::new(Why::Gap));
             history.push(&angles);
         }
-        let last: Vec<_> = history.last(Metric::Cpu, 9).collect();
+        let last: Vec<_> = history.last(Metric::Cpu, 9, 0).collect();
         assert_eq!(last, [Some(-2.5), None, Some(90.0)]);
-        assert_eq!(history.last(Metric::Cpu, 1).collect::<Vec<_>>(), [Some(90.0)]);
-        assert!(history.last(Metric::Memory, 3).all(|a| a.is_none()));
+        assert_eq!(history.last(Metric::Cpu, 1, 0).collect::<Vec<_>>(), [Some(90.0)]);
+        assert!(history.last(Metric::Memory, 3, 0).all(|a| a.is_none()));
+    }
+
+    #[test]
+    fn cycles_without_a_turn_take_the_angle_that_spans_them_and_are_no_gap() {
+        let mut history = AngleHistory::new(8);
+        let mut angles = Angles::missing(Missing::new(Why::FirstReading));
+        let (first, not_due, hung) = (
+            Err(Missing::new(Why::FirstReading)),
+            Err(Missing::new(Why::NotDue)),
+            Err(Missing::new(Why::MonitorNotAnswering)),
+        );
+        let mut push = |degrees| {
+            angles.disk_read = degrees;
+            history.push(&angles);
+            history.last(Metric::DiskRead, 9, 0).collect::<Vec<_>>()
+        };
+        push(first);
+        assert_eq!(push(not_due), [None, None], "nothing is known yet");
+        assert_eq!(push(Ok(Degrees(10.0))), [None, Some(10.0), Some(10.0)]);
+        assert_eq!(push(not_due)[3..], [Some(10.0)], "held until the next reading");
+        assert_eq!(push(Ok(Degrees(30.0)))[2..], [Some(10.0), Some(30.0), Some(30.0)]);
+        push(not_due);
+        let gap = push(hung);
+        assert_eq!(gap[4..], [Some(30.0), Some(30.0), None], "a hang is a gap");
+        push(Ok(Degrees(50.0)));
+        let as_of_then: Vec<_> = history.last(Metric::DiskRead, 9, 4).collect();
+        assert_eq!(as_of_then, [None, Some(10.0), Some(10.0), Some(10.0)], "as it was four cycles ago");
     }
 }

@@ -1,6 +1,6 @@
 //! What the host itself is busy with, beside its domains.
 
-use super::{Frame, Kib, Measured, Missing, Why};
+use super::{DomainFrame, Frame, Kib, Measured, Missing, Why, reading::MemorySize};
 
 /// The host in one cycle. Comes from libvirt; pressure alone is read from the
 /// kernel, and only where the host is this machine.
@@ -106,14 +106,35 @@ impl Commitment {
     /// Of one frame. A domain whose share is not known makes the sum too
     /// small to be told: then its reason stands in the sum's place.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
     pub fn of(frame: &Frame) -> Self {
+        Self::sum(frame, |domain| domain.reading.memory)
+    }
+
+    /// As [`Commitment::of`], with the last known size of domains whose memory
+    /// merely was not read in this frame; and whether there is one. For the
+    /// screen, which marks such a sum.
+    #[must_use]
+    pub fn shown(frame: &Frame) -> (Self, bool) {
+        let mut old = false;
+        let shown = Self::sum(frame, |domain| match (domain.reading.memory, domain.last_memory()) {
+            (Err(_), Some(last)) => {
+                old = true;
+                last.reading.memory
+            }
+            (memory, _) => memory,
+        });
+        (shown, old)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
+    fn sum(frame: &Frame, size: impl FnMut(&DomainFrame) -> Measured<MemorySize>) -> Self {
         let live = || frame.domains.iter().filter(|domain| domain.is_live());
         let vcpus = live()
             .map(|domain| domain.reading.vcpu_count.map(u64::from))
             .try_fold(0_u64, |sum, count| Ok(sum.saturating_add(count?)));
         let memory = live()
-            .map(|domain| domain.reading.memory)
+            .map(|domain| &**domain)
+            .map(size)
             .try_fold(Kib(0), |sum, size| Ok(Kib(sum.0.saturating_add(size?.maximum.0))));
         let unknown = Missing::new(Why::NotOffered);
         let cpus = frame.host.cpus.filter(|&cpus| cpus > 0).ok_or(unknown);
