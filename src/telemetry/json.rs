@@ -48,6 +48,7 @@ pub fn vm(domain: &DomainFrame) -> Json {
     vm.put("health", health(domain.health));
     vm.put("read_at", time(reading.at));
     vm.put("fresh", domain.fresh);
+    vm.measure("last_read_at", last_read(domain).map(time));
 
     vm.measure("cpu_count", reading.vcpu_count);
     vm.measure("cputime", reading.cpu.map(|cpu| cpu.time));
@@ -116,6 +117,17 @@ pub fn vm(domain: &DomainFrame) -> Json {
         }
     }
     vm.finish(&reading.identity)
+}
+
+/// When memory and disks were read last: where they are null, how long ago
+/// that was. Their old values stand nowhere here.
+fn last_read(domain: &DomainFrame) -> Measured<WallTime> {
+    let reading = &domain.reading;
+    match (&reading.disks, &domain.last) {
+        (Err(_), Some(last)) => Ok(last.reading.at),
+        (Err(missing), None) if reading.memory_used().is_err() => Err(*missing),
+        _ => Ok(reading.at),
+    }
 }
 
 /// The job that runs on a VM. What a job does not tell it cannot tell: its

@@ -35,13 +35,14 @@ pub fn pieces(strip: &mut Strip, frame: &Frame, screen: &config::Screen, look: &
             strip.left(3, parts);
         }
     }
-    let given = Commitment::of(frame);
+    let (given, old) = Commitment::shown(frame);
     if let (Ok(vcpus), Some(cpus)) = (given.vcpus, frame.host.cpus) {
         strip.left(5, vec![("vCPU ".into(), palette.dim), (format!("{vcpus}:{cpus}"), palette.text)]);
     }
     if let Ok(percent) = given.memory_percent {
         let severity = if percent > FULL { Severity::Warn } else { Severity::Calm };
-        let number = format!("{}{percent:.0}%", glyph::mark(severity).trim());
+        let mark = if old { glyph::STAND_IN } else { "" };
+        let number = format!("{}{mark}{percent:.0}%", glyph::mark(severity).trim());
         strip.left(
             6,
             vec![

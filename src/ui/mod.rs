@@ -4,6 +4,7 @@
 //! pure: no I/O, no clock, no change of the app. It never sees libvirt, the
 //! journal or the writer.
 
+mod aged;
 mod banner;
 mod document;
 mod fleet;

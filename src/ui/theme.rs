@@ -41,6 +41,8 @@ pub struct Palette {
     pub strong: Style,
     /// Labels and units.
     pub dim: Style,
+    /// Numbers of an earlier cycle.
+    pub old: Style,
     /// Rules, tracks and things that are off.
     pub faint: Style,
     /// The program's own colour: keys, sort arrow, pane in focus.
@@ -88,6 +90,7 @@ impl Palette {
                 text: 252,
                 strong: 255,
                 dim: 248,
+                old: 245,
                 faint: 243,
                 accent: 80,
                 selected: 237,
@@ -108,6 +111,7 @@ impl Palette {
                 text: 236,
                 strong: 232,
                 dim: 240,
+                old: 243,
                 faint: 244,
                 accent: 30,
                 selected: 252,
@@ -130,6 +134,7 @@ impl Palette {
                 text: 252,
                 strong: 255,
                 dim: 248,
+                old: 245,
                 faint: 243,
                 accent: 117,
                 selected: 237,
@@ -157,6 +162,7 @@ impl Palette {
             text: ink(inks.text),
             strong: ink(inks.strong).add_modifier(Modifier::BOLD),
             dim: ink(inks.dim),
+            old: ink(inks.old),
             faint: ink(inks.faint),
             accent: ink(inks.accent),
             selected: Style::new().bg(Color::Indexed(inks.selected)),
@@ -186,6 +192,7 @@ impl Palette {
             text: plain,
             strong: bold,
             dim: plain,
+            old: plain.add_modifier(Modifier::DIM),
             faint: plain.add_modifier(Modifier::DIM),
             accent: bold,
             selected: bold,
@@ -233,6 +240,7 @@ struct Inks {
     text: u8,
     strong: u8,
     dim: u8,
+    old: u8,
     faint: u8,
     accent: u8,
     selected: u8,

@@ -263,3 +263,29 @@ fn the_host_has_its_load_and_what_was_given_of_it() {
     near(&host["vcpus_per_cpu"], 4.0);
     near(&host["memory_given_percent"], 100.0);
 }
+
+#[test]
+fn what_was_not_due_is_null_and_only_its_time_is_told() {
+    let mut held = fixture::frame();
+    let before = held.domains[0].clone();
+    let missing = Missing::since(Why::NotDue, before.reading.at);
+    let mut domain = (*before).clone();
+    domain.reading.at = WallTime(before.reading.at.0 + 2_000_000_000);
+    domain.reading.memory = Err(missing);
+    domain.reading.guest_memory = Err(missing);
+    domain.reading.rss = Err(missing);
+    domain.reading.disks = Err(missing);
+    domain.rates.disk = crate::model::rates::DiskRates::missing(missing);
+    domain.rates.memory_percent = Err(missing);
+    domain.last = Some(before.clone());
+    held.domains[0] = std::sync::Arc::new(domain);
+    let vm = value(&frame(&held))["vms"][0].clone();
+    for field in ["memory_used", "memory_max", "memory_usage_percent", "disk_read_bytes", "host_rss"] {
+        assert_eq!(vm[field], Value::Null, "{field}");
+        assert!(vm["missing"][field].as_str().unwrap().starts_with("not due since"), "{field}");
+    }
+    assert_eq!(vm["last_read_at"], value(&frame(&fixture::frame()))["vms"][0]["read_at"]);
+    assert_ne!(vm["last_read_at"], vm["read_at"]);
+    let fresh = vms();
+    assert_eq!(fresh[0]["last_read_at"], fresh[0]["read_at"]);
+}

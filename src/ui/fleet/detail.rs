@@ -7,12 +7,13 @@ use super::short;
 use crate::{
     app::App,
     model::{DomainFrame, Missing, frame::Health},
-    ui::{Look, glyph::Condition, text, text::Strip, units, vm::job_words},
+    ui::{Look, aged, glyph::Condition, text, text::Strip, units, vm::job_words},
 };
 
 /// Draws the line for the selected VM.
 pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some(domain) = app.fleet().selected().and_then(|uuid| app.domain(uuid)) else { return };
+    let Some(now) = app.frame().map(|frame| frame.at) else { return };
     let palette = &look.palette;
     let identity = domain.identity();
     let condition = Condition::of(domain);
@@ -37,10 +38,14 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     );
     // The first reason is always told, shortened if need be; more as fits.
     let mut room = area.width.saturating_sub(2 + 2 + name + text::width(&state) + 3);
-    for (rank, (what, missing)) in (0..).zip(reasons(domain)) {
+    let (memory, disks) = (aged::memory(domain, now), aged::disks(domain, now));
+    let old = memory.old.or(disks.old);
+    for (rank, (what, missing)) in (0..).zip(reasons(domain, memory.domain, disks.domain)) {
         let reason = format!("{what}{missing}");
         let mend = missing.mend(identity).map(|mend| format!("{reason} ({mend})"));
-        let text = mend.filter(|text| text::width(text) <= room).unwrap_or(reason);
+        // Of whom old numbers are shown, how old they are.
+        let age = old.filter(|_| what.is_empty()).map(|old| format!("{reason}, {}", old.read()));
+        let text = mend.or(age).filter(|text| text::width(text) <= room).unwrap_or(reason);
         let text = if rank == 0 { text::fit(&text, room).into_owned() } else { text };
         room = room.saturating_sub(text::width(&text) + 2);
         strip.left(rank, vec![(text, palette.warn)]);
@@ -48,11 +53,15 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     if let Some(job) = &domain.job {
         strip.left(1, vec![(job_words(job), palette.accent)]);
     }
+    if let Some(old) = old.filter(|old| old.waits_for_its_turn()) {
+        strip.left(10, vec![(format!("memory and disks {}", old.read()), palette.old)]);
+    }
     if let Ok(cores) = domain.rates.cpu_cores {
         strip.left(11, vec![(format!("{cores:.2} cores"), palette.dim)]);
     }
-    if let Ok((used, _)) = domain.reading.memory_used() {
-        strip.left(12, vec![(format!("{} used", units::bytes(used.bytes())), palette.dim)]);
+    if let Ok((used, _)) = memory.domain.reading.memory_used() {
+        let ink = memory.old.map_or(palette.dim, |_| palette.old);
+        strip.left(12, vec![(format!("{} used", units::bytes(used.bytes())), ink)]);
     }
     strip.right(14, vec![(short(identity.uuid), palette.faint)]);
     if let Some(id) = identity.id {
@@ -68,8 +77,9 @@ fn state(domain: &DomainFrame, condition: Condition) -> &'static str {
     }
 }
 
-/// Why values of this VM are missing, each reason once.
-fn reasons(domain: &DomainFrame) -> Vec<(&'static str, Missing)> {
+/// Why values of this VM are missing, each reason once. `memory` and `disks`
+/// are the frames of which these are shown.
+fn reasons(domain: &DomainFrame, memory: &DomainFrame, disks: &DomainFrame) -> Vec<(&'static str, Missing)> {
     let rates = &domain.rates;
     let mut reasons: Vec<(&'static str, Missing)> = Vec::new();
     if !domain.is_live() {
@@ -86,10 +96,10 @@ fn reasons(domain: &DomainFrame) -> Vec<(&'static str, Missing)> {
         add("", Some(missing));
     }
     add("CPU: ", rates.cpu_percent.err());
-    add("memory: ", rates.memory_percent.err());
-    add("disk: ", rates.disk.read_bytes_per_s.err());
+    add("memory: ", memory.rates.memory_percent.err());
+    add("disk: ", disks.rates.disk.read_bytes_per_s.err());
     add("network: ", rates.net.rx_bytes_per_s.err());
     add("steal: ", rates.steal_percent.err());
-    add("guest memory: ", domain.reading.guest_memory.as_ref().err().copied());
+    add("guest memory: ", memory.reading.guest_memory.as_ref().err().copied());
     reasons
 }

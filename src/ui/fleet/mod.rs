@@ -3,14 +3,23 @@
 //! Only the rows in view are looked at, so that ten thousand VMs cost no more
 //! than a screenful.
 
+mod cell;
 mod columns;
 mod detail;
 mod row;
 
+use std::time::Duration;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use uuid::Uuid;
 
-use super::{Look, glyph::Condition, text, text::Strip, units};
+use super::{
+    Look,
+    glyph::{self, Condition},
+    text,
+    text::Strip,
+    units,
+};
 use crate::{
     app::{App, Collection, Counts, Direction, Inactive, SortKey, Target},
     model::{Frame, host::Commitment},
@@ -97,6 +106,7 @@ impl Table {
         let last = rows.len().saturating_sub(height);
         self.offset = self.offset.min(selected).max((selected + 1).saturating_sub(height)).min(last);
         let shown = rows.iter().enumerate().skip(self.offset);
+        let two_turns = turn(app, frame) * 2;
         for (y, (row, &index)) in (area.top()..area.bottom()).zip(shown) {
             let Some(domain) = frame.domains.get(index) else { continue };
             let line = Rect { y, height: 1, ..area };
@@ -108,11 +118,18 @@ impl Table {
                 look,
                 thresholds: (app.screen().warn_percent, app.screen().critical_percent),
                 selected: row == selected,
+                now: frame.at,
+                two_turns,
             };
             view.render(line, buf);
             targets.push((line, Target::Row(domain.identity().uuid)));
         }
     }
+}
+
+/// How long it takes until memory and disks of every VM are read once.
+fn turn(app: &App, frame: &Frame) -> Duration {
+    frame.interval.max(frame.took) * app.collector().map_or(1, |status| status.round.max(1))
 }
 
 fn nothing_yet(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -163,6 +180,10 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
         let style = if condition == Condition::Hung { palette.crit } else { palette.text };
         strip.left(rank, vec![(condition.sign().into(), condition.style(palette)), (word, style)]);
     }
+    // What is drawn in the ink of old numbers is no fault, but the pace.
+    if let Some(status) = app.collector().filter(|status| status.round > 1) {
+        strip.left(6, vec![(format!("memory, disks every {} cycles", status.round), palette.old)]);
+    }
     if let Some(given) = given(frame) {
         strip.left(6, vec![(given, palette.dim)]);
     }
@@ -188,11 +209,13 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
 
 /// The maximum memory of all live VMs beside the host's.
 fn given(frame: &Frame) -> Option<String> {
-    let memory = Commitment::of(frame).memory.ok()?;
+    let (given, old) = Commitment::shown(frame);
+    let memory = given.memory.ok()?;
     // The test hypervisor makes up the size of its memory.
     let total = frame.host.memory_kib.filter(|_| !frame.host.demo)?;
     let total = units::bytes(total.saturating_mul(1024));
-    Some(format!("{} of {total} memory given", units::bytes(memory.bytes())))
+    let mark = if old { glyph::STAND_IN } else { "" };
+    Some(format!("{mark}{} of {total} memory given", units::bytes(memory.bytes())))
 }
 
 fn headings(

@@ -1,18 +1,21 @@
 //! One VM's row.
 
+use std::time::Duration;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::columns::{Columns, GAP, LEAD, Parts};
+use super::{
+    cell::{self, Cell},
+    columns::{Columns, GAP, LEAD, Parts},
+};
 use crate::{
-    app::{Series, fleet::memory_is_reported},
-    model::{AngleScale, Degrees, DomainFrame, Measured, Missing, Why, history::Metric},
+    app::Series,
+    model::{AngleScale, DomainFrame, Measured, Missing, WallTime, Why},
     ui::{
-        Look,
+        Look, aged,
         gauge::Gauge,
         glyph::{self, Condition},
-        sparkline, text,
-        theme::Severity,
-        units,
+        sparkline, text, units,
     },
 };
 
@@ -32,19 +35,10 @@ pub struct Row<'a> {
     pub thresholds: (f64, f64),
     /// Whether the cursor is here.
     pub selected: bool,
-}
-
-/// One metric of a VM, as a cell shows it.
-struct Cell {
-    /// How full the gauge is, and its ink.
-    fill: (f64, Style),
-    percent: Option<(f64, Severity)>,
-    /// Whether the percent is another value standing in for it.
-    stand_in: bool,
-    rates: Option<[Measured<f64>; 2]>,
-    degrees: Measured<Degrees>,
-    signed: bool,
-    spark: (Metric, Style),
+    /// When the frame was closed.
+    pub now: WallTime,
+    /// How long two turns of reading memory and disks take.
+    pub two_turns: Duration,
 }
 
 impl Row<'_> {
@@ -81,7 +75,13 @@ impl Row<'_> {
     /// their room, so that the reason can be read.
     fn metrics(&self, condition: Condition, x: u16, y: u16, buf: &mut Buffer) -> u16 {
         let columns = [self.columns.cpu, self.columns.memory, self.columns.disk, self.columns.net];
-        let cells = [self.cpu(), self.memory(), self.disk(), self.net()];
+        let (domain, palette) = (self.domain, &self.look.palette);
+        let cells = [
+            cell::cpu(domain, palette, self.thresholds),
+            cell::memory(aged::memory(domain, self.now), palette, self.thresholds),
+            cell::disk(aged::disks(domain, self.now), palette),
+            cell::net(domain, palette),
+        ];
         let mut places = [(0u16, 0u16); 4];
         let mut at = x;
         for (place, parts) in places.iter_mut().zip(columns) {
@@ -179,31 +179,50 @@ impl Row<'_> {
             if let Some((percent, severity)) = cell.percent {
                 let mark = if cell.stand_in { glyph::STAND_IN } else { glyph::mark(severity) };
                 let number = format!("{mark}{}", units::percent4(percent));
-                let style = palette.severity(severity, palette.text);
+                // An alarm keeps its ink, which must not come and go with turns.
+                let style = palette.severity(severity, cell.old.map_or(palette.text, |_| palette.old));
                 text::put_right(buf, at, y, parts.percent, &number, style);
             }
             at += parts.percent;
         }
         if let Some([inward, outward]) = cell.rates.filter(|_| parts.rates > 0) {
             at += 1;
-            self.rate(inward, palette.inward, at, y, buf);
+            let inks = cell.old.map_or([palette.inward, palette.outward], |_| [palette.old; 2]);
+            self.rate(inward, inks[0], at, y, buf);
             text::put(buf, at + 5, y, 1, "/", palette.faint);
-            self.rate(outward, palette.outward, at + 6, y, buf);
+            self.rate(outward, inks[1], at + 6, y, buf);
             at += parts.rates;
         }
+        // Numbers that are late say how old they are: an angle of long ago is
+        // of no use to anybody.
+        let late = cell.old.filter(|old| old.is_late(self.two_turns));
         if parts.degrees > 0 {
             at += u16::from(at > x);
-            match cell.degrees {
-                Ok(degrees) => {
+            match (late, cell.degrees) {
+                (Some(old), _) => {
+                    let spark = if parts.spark > 0 { parts.spark + 1 } else { 0 };
+                    let whole = parts.degrees + if cell.signed { spark } else { 0 };
+                    let age = old.brief(whole);
+                    let room = whole.min(text::width(&age).max(parts.degrees));
+                    text::put_right(buf, at, y, room, &age, palette.dim);
+                    if room > parts.degrees {
+                        return;
+                    }
+                }
+                (None, Ok(degrees)) => {
                     let number = units::degrees5(degrees);
-                    let style = if degrees.0.abs() < 0.05 { palette.faint } else { palette.text };
+                    let style = match cell.old {
+                        _ if degrees.0.abs() < 0.05 => palette.faint,
+                        Some(_) => palette.old,
+                        None => palette.text,
+                    };
                     text::put_right(buf, at, y, parts.degrees, &number, style);
                     if cell.signed {
                         let arrow = units::arrow(degrees).to_string();
-                        text::put(buf, at, y, 1, &arrow, palette.dim);
+                        text::put(buf, at, y, 1, &arrow, cell.old.map_or(palette.dim, |_| palette.old));
                     }
                 }
-                Err(_) => text::put_right(buf, at, y, parts.degrees, "–", palette.faint),
+                (None, Err(_)) => text::put_right(buf, at, y, parts.degrees, "–", palette.faint),
             }
             at += parts.degrees;
         }
@@ -224,86 +243,5 @@ impl Row<'_> {
             Ok(rate) => text::put_right(buf, x, y, 5, &units::rate5(rate), self.look.palette.faint),
             Err(_) => text::put_right(buf, x, y, 5, "–", self.look.palette.faint),
         }
-    }
-
-    fn cpu(&self) -> Measured<Cell> {
-        let rates = &self.domain.rates;
-        let percent = rates.cpu_percent?;
-        let severity = Severity::of(percent, self.thresholds);
-        Ok(Cell {
-            fill: (percent / 100.0, self.look.palette.fill(severity)),
-            percent: Some((percent, severity)),
-            stand_in: false,
-            rates: None,
-            degrees: rates.angles.cpu,
-            signed: false,
-            spark: (Metric::Cpu, self.look.palette.load),
-        })
-    }
-
-    /// Without the guest's report the balloon's size stands in: it says how
-    /// much the guest has, not how full it is, and is no cause for alarm.
-    fn memory(&self) -> Measured<Cell> {
-        let rates = &self.domain.rates;
-        let palette = &self.look.palette;
-        let percent = rates.memory_percent?;
-        let reported = memory_is_reported(self.domain);
-        let severity = if reported { Severity::of(percent, self.thresholds) } else { Severity::Calm };
-        Ok(Cell {
-            fill: (percent / 100.0, if reported { palette.fill(severity) } else { palette.faint }),
-            percent: Some((percent, severity)),
-            stand_in: !reported,
-            rates: None,
-            degrees: rates.angles.memory,
-            signed: true,
-            spark: (Metric::Memory, palette.load),
-        })
-    }
-
-    fn disk(&self) -> Measured<Cell> {
-        let rates = &self.domain.rates;
-        self.two_way(
-            [rates.angles.disk_read, rates.angles.disk_write],
-            [rates.disk.read_bytes_per_s, rates.disk.write_bytes_per_s],
-            [Metric::DiskRead, Metric::DiskWrite],
-        )
-    }
-
-    fn net(&self) -> Measured<Cell> {
-        let rates = &self.domain.rates;
-        self.two_way(
-            [rates.angles.net_rx, rates.angles.net_tx],
-            [rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s],
-            [Metric::NetRx, Metric::NetTx],
-        )
-    }
-
-    /// Disk or network: gauge, degrees and sparkline are of the direction
-    /// that moves more.
-    fn two_way(
-        &self,
-        angles: [Measured<Degrees>; 2],
-        rates: [Measured<f64>; 2],
-        metrics: [Metric; 2],
-    ) -> Measured<Cell> {
-        let palette = &self.look.palette;
-        let outward = match angles {
-            [Ok(inward), Ok(outward)] => outward.0 > inward.0,
-            [Err(_), Ok(_)] => true,
-            [Ok(_), Err(_)] => false,
-            [Err(why), Err(_)] => return Err(why),
-        };
-        let at = usize::from(outward);
-        let degrees = angles[at]?;
-        let ink = if outward { palette.outward } else { palette.inward };
-        Ok(Cell {
-            fill: (degrees.0 / 90.0, ink),
-            percent: None,
-            stand_in: false,
-            rates: Some(rates),
-            degrees: Ok(degrees),
-            signed: false,
-            spark: (metrics[at], ink),
-        })
     }
 }

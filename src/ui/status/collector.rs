@@ -55,6 +55,16 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
         ),
         look,
     ));
+    if status.round > 1 {
+        let turn = status.interval.max(status.last_cycle_took.unwrap_or_default()) * status.round;
+        // In whole tenths, as an interval of the configuration has them.
+        let turn = Duration::from_millis(u64::try_from(turn.as_millis() / 100).unwrap_or(u64::MAX) * 100);
+        document.line(fact(
+            "memory, disks",
+            format!("in turns, of each VM every {} cycles ({})", status.round, units::span(turn)),
+            look,
+        ));
+    }
     events(&mut document, app, status, look, width);
     document.line(fact("reconnects", units::count(status.reconnects), look));
     let errors = units::count(status.total_errors);

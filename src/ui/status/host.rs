@@ -38,13 +38,14 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
         add("iowait", Err(missing));
     }
     add("memory", load.memory.and_then(|memory| used(&memory, look)));
-    let given = Commitment::of(frame);
+    let (given, old) = Commitment::shown(frame);
     add("vCPUs given", both(given.vcpus, given.vcpus_per_cpu).map(|given| vcpus(given, frame, look)));
     add(
         "memory given",
         both(given.memory, given.memory_percent).map(|(memory, percent)| {
             let size = units::bytes(memory.bytes());
-            vec![(format!("{size}, {percent:.0}% of the host's"), palette.text)]
+            let given = vec![(format!("{size}, {percent:.0}% of the host's"), palette.text)];
+            given.into_iter().chain(old.then(|| (", as last read".to_owned(), palette.old))).collect()
         }),
     );
     add("pressure", load.pressure.map(|pressure| waiting(pressure, look)));

@@ -2,6 +2,7 @@
 
 mod events;
 mod pages;
+mod turns;
 mod walk;
 
 use super::*;

@@ -109,12 +109,14 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
 
 fn one(subject: &Subject<'_>, metric: Metric, edges: bool, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
-    let rates = &subject.domain.rates;
+    let shown = subject.of(metric);
+    let rates = &shown.domain.rates;
+    let fresh = |ink: Style| shown.old.map_or(ink, |_| palette.old);
     let (x, y) = (area.x, area.y);
     match angle(rates, metric) {
         Ok(degrees) => {
             let now = format!("{} {}", units::degrees5(degrees), units::arrow(degrees));
-            text::put_right(buf, x, y, NOW, &now, palette.strong);
+            text::put_right(buf, x, y, NOW, &now, fresh(palette.strong));
         }
         Err(missing) => {
             let room = area.width.saturating_sub(1);
@@ -123,7 +125,7 @@ fn one(subject: &Subject<'_>, metric: Metric, edges: bool, area: Rect, buf: &mut
         }
     }
     let rate = plain(rates, metric);
-    let style = if rate.is_ok() { palette.dim } else { palette.faint };
+    let style = if rate.is_ok() { fresh(palette.dim) } else { palette.faint };
     text::put_right(buf, x + NOW, y, RATE, rate.as_deref().unwrap_or("–"), style);
     if !edges {
         return;

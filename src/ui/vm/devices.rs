@@ -104,11 +104,11 @@ pub fn nic<'a>(subject: &'a Subject<'_>, name: &str) -> Nic<'a> {
 
 /// Collects what is known of the disk `name`.
 pub fn disk<'a>(subject: &'a Subject<'_>, name: &str) -> Disk<'a> {
-    let domain = subject.domain;
+    let (domain, shown) = (subject.domain, subject.disks().domain);
     Disk {
         device: domain.devices.disks.iter().find(|d| &*d.name == name),
-        reading: domain.reading.disks.iter().flatten().find(|r| &*r.name == name),
-        rates: domain.rates.disks.iter().find(|(n, _)| &**n == name).map(|(_, r)| r),
+        reading: shown.reading.disks.iter().flatten().find(|r| &*r.name == name),
+        rates: shown.rates.disks.iter().find(|(n, _)| &**n == name).map(|(_, r)| r),
     }
 }
 
@@ -136,18 +136,20 @@ pub fn disk_missing(subject: &Subject<'_>, disk: &Disk<'_>) -> Option<Missing> {
 
 struct Cells<'a> {
     look: &'a Look,
-    cells: Vec<(String, Style)>,
+    /// Whether the numbers are an earlier cycle's.
+    old: bool,
+    drawn: Vec<(String, Style)>,
 }
 
 impl Cells<'_> {
     fn word(&mut self, word: Option<&str>) {
         let style = self.look.palette.dim;
-        self.cells.push((storable(word.unwrap_or("–")).into_owned(), style));
+        self.drawn.push((storable(word.unwrap_or("–")).into_owned(), style));
     }
 
     fn value(&mut self, value: Option<String>, style: Style) {
-        self.cells.push(match value {
-            Some(value) => (value, style),
+        self.drawn.push(match value {
+            Some(value) => (value, if self.old { self.look.palette.old } else { style }),
             None => ("–".to_owned(), self.look.palette.faint),
         });
     }
@@ -180,8 +182,8 @@ pub fn nics(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         .map(|name| {
             let nic = nic(subject, name);
             let counters = nic.reading.and_then(|r| r.counters.ok());
-            let mut cells = Cells { look: subject.look, cells: Vec::new() };
-            cells.cells.push((storable(name).into_owned(), palette.text));
+            let mut cells = Cells { look: subject.look, old: false, drawn: Vec::new() };
+            cells.drawn.push((storable(name).into_owned(), palette.text));
             cells.word(nic.device.and_then(|d| d.model.as_deref()));
             cells.word(nic.device.and_then(|d| d.source.as_deref()));
             cells.word(nic.device.and_then(|d| d.mac.as_deref()));
@@ -196,24 +198,25 @@ pub fn nics(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             let packets = counters.and_then(|c| added(c.rx_packets, c.tx_packets));
             cells.value(packets.map(|count| units::tally(count, PACKETS)), palette.dim);
             let reason = nic_missing(subject, &nic).map(|missing| missing.to_string());
-            Line { cells: cells.cells, reason }
+            Line { cells: cells.drawn, reason }
         })
         .collect();
-    list(subject, Pane::Nics, &NICS, &lines, "NICs", "no NICs", area, buf);
+    list(subject, Pane::Nics, &NICS, &lines, ("NICs", ""), "no NICs", area, buf);
 }
 
 /// Draws title, headings and one line per disk.
 pub fn disks(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
     let names = disk_names(subject.domain);
+    let old = subject.disks().old;
     let lines: Vec<Line> = names
         .iter()
         .map(|name| {
             let disk = disk(subject, name);
             let counters = disk.reading.and_then(|r| r.counters.ok());
             let size = disk.reading.map(|r| r.size).unwrap_or_default();
-            let mut cells = Cells { look: subject.look, cells: Vec::new() };
-            cells.cells.push((storable(name).into_owned(), palette.text));
+            let mut cells = Cells { look: subject.look, old: old.is_some(), drawn: Vec::new() };
+            cells.drawn.push((storable(name).into_owned(), palette.text));
             cells.word(disk.device.map(|d| &*d.kind));
             cells.word(disk.device.and_then(|d| d.bus.as_deref()));
             cells.rate(disk.rates.map(|r| r.read_bytes_per_s), units::rate5, palette.inward);
@@ -232,10 +235,11 @@ pub fn disks(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             cells.value(counters.and_then(|c| c.wr_bytes).map(units::bytes), palette.dim);
             cells.trouble(counters.and_then(|c| c.errors));
             let reason = disk_missing(subject, &disk).map(|missing| missing.to_string());
-            Line { cells: cells.cells, reason }
+            Line { cells: cells.drawn, reason }
         })
         .collect();
-    list(subject, Pane::Disks, &DISKS, &lines, "disks", "no disks", area, buf);
+    let age = old.map(|old| old.fit(area.width.saturating_sub(16))).unwrap_or_default();
+    list(subject, Pane::Disks, &DISKS, &lines, ("disks", &age), "no disks", area, buf);
 }
 
 /// How much of a disk was ever written.
@@ -251,14 +255,17 @@ fn list(
     pane: Pane,
     columns: &[Column],
     lines: &[Line],
-    title: &str,
+    (title, age): (&str, &str),
     none: &str,
     area: Rect,
     buf: &mut Buffer,
 ) {
     let palette = &subject.look.palette;
     let selected = subject.selected(pane);
-    let count = vec![(lines.len().to_string(), palette.dim)];
+    let mut count = vec![(lines.len().to_string(), palette.dim)];
+    if !age.is_empty() {
+        count.insert(0, (format!("{age}  "), palette.old));
+    }
     rule(title, &count, selected.is_some(), subject.look, Rect { height: 1, ..area }, buf);
     let height = u16::try_from(lines.len() + 1).unwrap_or(u16::MAX).min(area.height.saturating_sub(1));
     let area = Rect { y: area.y + 1, height, ..area };

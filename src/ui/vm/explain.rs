@@ -13,7 +13,7 @@ use crate::{
         AngleMode, AngleScale, DomainFrame, Measured, Missing, Why, frame::Health, history::Metric,
         name::storable, reading::DiskSize,
     },
-    ui::{text, text::Strip, units},
+    ui::{aged::Old, text, text::Strip, units},
 };
 
 /// Draws the line; `below` lines of the page are further down.
@@ -61,9 +61,20 @@ fn add<T>(domain: &DomainFrame, reasons: &mut Vec<String>, what: &str, value: &M
     }
 }
 
+/// Why the numbers shown are old, and how old.
+fn late(old: Option<Old>) -> Vec<String> {
+    old.filter(|old| !old.waits_for_its_turn()).map(Old::words).into_iter().collect()
+}
+
+/// How old they are, where it is merely not their turn.
+fn in_turn(old: Option<Old>) -> Vec<String> {
+    old.filter(|old| old.waits_for_its_turn()).map(Old::words).into_iter().collect()
+}
+
 fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<String>) {
-    let rates = &subject.domain.rates;
-    let mut reasons = Vec::new();
+    let shown = subject.of(metric);
+    let (reading, rates) = (&shown.domain.reading, &shown.domain.rates);
+    let mut reasons = late(shown.old);
     add(subject.domain, &mut reasons, "", &angles::angle(rates, metric));
     add(subject.domain, &mut reasons, "rate: ", &angles::plain(rates, metric));
     match metric {
@@ -74,10 +85,10 @@ fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<Str
             add(subject.domain, &mut reasons, "vCPUs: ", &subject.domain.reading.vcpus);
         }
         Metric::Memory => {
-            add(subject.domain, &mut reasons, "guest report: ", &subject.domain.reading.guest_memory);
-            add(subject.domain, &mut reasons, "size: ", &subject.domain.reading.memory);
-            add(subject.domain, &mut reasons, "host RSS: ", &subject.domain.reading.rss);
-            if let Ok(guest) = &subject.domain.reading.guest_memory {
+            add(subject.domain, &mut reasons, "guest report: ", &reading.guest_memory);
+            add(subject.domain, &mut reasons, "size: ", &reading.memory);
+            add(subject.domain, &mut reasons, "host RSS: ", &reading.rss);
+            if let Ok(guest) = &reading.guest_memory {
                 for (what, value) in [
                     ("cache: ", guest.disk_caches),
                     ("unused: ", guest.unused),
@@ -111,8 +122,8 @@ fn angle(subject: &Subject<'_>, metric: Metric) -> (String, Vec<String>, Vec<Str
     if let Health::Impaired(missing) = subject.domain.health {
         add::<()>(subject.domain, &mut reasons, "", &Err(missing));
     }
-    let mut words: Vec<String> =
-        subject.app.frame().map(|frame| reference(&frame.scale, metric)).into_iter().collect();
+    let mut words = in_turn(shown.old);
+    words.extend(subject.app.frame().map(|frame| reference(&frame.scale, metric)));
     if metric == Metric::Cpu
         && let Ok(cores) = rates.overhead_cores
     {
@@ -170,7 +181,8 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
     let names = disk_names(subject.domain);
     let Some(name) = names.get(cursor) else { return ("no disks".into(), Vec::new(), Vec::new()) };
     let disk = devices::disk(subject, name);
-    let mut reasons = Vec::new();
+    let old = subject.disks().old;
+    let mut reasons = late(old);
     if let Some(missing) = devices::disk_missing(subject, &disk) {
         reasons.push(reason(subject.domain, "", missing));
     } else if let Some(rates) = disk.rates {
@@ -181,7 +193,7 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
         add(subject.domain, &mut reasons, "flushes: ", &rates.flushes_per_s);
         add(subject.domain, &mut reasons, "ms/flush: ", &rates.ms_per_flush);
     }
-    let mut words = Vec::new();
+    let mut words = in_turn(old);
     if let Some(reading) = disk.reading.filter(|reading| reading.counters.is_ok()) {
         words.push(sizes(&reading.size));
     }
@@ -190,7 +202,10 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
         words.push("errors: not offered by this hypervisor".to_owned());
     }
     if let Some(source) = disk.device.and_then(|d| d.source.as_deref()) {
-        words.insert(0, storable(source).into_owned());
+        words.insert(
+            words.len().min(usize::from(old.is_some_and(Old::waits_for_its_turn))),
+            storable(source).into_owned(),
+        );
     }
     (storable(name).into_owned(), words, reasons)
 }

@@ -18,10 +18,18 @@ pub use job::words as job_words;
 use ratatui::{buffer::Buffer, layout::Rect};
 use uuid::Uuid;
 
-use super::{Look, fleet::centred, glyph::Condition, text, text::Strip, units};
+use super::{
+    Look,
+    aged::{self, Shown},
+    fleet::centred,
+    glyph::Condition,
+    text,
+    text::Strip,
+    units,
+};
 use crate::{
     app::{App, Pane, Target, VmPage},
-    model::DomainFrame,
+    model::{DomainFrame, WallTime, history::Metric},
 };
 
 /// The page's own memory: where it is scrolled to, and for whom.
@@ -47,6 +55,29 @@ impl Subject<'_> {
     /// The selected line of `pane`, if the keys act on it.
     fn selected(&self, pane: Pane) -> Option<usize> {
         (self.page.pane() == pane).then(|| self.page.cursor())
+    }
+
+    fn now(&self) -> WallTime {
+        self.app.frame().map_or(self.domain.reading.at, |frame| frame.at)
+    }
+
+    /// Whose memory is shown.
+    fn memory(&self) -> Shown<'_> {
+        aged::memory(self.domain, self.now())
+    }
+
+    /// Whose disks are shown.
+    fn disks(&self) -> Shown<'_> {
+        aged::disks(self.domain, self.now())
+    }
+
+    /// Whose numbers of `metric` are shown.
+    fn of(&self, metric: Metric) -> Shown<'_> {
+        match metric {
+            Metric::Memory => self.memory(),
+            Metric::DiskRead | Metric::DiskWrite => self.disks(),
+            Metric::Cpu | Metric::NetRx | Metric::NetTx => Shown::fresh(self.domain),
+        }
     }
 }
 
@@ -216,7 +247,10 @@ fn identity(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     if let Ok(count) = domain.reading.vcpu_count {
         strip.left(2, vec![(format!("{count} vCPU"), palette.dim)]);
     }
-    if let Ok(memory) = domain.reading.memory {
+    if let Ok(memory) = domain.reading.memory.or_else(|missing| {
+        // The most it may have is no measurement that could grow old.
+        domain.last_memory().map_or(Err(missing), |last| last.reading.memory)
+    }) {
         strip.left(2, vec![(units::bytes(memory.maximum.bytes()), palette.dim)]);
     }
     if let Some(id) = identity.id {

@@ -6,7 +6,7 @@ use super::{Subject, rule};
 use crate::{
     app::fleet::memory_is_reported,
     model::{Degrees, Kib, Measured},
-    ui::{gauge::Gauge, glyph, text, theme::Severity, units},
+    ui::{aged::Old, gauge::Gauge, glyph, text, theme::Severity, units},
 };
 
 /// Title and four lines.
@@ -116,9 +116,10 @@ fn eighth(percent: f64, ascii: bool) -> &'static str {
 
 fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
-    let (reading, rates) = (&subject.domain.reading, &subject.domain.rates);
+    let shown = subject.memory();
+    let (reading, rates) = (&shown.domain.reading, &shown.domain.rates);
     let used = reading.memory_used();
-    let reported = memory_is_reported(subject.domain);
+    let reported = memory_is_reported(shown.domain);
     let severity = |percent: f64| {
         if reported { Severity::of(percent, thresholds(subject)) } else { Severity::Calm }
     };
@@ -127,11 +128,16 @@ fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         Ok(percent) => vec![(format!("{}{percent:.0}%", glyph::STAND_IN), palette.strong)],
         Err(_) => vec![("–".to_owned(), palette.faint)],
     };
+    let value = with_age(subject, shown.old, "memory", value, area.width);
     rule("memory", &value, false, subject.look, Rect { height: 1, ..area }, buf);
-    let mut lines = Lines::new(subject, area);
+    let mut lines = Lines::of(subject, shown.old, area);
     match rates.memory_percent {
         Ok(percent) => {
-            let fill = if reported { palette.fill(severity(percent)) } else { palette.faint };
+            let fill = match (shown.old, reported) {
+                (Some(_), _) => palette.old,
+                (None, true) => palette.fill(severity(percent)),
+                (None, false) => palette.faint,
+            };
             lines.gauge(percent / 100.0, fill, buf);
         }
         Err(missing) => lines.reason(&missing.to_string(), buf),
@@ -162,10 +168,12 @@ fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
 
 fn disk(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
-    let rates = &subject.domain.rates;
+    let shown = subject.disks();
+    let rates = &shown.domain.rates;
     let total = sum(rates.disk.read_bytes_per_s, rates.disk.write_bytes_per_s);
-    rule("disk", &total_value(subject, total), false, subject.look, Rect { height: 1, ..area }, buf);
-    let mut lines = Lines::new(subject, area);
+    let value = with_age(subject, shown.old, "disk", total_value(subject, total), area.width);
+    rule("disk", &value, false, subject.look, Rect { height: 1, ..area }, buf);
+    let mut lines = Lines::of(subject, shown.old, area);
     if let (Err(missing), Err(_)) = (rates.disk.read_bytes_per_s, rates.disk.write_bytes_per_s) {
         return lines.reason(&missing.to_string(), buf);
     }
@@ -222,6 +230,23 @@ fn total_value(subject: &Subject<'_>, total: Measured<f64>) -> Vec<(String, Styl
     }
 }
 
+/// A title's value; before that of old numbers, how old they are.
+fn with_age(
+    subject: &Subject<'_>,
+    old: Option<Old>,
+    title: &str,
+    value: Vec<(String, Style)>,
+    width: u16,
+) -> Vec<(String, Style)> {
+    let Some(old) = old else { return value };
+    let ink = subject.look.palette.old;
+    // What stands around them: the title's blanks, a piece of the line.
+    let taken: u16 = text::width(title) + 8 + value.iter().map(|(text, _)| text::width(text)).sum::<u16>();
+    let age = old.fit(width.saturating_sub(taken));
+    let age = if age.is_empty() { age } else { format!("{age}  ") };
+    [(age, ink)].into_iter().chain(value.into_iter().map(|(text, _)| (text, ink))).collect()
+}
+
 fn percent_value(subject: &Subject<'_>, percent: f64, severity: Severity) -> Vec<(String, Style)> {
     let palette = &subject.look.palette;
     let mark = glyph::mark(severity).trim();
@@ -231,13 +256,24 @@ fn percent_value(subject: &Subject<'_>, percent: f64, severity: Severity) -> Vec
 /// The lines of a panel, from under its title downwards.
 struct Lines<'a> {
     subject: &'a Subject<'a>,
+    /// Whether the numbers are an earlier cycle's.
+    old: bool,
     area: Rect,
     y: u16,
 }
 
 impl<'a> Lines<'a> {
     fn new(subject: &'a Subject<'a>, area: Rect) -> Self {
-        Self { subject, area, y: area.y + 1 }
+        Self::of(subject, None, area)
+    }
+
+    fn of(subject: &'a Subject<'a>, old: Option<Old>, area: Rect) -> Self {
+        Self { subject, old: old.is_some(), area, y: area.y + 1 }
+    }
+
+    /// The ink of a number, or that of old ones.
+    fn ink(&self, ink: Style) -> Style {
+        if self.old { self.subject.look.palette.old } else { ink }
     }
 
     fn gauge(&mut self, fraction: f64, fill: Style, buf: &mut Buffer) {
@@ -276,7 +312,7 @@ impl<'a> Lines<'a> {
         let mut strip = text::Strip::new(2);
         for (rank, (label, value)) in (1..).zip(facts) {
             let value = match value {
-                Ok(value) => (value.clone(), palette.text),
+                Ok(value) => (value.clone(), self.ink(palette.text)),
                 Err(_) => ("–".to_owned(), palette.faint),
             };
             strip.left(rank, vec![((*label).to_owned(), palette.dim), value]);
@@ -301,15 +337,15 @@ impl<'a> Lines<'a> {
         let width = self.area.width.saturating_sub(6 + numbers + 2);
         let fraction = angle.map_or(0.0, |degrees| degrees.0 / 90.0);
         let area = Rect { x: x + 6, y, width, height: 1 };
-        Gauge { fraction, fill: ink, look: self.subject.look }.render(area, buf);
+        Gauge { fraction, fill: self.ink(ink), look: self.subject.look }.render(area, buf);
         let after = x + 6 + width;
         match rate {
-            Ok(rate) => text::put_right(buf, after, y, 12, &units::moving_rate(rate), palette.text),
+            Ok(rate) => text::put_right(buf, after, y, 12, &units::moving_rate(rate), self.ink(palette.text)),
             Err(_) => text::put_right(buf, after, y, 12, "–", palette.faint),
         }
         match angle {
             Ok(degrees) => {
-                text::put_right(buf, after + 12, y, 7, &units::degrees5(degrees), palette.dim);
+                text::put_right(buf, after + 12, y, 7, &units::degrees5(degrees), self.ink(palette.dim));
             }
             Err(_) => text::put_right(buf, after + 12, y, 7, "–", palette.faint),
         }
