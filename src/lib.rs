@@ -19,6 +19,8 @@
 //! | a rate or an angle is computed | [`model::rates`] (`Baseline::advance`, `AngleScale`) |
 //! | a missing value gets its reason | `collector/assemble.rs`; the reasons: [`model::missing`] |
 //! | a list is divided, a call is overdue, a VM is named hung | `collector/cycle.rs`, `collector/calls.rs` |
+//! | memory and disks are spread over cycles | `collector/pace.rs`; whose old numbers stand in: [`model::DomainFrame`]; drawn: `ui/aged.rs` |
+//! | a call outlives its process | `collector/inherited.rs`, noted in `collector/notes.rs` |
 //! | an event of libvirt becomes words on a timeline | `libvirt/event.rs`, `collector/timeline.rs` |
 //! | libvirt is called | [`libvirt`]; `unsafe`: `libvirt/ffi/` alone |
 //! | a line is encoded | [`influx::line`]; a name becomes fit to store: [`model::name`] |

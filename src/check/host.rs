@@ -9,7 +9,7 @@ use super::Check;
 use crate::{
     clock::Clock,
     config,
-    libvirt::{Answer, Error, Question, Reader, Reply, Roster, Settings, masked},
+    libvirt::{Answer, Error, Question, Reader, Reply, Roster, Settings, hang_advice, masked},
     model::domain::Balloon,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn checks(settings: &config::Libvirt, clock: &Clock) -> Vec<Check> {
             return vec![Check::failed(
                 REACHABLE,
                 format!("{uri} has not answered for {seconds:.0} s"),
-                "see whether libvirtd or virtqemud hangs: systemctl status libvirtd virtqemud",
+                hang_advice(&settings.uri),
             )];
         }
     };

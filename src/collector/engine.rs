@@ -395,8 +395,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 let waited = age.as_secs_f64();
                 self.lister = None;
                 self.break_link(format!(
-                    "libvirt at {} has not answered for {waited:.0} s; see whether libvirtd or virtqemud hangs (systemctl status libvirtd)",
+                    "libvirt at {} has not answered for {waited:.0} s; {}",
                     crate::libvirt::masked(&self.settings.libvirt.uri),
+                    crate::libvirt::hang_advice(&self.settings.libvirt.uri),
                 ));
             }
             CallKind::List(list) => {

@@ -69,8 +69,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             CollectionState::Failed { why, since, .. } => (why.clone(), *since),
             _ => (
                 format!(
-                    "{attempts} earlier attempts to reach libvirt at {} have not returned yet, and another is made as soon as one does; see whether libvirtd or virtqemud hangs (systemctl status libvirtd)",
+                    "{attempts} earlier attempts to reach libvirt at {} have not returned yet, and another is made as soon as one does; {}",
                     crate::libvirt::masked(&self.settings.libvirt.uri),
+                    crate::libvirt::hang_advice(&self.settings.libvirt.uri),
                 ),
                 wall,
             ),

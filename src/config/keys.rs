@@ -96,13 +96,13 @@ pub static KEYS: &[Key] = &[
     key(
         "libvirt.max_parallel",
         "\"auto\"",
-        "Lists of VMs read at once. \"auto\": one more than the host has cores, at most 5.",
+        "Lists of VMs read at once. \"auto\": one more than this machine has cores, at most 5.",
         count!(config.libvirt.max_parallel, 1, 5, Some(|| super::Libvirt::default().max_parallel)),
     ),
     key(
         "libvirt.max_stuck_calls",
         "8",
-        "Calls that may hang in libvirtd at once. libvirtd has 20 workers for everybody.",
+        "Calls that may hang in libvirtd at once, those left by earlier runs included. It has 20 workers for everybody.",
         count!(config.libvirt.max_stuck_calls, 1, 15, None),
     ),
     key(

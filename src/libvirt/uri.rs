@@ -72,6 +72,17 @@ pub(super) fn is_this_machine(uri: &str) -> bool {
     !parts.driver.is_empty() && parts.authority.is_empty() && matches!(parts.transport, None | Some("unix"))
 }
 
+/// What to do where libvirt has not answered: on which machine to look.
+#[must_use]
+pub fn hang_advice(uri: &str) -> &'static str {
+    if is_this_machine(uri) {
+        "see whether libvirtd or virtqemud hangs (systemctl status libvirtd virtqemud)"
+    } else {
+        "see whether the host that it names can be reached and, on that host, whether libvirtd or virtqemud \
+         hangs (systemctl status libvirtd virtqemud)"
+    }
+}
+
 /// What is plainly wrong with `uri`, before anything is connected.
 pub(super) fn fault(uri: &str) -> Option<&'static str> {
     if uri.trim().is_empty() {
@@ -234,7 +245,7 @@ fn percent_decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Way, builtin_file, fault, is_demo, masked, scrubbed, to_open, way};
+    use super::{Way, builtin_file, fault, hang_advice, is_demo, masked, scrubbed, to_open, way};
 
     #[test]
     fn good_uris_pass_and_bad_ones_say_what_is_wrong() {
@@ -306,6 +317,17 @@ mod tests {
         let uri = "qemu+ssh://bob:hun#ter2@host/system";
         let said = scrubbed(&format!("Unable to parse URI {}", to_open(uri)), uri);
         assert_eq!(said, "Unable to parse URI qemu+ssh://***@host/system");
+    }
+
+    #[test]
+    fn the_advice_on_a_silent_libvirt_names_the_machine_to_look_on() {
+        for uri in ["qemu:///system", "qemu+unix:///system?socket=/run/x"] {
+            assert!(!hang_advice(uri).contains("on that host"), "{uri}");
+        }
+        for uri in ["qemu+ssh://u@h/system", "qemu+tls://h/system", "qemu://h/system"] {
+            let advice = hang_advice(uri);
+            assert!(advice.contains("on that host, whether libvirtd or virtqemud hangs"), "{advice}");
+        }
     }
 
     #[test]

@@ -131,6 +131,7 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
             "DISK NET ",
             "the gauge, the degrees and the sparkline are those of the larger direction; 45° is half full",
         ),
+        ("MEM DISK ", "dimmed: read in an earlier cycle; late ones show their age in place of the degrees"),
         ("RSS ", "host memory the VM really holds"),
         ("steal ", "time a vCPU was ready and the host kept it waiting"),
         ("QEMU ", "cores the process needs beside the guest's own work"),
@@ -160,6 +161,7 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
     document.blank();
     document.title("sparklines", width, palette.strong, palette.faint);
     let text = "one column per cycle, the newest at the right; a blank is a gap, a line at the foot is zero, \
+                cycles between two turns show the rate that spans them, \
                 a bar from the top is shrinking memory. Full height is 90°, for CPU all vCPUs busy.";
     document.paragraph("", text, width, inks);
     document
