@@ -28,7 +28,7 @@
 //! | a sample is kept on disk, a cursor moves | [`journal`] |
 //! | a batch is sent, retried, quarantined | [`delivery`] |
 //! | a key is bound | [`app::ACTIONS`] |
-//! | a key is carried out | [`app::App::update`] |
+//! | a key is carried out | [`app::App::update`], `app/act.rs` |
 //! | a panel is drawn | [`ui`], a file per panel |
 //! | a setting is known, bounded, documented | `config/keys.rs` |
 //! | threads, channels, signals | [`runtime`] |

@@ -8,7 +8,7 @@ use crate::model::{
     Why,
     history::Metric,
     host::Commitment,
-    status::{CollectionState, StoreState},
+    status::{CollectionState, DeliveryState, StoreState},
 };
 
 fn press(app: &mut App, keys: &str) -> Vec<Effect> {
