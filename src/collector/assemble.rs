@@ -1,21 +1,22 @@
 //! From what libvirt gave of one domain to a reading in which every absent
 //! value has its reason.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use super::guest_report::Report;
 use crate::{
     libvirt::{Groups, RawDisk, RawDomain, ReadAt},
     model::{
-        DomainDevices, DomainReading, Identity, Measured, Missing, WallTime, Why,
+        DomainDevices, DomainReading, Identity, Measured, Missing, MonoTime, Why,
         domain::Balloon,
         reading::{DiskCounters, DiskReading, GuestMemory, NicCounters, NicReading},
     },
 };
 
 /// A guest report counts as stale after this many of its own periods.
-const STALE_PERIODS: i64 = 3;
+const STALE_PERIODS: u32 = 3;
 /// The period assumed where a report comes and the XML at hand names none.
-const UNKNOWN_PERIOD_SECONDS: i64 = 10;
+const UNKNOWN_PERIOD: Duration = Duration::from_secs(10);
 
 /// Why whole groups can be absent from an answer.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Gaps {
     pub shortfall: Option<Missing>,
     /// What stands for groups that were not asked for in this cycle.
     pub not_due: Missing,
+    /// The guest's report in this answer, and how long it has been the same.
+    pub report: Option<Report>,
 }
 
 /// Builds the reading. `devices` is what the XML says, where it is known.
@@ -32,7 +35,7 @@ pub(super) fn assemble(
     identity: Arc<Identity>,
     at: ReadAt,
     devices: Option<&DomainDevices>,
-    Gaps { shortfall, not_due }: Gaps,
+    Gaps { shortfall, not_due, report }: Gaps,
 ) -> DomainReading {
     let absent = |group: Groups, needs_monitor: bool| match shortfall {
         _ if !raw.asked.has(group) => not_due,
@@ -48,8 +51,9 @@ pub(super) fn assemble(
         missing if missing.why == Why::CallFailed && memory.is_ok() => Missing::new(Why::NotOffered),
         missing => missing,
     });
+    let balloon = devices.map(|d| d.balloon);
     let guest_memory =
-        guest_memory(raw.guest, devices.map(|d| d.balloon), shortfall, at.wall).map_err(|missing| match () {
+        guest_memory(raw.guest, balloon, shortfall, report, at.mono).map_err(|missing| match () {
             () if !raw.asked.has(Groups::MEMORY) => not_due,
             () if raw.refused.has(Groups::MEMORY) => Missing::new(Why::NotOffered),
             () => missing,
@@ -85,7 +89,8 @@ fn guest_memory(
     guest: Option<GuestMemory>,
     balloon: Option<Balloon>,
     shortfall: Option<Missing>,
-    now: WallTime,
+    report: Option<Report>,
+    now: MonoTime,
 ) -> Measured<GuestMemory> {
     if let Some(missing) = shortfall {
         return Err(missing);
@@ -97,8 +102,8 @@ fn guest_memory(
     });
     let guest = guest.filter(|g| g.available.is_some()).ok_or(never)?;
     let period = match balloon {
-        Some(Balloon::Period(seconds)) => i64::from(seconds),
-        _ => UNKNOWN_PERIOD_SECONDS,
+        Some(Balloon::Period(seconds)) => Duration::from_secs(seconds.into()),
+        _ => UNKNOWN_PERIOD,
     };
     match guest.last_update {
         // Drivers that ask the guest directly tell no time of the report.
@@ -107,16 +112,13 @@ fn guest_memory(
         // A guest reports once when its driver loads, and without a period
         // never again: that one number would only grow old.
         Some(_) if balloon == Some(Balloon::NoPeriod) => Err(never),
-        Some(reported) => {
-            let reported = i64::try_from(reported).unwrap_or(i64::MAX);
-            // One second more: the report's time is cut to whole seconds.
-            if now.seconds().saturating_sub(reported) <= STALE_PERIODS * period + 1 {
-                Ok(guest)
-            } else {
-                let since = WallTime(reported.saturating_mul(1_000_000_000));
-                Err(Missing::since(Why::GuestReportStale, since))
+        // One second more: the report's time is cut to whole seconds.
+        Some(_) => match report {
+            Some(report) if report.age(now) > period * STALE_PERIODS + Duration::from_secs(1) => {
+                Err(Missing::since(Why::GuestReportStale, report.since))
             }
-        }
+            _ => Ok(guest),
+        },
     }
 }
 
@@ -213,7 +215,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        DomainState, Kib, MonoTime,
+        DomainState, Kib, MonoTime, WallTime,
         domain::{DiskDevice, NicDevice},
         reading::{DiskSize, MemorySize},
     };
@@ -230,7 +232,7 @@ mod tests {
     }
 
     fn gaps(shortfall: Option<Missing>) -> Gaps {
-        Gaps { shortfall, not_due: Missing::since(Why::NotDue, WallTime(3)) }
+        Gaps { shortfall, not_due: Missing::since(Why::NotDue, WallTime(3)), report: None }
     }
 
     fn identity() -> Arc<Identity> {
@@ -342,7 +344,8 @@ mod tests {
             let mut raw = raw();
             raw.guest = Some(report(last_update));
             let devices = DomainDevices { balloon, ..devices() };
-            assemble(raw, identity(), at(), Some(&devices), gaps(None)).guest_memory
+            let report = last_update.map(|time| Report::follow(None, time, &at(), true));
+            assemble(raw, identity(), at(), Some(&devices), Gaps { report, ..gaps(None) }).guest_memory
         };
         let now = u64::try_from(NOW).unwrap();
         assert!(with(Balloon::Period(2), Some(now - 7)).is_ok());

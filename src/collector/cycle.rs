@@ -15,7 +15,7 @@ use super::{
     readers::Readers,
 };
 use crate::{
-    libvirt::{Answer, Groups, Member, Question, RawDomain, ReadAt, Reply, Roster},
+    libvirt::{Answer, Groups, Member, Question, RawDomain, ReadAt, Reply, Roster, is_this_machine},
     model::{
         DomainFrame, DomainState, Frame, Missing, MonoTime, WallTime, Why, domain::Balloon, frame::Health,
         rates::Periods,
@@ -414,7 +414,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             track.answered = Some(at.mono);
         }
         track.hear(silent);
-        track.hear_report(raw.guest.as_ref());
+        let one_clock = is_this_machine(&self.settings.libvirt.uri);
+        let report = track.hear_report(raw.guest.as_ref(), &at, one_clock);
         if let Some(memory) = raw.memory {
             track.timeline.see_balloon(memory.current);
         }
@@ -422,7 +423,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let devices = track.devices().cloned();
         let whole = is_whole(&raw) && silent.is_none();
         let not_due = Missing { why: Why::NotDue, since: track.last_whole().map(|last| last.reading.at) };
-        let gaps = Gaps { shortfall: silent, not_due };
+        let gaps = Gaps { shortfall: silent, not_due, report };
         let reading = assemble(raw, Arc::clone(&track.identity), at, devices.as_deref(), gaps);
         track.hear_staleness(&reading.guest_memory);
         if let Some(devices) = &devices

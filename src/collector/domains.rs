@@ -4,9 +4,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::timeline::Timeline;
+use super::{guest_report::Report, timeline::Timeline};
 use crate::{
-    libvirt::RosterEntry,
+    libvirt::{ReadAt, RosterEntry},
     model::{
         DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Identity, Measured, Missing,
         MonoTime, WallTime, Why,
@@ -34,8 +34,8 @@ pub(super) struct Track {
     pub answered: Option<MonoTime>,
     /// Why the open cycle has no reading, where that is known already.
     pub failed: Option<Missing>,
-    /// When the guest reported last (`balloon.last-update`).
-    last_report: Option<u64>,
+    /// What the guest reported last.
+    last_report: Option<Report>,
     /// Whether the report of the last reading was stale.
     stale: bool,
     /// The last frame with memory and disks, and the cycles between two such
@@ -91,6 +91,7 @@ impl Track {
                 self.silent = None;
                 self.answered = Some(now);
                 self.whole = None;
+                self.last_report = None;
                 self.ran.clear();
             }
             self.identity = Arc::new(entry.identity.clone());
@@ -134,14 +135,21 @@ impl Track {
     }
 
     /// A guest that goes on reporting although its XML names no period was
-    /// given one since: the XML is out of date.
-    pub fn hear_report(&mut self, guest: Option<&GuestMemory>) {
-        let report = guest.and_then(|guest| guest.last_update);
-        let goes_on = report.is_some() && self.last_report.is_some() && report != self.last_report;
-        self.last_report = report.or(self.last_report);
+    /// given one since: the XML is out of date. Tells the report's age.
+    pub fn hear_report(
+        &mut self,
+        guest: Option<&GuestMemory>,
+        at: &ReadAt,
+        one_clock: bool,
+    ) -> Option<Report> {
+        let last_update = guest.and_then(|guest| guest.last_update)?;
+        let before = self.last_report;
+        self.last_report = Some(Report::follow(before, last_update, at, one_clock));
+        let goes_on = before.is_some_and(|before| before.last_update != last_update);
         if goes_on && self.devices().is_some_and(|d| d.balloon == Balloon::NoPeriod) {
             self.outdate_devices();
         }
+        self.last_report
     }
 
     /// A report that has just become stale may have been given another period,

@@ -13,6 +13,7 @@ mod cycle;
 mod describe;
 mod domains;
 mod engine;
+mod guest_report;
 mod host;
 mod inherited;
 mod jobs;

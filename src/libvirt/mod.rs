@@ -37,7 +37,7 @@ pub use question::{
     Reply, Roster, RosterEntry,
 };
 pub use reader::Reader;
-pub use uri::{hang_advice, is_demo, masked};
+pub use uri::{hang_advice, is_demo, is_this_machine, masked};
 pub use watch::{Watch, WatchNews};
 
 /// Keeps libvirt's own log off the terminal, unless the operator asks for it

@@ -67,7 +67,8 @@ pub(super) fn way(uri: &str) -> Way {
 
 /// Whether what the URI reaches is certainly this machine: a local socket. A
 /// command (`ext`) may lead anywhere, and so may a word without a scheme.
-pub(super) fn is_this_machine(uri: &str) -> bool {
+#[must_use]
+pub fn is_this_machine(uri: &str) -> bool {
     let parts = parts(uri);
     !parts.driver.is_empty() && parts.authority.is_empty() && matches!(parts.transport, None | Some("unix"))
 }

@@ -190,6 +190,52 @@ fn a_report_that_goes_stale_has_its_xml_read_again() {
     assert_eq!(frame.domains[0].reading.memory_used().unwrap().0, Kib(1), "the balloon's size");
 }
 
+/// A guest of period 2 s that reports every second, by a hypervisor's clock
+/// that is `ahead` of ours by so many seconds.
+fn report_by_a_clock(host: &mut Host, ahead: i64, seconds: u64) {
+    for _ in 0..seconds {
+        let now = i64::try_from(host.now.load(Ordering::SeqCst) / 1_000_000_000).unwrap();
+        host.report = Some(GuestMemory {
+            available: Some(Kib(100)),
+            usable: Some(Kib(40)),
+            last_update: Some(u64::try_from(1_000_000 + now + ahead).unwrap()),
+            ..GuestMemory::default()
+        });
+        host.pass(1_000);
+    }
+}
+
+#[test]
+fn a_remote_hosts_clock_makes_no_report_stale_and_none_fresh() {
+    for ahead in [-30, 30] {
+        let mut host = Host::new(1, 8);
+        host.engine.settings.libvirt.uri = "qemu+ssh://far/system".into();
+        host.engine.clock = {
+            let time = Arc::clone(&host.now);
+            Clock::from_fn(move || {
+                let nanos = time.load(Ordering::SeqCst);
+                let wall = i64::try_from(nanos).unwrap() + 1_000_000_000_000_000;
+                (WallTime(wall), MonoTime(nanos))
+            })
+        };
+        host.balloon = Balloon::Period(2);
+        host.start();
+        report_by_a_clock(&mut host, ahead, 10);
+        let reading = |host: &Host| host.frame().domains[0].reading.clone();
+        assert!(reading(&host).guest_memory.is_ok(), "{:?}", reading(&host).guest_memory);
+        // The guest falls silent.
+        let last = host.now.load(Ordering::SeqCst);
+        host.pass(5_000);
+        assert!(reading(&host).guest_memory.is_ok());
+        host.pass(5_000);
+        let stale = reading(&host).guest_memory.expect_err("it has not changed for ten seconds");
+        assert_eq!(stale.why, Why::GuestReportStale);
+        let since = stale.since.expect("since when").0 - 1_000_000_000_000_000;
+        let off = since.abs_diff(i64::try_from(last).unwrap());
+        assert!(off <= 1_100 * MILLISECOND, "told by our clock: {off} ns off");
+    }
+}
+
 #[test]
 fn a_domain_held_by_its_migration_says_so() {
     let mut host = Host::new(2, 8);
