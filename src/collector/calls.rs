@@ -172,8 +172,13 @@ impl Calls {
     }
 
     /// Questions for XML that are out, of whatever link, stuck or not.
-    pub fn descriptions(&self) -> usize {
-        self.all().filter(|call| matches!(call.kind, CallKind::Describe(_))).count()
+    pub fn descriptions(&self) -> impl Iterator<Item = &Call> {
+        self.all().filter(|call| matches!(call.kind, CallKind::Describe(_)))
+    }
+
+    /// Questions for XML that are stuck: each holds a worker of libvirtd.
+    pub fn stuck_descriptions(&self) -> usize {
+        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Describe(_))).count()
     }
 
     /// Questions for a job that are out, of whatever link, stuck or not.
@@ -227,11 +232,6 @@ impl Calls {
     /// Whether a roster call of this link is in flight.
     pub fn roster_in_flight(&self, link: u64) -> bool {
         self.in_flight.values().any(|call| call.link == link && matches!(call.kind, CallKind::Roster))
-    }
-
-    /// Whether a question for XML is out and may still be answered in time.
-    pub fn describing(&self) -> bool {
-        self.in_flight.values().any(|call| matches!(call.kind, CallKind::Describe(_)))
     }
 
     /// Whether a reader has a call out.

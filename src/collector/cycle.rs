@@ -22,11 +22,6 @@ use crate::{
     },
 };
 
-/// How long the first reading of new domains waits for their XML: one
-/// interval, but within these bounds. A reading without it lacks what only
-/// the XML tells, such as the devices of drivers without bulk data.
-const DESCRIBING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-
 /// How long a domain that another client's job holds is left alone before it
 /// is asked once more: most jobs are a question to the monitor and over in
 /// milliseconds, and at once the second answer would be as short.
@@ -160,7 +155,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             return;
         }
         self.cycle.phase = if self.describe_where_needed(now) {
-            Phase::Describing(now.plus(self.settings.interval.clamp(DESCRIBING.0, DESCRIBING.1)))
+            Phase::Describing(now.plus(self.describing_takes()))
         } else {
             self.ask_lists()
         };
@@ -171,7 +166,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     pub(super) fn ask_lists_when_described(&mut self, now: MonoTime) {
         let Phase::Describing(until) = self.cycle.phase else { return };
         let all_described = self.domains.values().all(|track| !track.is_live() || track.devices().is_some());
-        if all_described || !self.calls.describing() || until <= now {
+        if all_described || !self.describing(now) || until <= now {
             self.cycle.phase = self.ask_lists();
         }
     }
@@ -357,7 +352,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
 
     /// Calls that hang on a domain, of this process and of earlier ones.
     pub(super) fn calls_that_hang(&self) -> usize {
-        self.calls.stuck_on_domains() + self.inherited.count()
+        self.calls.stuck_on_domains() + self.calls.stuck_descriptions() + self.inherited.count()
     }
 
     fn take_domain(&mut self, list: &ListCall, mut raw: RawDomain, at: ReadAt) -> Outcome {

@@ -269,7 +269,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 if let Some(track) = self.domains.get_mut(&uuid) {
                     track.describe(devices, call.asked, now);
                 }
-                self.describe_next();
+                self.described(call.reader);
             }
             (CallKind::Job { uuid, .. }, Ok(Reply::Job { id, job, .. })) => self.take_job(uuid, id, job),
             (CallKind::Job { uuid, .. }, Err(error)) => {
@@ -289,7 +289,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             (CallKind::Describe(uuid), Err(error)) => {
                 // A domain that vanished meanwhile is no error worth a count.
                 tracing::debug!("XML of {uuid}: {error}");
-                self.describe_next();
+                self.described(call.reader);
             }
             (kind, Ok(_)) => {
                 self.note_error(format!("libvirt reader gave an answer that does not fit {kind:?}"));
@@ -411,7 +411,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             CallKind::Job { .. } => self.jobs.reader = None,
             CallKind::Describe(uuid) => {
                 let uuid = *uuid;
-                self.describer = None;
+                self.describer = self.describer.filter(|describer| *describer != call.reader);
                 self.note_error(format!(
                     "libvirt has not given the XML of {uuid} in time; its devices may be out of date"
                 ));

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod blame;
+mod describing;
 mod jobs;
 mod late;
 mod rounds;

@@ -113,30 +113,6 @@ fn start_and_stop_while_libvirt_hangs_make_no_crowd_of_attempts_and_are_always_s
 }
 
 #[test]
-fn an_xml_that_hangs_costs_no_cycle_and_gains_no_company_by_reconnecting() {
-    let mut host = Host::new(3, 8);
-    host.undescribed = vec![1, 2, 3];
-    host.start();
-    // Past `libvirt.timeout`: the question is stuck.
-    host.pass(40_000);
-    let before = host.frame().cycle;
-    host.pass(10_000);
-    assert!(host.frame().cycle >= before + 10, "{} cycles in 10 s", host.frame().cycle - before);
-    assert!(host.frame().domains.iter().all(|d| d.fresh));
-    let xml = |host: &Host| {
-        host.open().into_iter().filter(|(_, _, q)| matches!(q, Question::Describe { .. })).count()
-    };
-    for _ in 0..10 {
-        host.engine.command(Command::Reconnect);
-        host.pass(500);
-        assert_eq!(xml(&host), 1);
-    }
-    host.undescribed.clear();
-    host.pass(3_000);
-    assert_eq!(xml(&host), 0);
-}
-
-#[test]
 fn connections_that_are_slow_to_open_are_waited_for_and_kept() {
     let mut host = Host::new(9, 8);
     host.start();
