@@ -158,7 +158,8 @@ impl Error {
         Self::Lost { uri: uri::masked(raw_uri), what, detail, next: next("", raw_uri) }
     }
 
-    /// From libvirt's error to a call on `connection`.
+    /// From libvirt's error to a call on `connection` that is about the host or
+    /// all of it: refused, every other one would be.
     pub(super) fn of_call(
         error: &virt::error::Error,
         connection: &Connect,
@@ -175,6 +176,21 @@ impl Error {
             return Self::NoPermission { uri, detail, next: RULE };
         }
         Self::Call { uri, what, detail }
+    }
+
+    /// From libvirt's error to a call on `connection` about some domains. An
+    /// access rule, or a file that only the daemon cannot read, may keep one
+    /// domain from us: that says nothing of the others.
+    pub(super) fn of_domain_call(
+        error: &virt::error::Error,
+        connection: &Connect,
+        what: &'static str,
+        raw_uri: &str,
+    ) -> Self {
+        match Self::of_call(error, connection, what, raw_uri) {
+            Self::NoPermission { uri, detail, .. } => Self::Call { uri, what, detail },
+            other => other,
+        }
     }
 }
 

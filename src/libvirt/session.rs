@@ -97,21 +97,26 @@ impl Session {
         })
     }
 
+    /// A call about domains failed.
     fn failed(&self, error: &virt::error::Error, what: &'static str) -> Error {
-        Error::of_call(error, &self.connection, what, &self.uri)
+        Error::of_domain_call(error, &self.connection, what, &self.uri)
+    }
+
+    /// The call for the roster failed.
+    fn unlisted(&self, error: &virt::error::Error) -> Error {
+        Error::of_call(error, &self.connection, "listing the domains", &self.uri)
     }
 
     /// All domains and the host.
     pub(super) fn roster(&mut self) -> Result<(Span, Reply), Error> {
-        const WHAT: &str = "listing the domains";
         let begun = self.clock.now();
         let bulk = if self.bulk { Some(bulk::states_of_all(&self.connection)) } else { None };
         let domains = match bulk {
             Some(Ok(records)) => records.iter().filter_map(entry).collect(),
-            Some(Err(error)) if !error::is_not_offered(&error) => return Err(self.failed(&error, WHAT)),
+            Some(Err(error)) if !error::is_not_offered(&error) => return Err(self.unlisted(&error)),
             _ => {
                 self.bulk = false;
-                let all = self.connection.list_all_domains(0).map_err(|error| self.failed(&error, WHAT))?;
+                let all = self.connection.list_all_domains(0).map_err(|error| self.unlisted(&error))?;
                 // One that vanished since is simply not in the list.
                 all.iter().filter_map(entry_of_handle).collect()
             }
@@ -471,7 +476,7 @@ mod tests {
     use super::{Session, Signs, forget_dead_process, is_short};
     use crate::{
         clock::Clock,
-        libvirt::{Groups, RawDomain, Reply},
+        libvirt::{Error, Groups, RawDomain, Reply},
         model::{Kib, Nanos, reading::CpuCounters},
     };
 
@@ -483,6 +488,20 @@ mod tests {
             session.describe(entry.identity.uuid).unwrap();
         }
         assert!(!roster.domains.is_empty() && session.handles.is_empty());
+    }
+
+    #[test]
+    fn a_refusal_about_one_domain_is_no_end_of_the_connection() {
+        let mut session = Session::open("test:///default", &Clock::system()).unwrap();
+        let Ok((_, Reply::Roster(roster))) = session.roster() else { panic!("no roster") };
+        let uuid = roster.domains[0].identity.uuid;
+        session.look_up(uuid, None, "finding a domain").unwrap();
+        // libvirt's own refusal: the connection may only read.
+        let refusal = session.handles[&uuid].domain.suspend().unwrap_err();
+        let one = session.failed(&refusal, "reading a domain's XML");
+        assert!(matches!(one, Error::Call { .. }) && !one.is_connection(), "{one:?}");
+        let all = session.unlisted(&refusal);
+        assert!(matches!(all, Error::NoPermission { .. }) && all.is_connection(), "{all:?}");
     }
 
     #[test]
