@@ -171,6 +171,11 @@ impl Calls {
         self.all().filter(|call| matches!(call.kind, CallKind::Roster)).count()
     }
 
+    /// When the last of these attempts was made.
+    pub fn last_attempt(&self) -> Option<MonoTime> {
+        self.all().filter(|call| matches!(call.kind, CallKind::Roster)).map(|call| call.asked).max()
+    }
+
     /// Questions for XML that are out, of whatever link, stuck or not.
     pub fn descriptions(&self) -> impl Iterator<Item = &Call> {
         self.all().filter(|call| matches!(call.kind, CallKind::Describe(_)))

@@ -146,7 +146,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     self.hang_up();
                     self.backoff = FIRST_BACKOFF;
                     tracing::info!("reconnecting to libvirt");
-                    self.connect(wall, mono);
+                    self.connect_now(wall, mono);
                 }
             }
             Command::SetInterval(interval) => {

@@ -17,9 +17,15 @@ use crate::{
 /// First wait before another attempt to connect; doubled up to the last.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LAST_BACKOFF: Duration = Duration::from_secs(30);
-/// Attempts to reach libvirt that may hang at once; beyond it no further one
-/// is made until one returns.
-const MAX_HANGING_ATTEMPTS: usize = 2;
+/// Attempts to reach libvirt that may hang at once. A further one is made when
+/// one of them returns; but a host that was switched off while it hung never
+/// lets them return, so also when the last one is this old, and the double
+/// with each that hangs beyond …
+const FREE_ATTEMPTS: usize = 2;
+const FURTHER: Duration = Duration::from_mins(1);
+/// … up to so many: each is a thread and a connection. The last of them is
+/// left to the operator.
+const MOST_ATTEMPTS: usize = 8;
 
 /// The connection's state, beneath [`CollectionState`].
 #[derive(Debug, PartialEq, Eq)]
@@ -36,12 +42,23 @@ pub(super) enum Link {
 
 impl<R: Readers, S: Sink> Engine<R, S> {
     /// Opens a link: a lister that asks for the first roster. While too many
-    /// earlier attempts are out, this one is made when one of them returns.
+    /// earlier attempts are out, this one is made later, or when one of them
+    /// returns.
     pub(super) fn connect(&mut self, wall: WallTime, mono: MonoTime) {
         let attempts = self.calls.attempts();
-        self.held_back = attempts >= MAX_HANGING_ATTEMPTS;
+        let last = self.calls.last_attempt().map_or(Duration::MAX, |asked| mono.since(asked));
+        self.connect_if(may_attempt(attempts, last), wall, mono);
+    }
+
+    /// As [`Engine::connect`], because the operator wants it now.
+    pub(super) fn connect_now(&mut self, wall: WallTime, mono: MonoTime) {
+        self.connect_if(self.calls.attempts() < MOST_ATTEMPTS, wall, mono);
+    }
+
+    fn connect_if(&mut self, allowed: bool, wall: WallTime, mono: MonoTime) {
+        self.held_back = !allowed;
         if self.held_back {
-            self.hold_back(attempts, wall, mono);
+            self.hold_back(self.calls.attempts(), wall, mono);
             return;
         }
         self.link_number += 1;
@@ -62,14 +79,14 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
     }
 
-    pub(super) fn hold_back(&mut self, attempts: usize, wall: WallTime, mono: MonoTime) {
+    fn hold_back(&mut self, attempts: usize, wall: WallTime, mono: MonoTime) {
         self.link = Link::Broken(mono.plus(self.backoff));
         let retry_at = WallTime(wall.0.saturating_add_unsigned(nanos(self.backoff)));
         let (why, since) = match &self.state {
             CollectionState::Failed { why, since, .. } => (why.clone(), *since),
             _ => (
                 format!(
-                    "{attempts} earlier attempts to reach libvirt at {} have not returned yet, and another is made as soon as one does; {}",
+                    "{attempts} earlier attempts to reach libvirt at {} have not returned yet, and another is made when one does, after a while, or on request; {}",
                     crate::libvirt::masked(&self.settings.libvirt.uri),
                     crate::libvirt::hang_advice(&self.settings.libvirt.uri),
                 ),
@@ -135,4 +152,11 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             track.updated = None;
         }
     }
+}
+
+/// Whether another attempt may be made by itself while `out` are out, of which
+/// the last one is `last` old.
+fn may_attempt(out: usize, last: Duration) -> bool {
+    let further = || FURTHER * (1 << (out - FREE_ATTEMPTS));
+    out < FREE_ATTEMPTS || (out < MOST_ATTEMPTS - 1 && last >= further())
 }

@@ -19,6 +19,7 @@ use crate::{
     },
 };
 
+mod attempts;
 mod blame;
 mod describing;
 mod jobs;
@@ -576,22 +577,6 @@ fn a_lost_connection_is_said_for_every_domain_and_tried_again_with_backoff() {
     host.pass(1_500);
     assert!(matches!(host.state(), CollectionState::Running { .. }));
     assert!(host.frame().domains.iter().all(|d| d.health == Health::Answering));
-}
-
-#[test]
-fn a_libvirt_that_never_answers_gets_at_most_two_attempts_at_once() {
-    let mut host = Host::new(2, 8);
-    host.start();
-    // Nothing answers at all.
-    for _ in 0..600 {
-        host.now.fetch_add(1_000 * MILLISECOND, Ordering::SeqCst);
-        host.engine.on_time();
-        assert!(host.open().len() <= 2);
-    }
-    let CollectionState::Failed { why, .. } = host.state() else { panic!("{:?}", host.state()) };
-    assert!(why.contains("has not answered"), "{why}");
-    host.pass(60_000);
-    assert!(matches!(host.state(), CollectionState::Running { .. }));
 }
 
 #[test]
