@@ -36,7 +36,12 @@ pub(super) enum CallKind {
     /// Whether a call of an earlier process still holds a domain.
     Control(Probe),
     /// One domain's XML.
-    Describe(Uuid),
+    Describe {
+        /// Which domain.
+        uuid: Uuid,
+        /// Its incarnation: an answer is of no other.
+        id: Option<u32>,
+    },
     /// The job that runs on one domain.
     Job {
         /// Which domain.
@@ -178,12 +183,12 @@ impl Calls {
 
     /// Questions for XML that are out, of whatever link, stuck or not.
     pub fn descriptions(&self) -> impl Iterator<Item = &Call> {
-        self.all().filter(|call| matches!(call.kind, CallKind::Describe(_)))
+        self.all().filter(|call| matches!(call.kind, CallKind::Describe { .. }))
     }
 
     /// Questions for XML that are stuck: each holds a worker of libvirtd.
     pub fn stuck_descriptions(&self) -> usize {
-        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Describe(_))).count()
+        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Describe { .. })).count()
     }
 
     /// Questions for a job that are out, of whatever link, stuck or not.
@@ -266,7 +271,7 @@ impl Calls {
             .map(|(_, call)| {
                 let domain = match &call.kind {
                     CallKind::Roster => None,
-                    CallKind::Describe(uuid) | CallKind::Job { uuid, .. } => Some(*uuid),
+                    CallKind::Describe { uuid, .. } | CallKind::Job { uuid, .. } => Some(*uuid),
                     CallKind::Control(probe) => Some(*probe.uuid()),
                     CallKind::List(list) if list.members.len() == 1 => list.members.first().copied(),
                     CallKind::List(list) => list.members.iter().copied().find(|uuid| {
@@ -286,7 +291,7 @@ impl Call {
         match &self.kind {
             CallKind::List(list) => !list.monitor_free,
             CallKind::Job { .. } => true,
-            CallKind::Roster | CallKind::Describe(_) | CallKind::Control(_) => false,
+            CallKind::Roster | CallKind::Describe { .. } | CallKind::Control(_) => false,
         }
     }
 
@@ -298,7 +303,7 @@ impl Call {
     pub fn members(&self) -> &[Uuid] {
         match &self.kind {
             CallKind::List(list) => &list.members,
-            CallKind::Describe(uuid) | CallKind::Job { uuid, .. } => std::slice::from_ref(uuid),
+            CallKind::Describe { uuid, .. } | CallKind::Job { uuid, .. } => std::slice::from_ref(uuid),
             CallKind::Control(probe) => std::slice::from_ref(probe.uuid()),
             CallKind::Roster => &[],
         }
@@ -312,7 +317,7 @@ impl Call {
         match &self.kind {
             CallKind::List(list) => !list.monitor_free && list.members.contains(uuid),
             CallKind::Job { uuid: asked, known } => *known && asked == uuid,
-            CallKind::Roster | CallKind::Describe(_) | CallKind::Control(_) => false,
+            CallKind::Roster | CallKind::Describe { .. } | CallKind::Control(_) => false,
         }
     }
 

@@ -83,7 +83,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             },
         };
         let patience = self.settings.libvirt.timeout;
-        if !self.ask(reader, CallKind::Describe(uuid), Question::Describe { uuid }, patience) {
+        let id = self.domains.get(&uuid).and_then(|track| track.identity.id);
+        if !self.ask(reader, CallKind::Describe { uuid, id }, Question::Describe { uuid }, patience) {
             self.describer = None;
         }
     }

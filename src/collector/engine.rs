@@ -264,9 +264,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.note_error(error.to_string());
                 self.go_on_after_probes();
             }
-            (CallKind::Describe(uuid), Ok(Reply::Description { devices, .. })) => {
+            (CallKind::Describe { uuid, id }, Ok(Reply::Description { devices, .. })) => {
                 let now = self.clock.now().1;
-                if let Some(track) = self.domains.get_mut(&uuid) {
+                // Of another incarnation by now, it is asked for anew.
+                if let Some(track) = self.domains.get_mut(&uuid).filter(|track| track.identity.id == id) {
                     track.describe(devices, call.asked, now);
                 }
                 self.described(call.reader);
@@ -286,7 +287,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                     }
                 }
             }
-            (CallKind::Describe(uuid), Err(error)) => {
+            (CallKind::Describe { uuid, .. }, Err(error)) => {
                 // A domain that vanished meanwhile is no error worth a count.
                 tracing::debug!("XML of {uuid}: {error}");
                 self.described(call.reader);
@@ -324,7 +325,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.connect(wall, mono);
                 self.publish_status();
             }
-            CallKind::Describe(_) if self.link == Link::Up => self.describe_next(),
+            CallKind::Describe { .. } if self.link == Link::Up => self.describe_next(),
             _ => {}
         }
     }
@@ -409,7 +410,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
             CallKind::Control(_) => self.go_on_after_probes(),
             CallKind::Job { .. } => self.jobs.reader = None,
-            CallKind::Describe(uuid) => {
+            CallKind::Describe { uuid, .. } => {
                 let uuid = *uuid;
                 self.describer = self.describer.filter(|describer| *describer != call.reader);
                 self.note_error(format!(

@@ -104,6 +104,8 @@ struct Host {
     migrating: Vec<u128>,
     /// Domains whose XML is never given.
     undescribed: Vec<u128>,
+    /// Domains that were started anew, which gives them another id.
+    restarted: Vec<u128>,
     /// What a reading in full costs beyond the usual, in milliseconds.
     cost: u64,
     /// The guests' report, where they give one.
@@ -151,6 +153,7 @@ impl Host {
             busy: vec![],
             migrating: vec![],
             undescribed: vec![],
+            restarted: vec![],
             report: None,
             balloon: Balloon::Absent,
             job: None,
@@ -219,7 +222,7 @@ impl Host {
     fn reply(&self, question: Question) -> Reply {
         match question {
             Question::Roster => Reply::Roster(Roster {
-                domains: (1..=self.domains).map(entry).collect(),
+                domains: (1..=self.domains).map(|number| entry(number, self.id(number))).collect(),
                 host: HostFacts::default(),
                 load: unloaded(),
             }),
@@ -259,6 +262,11 @@ impl Host {
         }
     }
 
+    fn id(&self, number: u128) -> u32 {
+        let anew = if self.restarted.contains(&number) { 1_000 } else { 0 };
+        u32::try_from(number).unwrap() + anew
+    }
+
     fn raw(&self, number: u128, groups: Groups, monitor_free: bool) -> RawDomain {
         let time = Nanos(self.now.load(Ordering::SeqCst) / 2);
         let short = self.stopped.contains(&number) || self.busy.contains(&number);
@@ -268,7 +276,7 @@ impl Host {
         let cost = if full { self.cost } else { self.cost / 5 };
         let migrates = self.migrating.contains(&number);
         RawDomain {
-            id: Some(u32::try_from(number).unwrap()),
+            id: Some(self.id(number)),
             asked: groups,
             read: (self.cost > 0).then(|| ReadAt {
                 wall: now.0,
@@ -340,11 +348,11 @@ impl Host {
     }
 }
 
-fn entry(number: u128) -> RosterEntry {
+fn entry(number: u128, id: u32) -> RosterEntry {
     RosterEntry {
         identity: Identity {
             uuid: Uuid::from_u128(number),
-            id: Some(u32::try_from(number).unwrap()),
+            id: Some(id),
             name: format!("vm-{number}").into(),
         },
         state: DomainState::Running,

@@ -100,3 +100,30 @@ fn an_xml_that_comes_late_but_in_time_is_taken() {
     assert!(without_xml(&host).is_empty());
     assert_eq!(host.asked.lock().unwrap().started, started);
 }
+
+#[test]
+fn an_xml_of_the_incarnation_before_is_not_taken_for_this_one() {
+    let mut host = Host::new(1, 8);
+    host.undescribed = vec![1];
+    host.start();
+    host.pass(2_500);
+    // It is started anew while the question is out, and the roster knows.
+    host.restarted = vec![1];
+    host.pass(2_000);
+    let frame = host.frame();
+    assert_eq!(frame.domains[0].identity().id, Some(1_001));
+    assert_eq!(being_described(&host), [1]);
+    let (reader, ticket, question) = host
+        .open()
+        .into_iter()
+        .find(|(_, _, question)| matches!(question, Question::Describe { .. }))
+        .expect("the question");
+    host.asked.lock().unwrap().open.retain(|(_, open, _)| *open != ticket);
+    let reply = host.reply(question);
+    host.give(reader, ticket, Ok(reply));
+    assert_eq!(without_xml(&host), [1], "its devices are not known yet");
+    assert_eq!(being_described(&host), [1], "asked anew at once");
+    host.undescribed.clear();
+    host.pass(1_000);
+    assert!(without_xml(&host).is_empty());
+}
