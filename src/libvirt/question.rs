@@ -318,6 +318,15 @@ impl ReadAt {
             error,
         }
     }
+
+    /// For a domain that was read once more from `begun` to `ended`, after a
+    /// first part that this instant is of: the instant of the second part, as
+    /// far off as it is of the first.
+    #[must_use]
+    pub fn to_the_end_of(self, begun: (WallTime, MonoTime), ended: (WallTime, MonoTime)) -> Self {
+        let second = Self::estimate(begun, ended, 0, 1);
+        Self { share: self.share + second.share, error: self.error + ended.1.since(self.mono), ..second }
+    }
 }
 
 /// One disk's part of a bulk record.
@@ -360,7 +369,21 @@ impl RawDomain {
 
 #[cfg(test)]
 mod tests {
-    use super::Groups;
+    use std::time::Duration;
+
+    use super::{Groups, ReadAt};
+    use crate::model::{MonoTime, WallTime};
+
+    #[test]
+    fn what_was_read_in_two_parts_is_dated_by_the_second_and_is_wrong_about_the_first() {
+        let at = |nanos: u64| (WallTime(i64::try_from(nanos).unwrap() + 5), MonoTime(nanos));
+        let nanos = Duration::from_nanos;
+        let first = ReadAt::estimate(at(100), at(140), 1, 4);
+        assert_eq!((first.mono, first.error), (MonoTime(115), nanos(40)));
+        let both = first.to_the_end_of(at(600), at(610));
+        assert_eq!((both.mono, both.wall), (MonoTime(605), WallTime(610)));
+        assert_eq!((both.share, both.error), (nanos(20), nanos(535)));
+    }
 
     #[test]
     fn groups_are_a_set() {

@@ -387,6 +387,8 @@ impl Session {
             let refused = &mut self.refused;
             if self.qemu {
                 per_domain::fill_monitor_free(domain, raw.asked, CpuClock::Summary, refused, raw);
+                // The CPU time is of now, the NICs are of the bulk call.
+                raw.read = raw.read.map(|nics| nics.to_the_end_of(begun, self.clock.now()));
             } else {
                 per_domain::fill(domain, &members[place], raw.asked, read.monitor_free, refused, raw);
                 raw.read = Some(ReadAt::estimate(begun, self.clock.now(), 0, 1));
