@@ -17,8 +17,10 @@ use super::{
 use crate::{
     libvirt::{Answer, Groups, Member, Question, RawDomain, ReadAt, Reply, Roster, is_this_machine},
     model::{
-        DomainFrame, DomainState, Frame, Missing, MonoTime, WallTime, Why, domain::Balloon, frame::Health,
-        rates::Periods,
+        DomainFrame, DomainState, Frame, Missing, MonoTime, WallTime, Why,
+        domain::Balloon,
+        frame::Health,
+        rates::{Pass, Periods},
     },
 };
 
@@ -416,7 +418,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
         track.hear_vcpus(&mut raw.vcpus);
         let devices = track.devices().cloned();
-        let whole = is_whole(&raw) && silent.is_none();
+        let whole_asked = is_whole(&raw);
+        let whole = whole_asked && silent.is_none();
         let not_due = Missing { why: Why::NotDue, since: track.last_whole().map(|last| last.reading.at) };
         let gaps = Gaps { shortfall: silent, not_due, report };
         let reading = assemble(raw, Arc::clone(&track.identity), at, devices.as_deref(), gaps);
@@ -432,7 +435,12 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             Some(Balloon::Period(seconds)) => disk.max(Duration::from_secs(seconds.into())),
             _ => disk,
         };
-        let periods = Periods { cheap: period, memory, disk, error: at.error };
+        let pass = match whole_asked {
+            _ if list.monitor_free => Pass::MonitorFree,
+            true => Pass::Full,
+            false => Pass::Light,
+        };
+        let periods = Periods { cheap: period, memory, disk, error: at.error, pass };
         let rates = track.baseline.advance(&reading, &periods, &self.settings.scale);
         track.state = reading.state;
         track.failed = None;

@@ -108,6 +108,8 @@ struct Host {
     restarted: Vec<u128>,
     /// What a reading in full costs beyond the usual, in milliseconds.
     cost: u64,
+    /// How far off such a reading's instant may be, in milliseconds.
+    error: u64,
     /// The guests' report, where they give one.
     report: Option<GuestMemory>,
     balloon: Balloon,
@@ -150,6 +152,7 @@ impl Host {
             hanging: HashMap::new(),
             left_behind: vec![],
             cost: 0,
+            error: 0,
             busy: vec![],
             migrating: vec![],
             undescribed: vec![],
@@ -282,7 +285,7 @@ impl Host {
                 wall: now.0,
                 mono: now.1,
                 share: Duration::from_millis(cost),
-                error: Duration::ZERO,
+                error: Duration::from_millis(self.error),
             }),
             state: if migrates { DomainState::Paused } else { DomainState::Running },
             reason: if migrates { 2 } else { 1 },

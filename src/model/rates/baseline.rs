@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{
     AngleScale, Angles, DiskRates, DomainRates, FIRST, NOT_OFFERED, NetRates, RESTARTED, VcpuRates,
     counters::{grown, latency_ms, per_second, sum},
-    dated::{Dated, span},
+    dated::{Dated, Pass, span},
+    last::{Last, Stamped},
     vcpus::VcpuSum,
 };
 use crate::model::{
@@ -25,20 +26,16 @@ pub struct Periods {
     pub disk: Duration,
     /// How far off the reading's instant may be: the duration of its call.
     pub error: Duration,
+    /// Which of the cycle's calls that was.
+    pub pass: Pass,
 }
 
 impl Periods {
     /// Every group in every cycle, at instants that are known exactly.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self { cheap: interval, memory: interval, disk: interval, error: Duration::ZERO }
+        Self { cheap: interval, memory: interval, disk: interval, error: Duration::ZERO, pass: Pass::Full }
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Stamped<T> {
-    at: Dated,
-    value: T,
 }
 
 /// Memory in use, where the number is from, and which report of the guest's.
@@ -59,13 +56,13 @@ pub struct Baseline {
     /// libvirt id of the incarnation the counters belong to; `None` before
     /// the first reading and while the domain is off.
     incarnation: Option<u32>,
-    cpu: Option<Stamped<CpuCounters>>,
-    vcpus: Option<Stamped<Vec<VcpuCounters>>>,
+    cpu: Option<Last<CpuCounters>>,
+    vcpus: Option<Last<Vec<VcpuCounters>>>,
     memory: Option<Stamped<MemoryUsed>>,
     /// The rate up to the guest's report in `memory`, while that lasts.
     memory_rate: Option<Measured<f64>>,
-    nics: Vec<(Arc<str>, Stamped<NicCounters>)>,
-    disks: Vec<(Arc<str>, Stamped<DiskCounters>)>,
+    nics: Vec<(Arc<str>, Option<Last<NicCounters>>)>,
+    disks: Vec<(Arc<str>, Option<Last<DiskCounters>>)>,
     /// Devices that were unplugged, and when. A reading of before that, which
     /// comes in late, must not become the base of another device of that name.
     unplugged: Vec<(Arc<str>, MonoTime)>,
@@ -86,7 +83,7 @@ impl Baseline {
             // The fall of the CPU time itself is told by its own rate below.
             *self = Self { incarnation: self.incarnation, cpu: self.cpu, ..Self::default() };
         }
-        let at = Dated { mono: reading.mono, error: periods.error };
+        let at = Dated { mono: reading.mono, error: periods.error, pass: periods.pass };
         let (vcpu_sum, vcpus) = self.vcpu_rates(reading, at, periods.cheap);
         let process = self.cpu_cores(reading, at, periods.cheap);
         let count = reading.vcpu_count.map(f64::from);
@@ -156,14 +153,14 @@ impl Baseline {
     /// libvirtd gives out anew after a restart of its own: a process's CPU time
     /// never falls. What has grown all the same has not grown in one device.
     fn is_another_process(&self, reading: &DomainReading) -> bool {
-        matches!((&self.cpu, &reading.cpu), (Some(before), Ok(now)) if now.time < before.value.time)
+        matches!((&self.cpu, &reading.cpu), (Some(before), Ok(now)) if now.time < before.value().time)
     }
 
     fn cpu_cores(&mut self, reading: &DomainReading, at: Dated, period: Duration) -> Measured<f64> {
         let now = reading.cpu?;
-        let before = self.cpu.replace(Stamped { at, value: now }).ok_or(FIRST)?;
-        let span = span(before.at, at, period)?;
-        let difference = now.time.0.checked_sub(before.value.time.0).ok_or(RESTARTED)?;
+        let fell = |before: &CpuCounters, now: &CpuCounters| now.time < before.time;
+        let (before, span) = Last::step(&mut self.cpu, at, now, period, fell)?;
+        let difference = now.time.0.checked_sub(before.time.0).ok_or(RESTARTED)?;
         Ok(per_second(difference, span) / 1e9)
     }
 
@@ -177,17 +174,16 @@ impl Baseline {
             Ok(now) => now,
             Err(missing) => return (VcpuSum::missing(*missing), Vec::new()),
         };
-        let before = self.vcpus.replace(Stamped { at, value: now.clone() });
-        let span = before.as_ref().map_or(Err(FIRST), |before| span(before.at, at, period));
+        let base =
+            Last::step(&mut self.vcpus, at, now.clone(), period, |before, now| vcpus_began_anew(before, now));
         let rates: Vec<VcpuRates> = now
             .iter()
             .map(|vcpu| {
-                let old = before.as_ref().and_then(|b| b.value.iter().find(|old| old.index == vcpu.index));
                 let share = |pick: fn(&VcpuCounters) -> Option<Nanos>| -> Measured<f64> {
-                    let span = span?;
-                    let old = old.ok_or(FIRST)?;
+                    let (before, span) = base.as_ref().map_err(|missing| *missing)?;
+                    let old = before.iter().find(|old| old.index == vcpu.index).ok_or(FIRST)?;
                     let difference = grown(pick(old).map(|n| n.0), pick(vcpu).map(|n| n.0))?;
-                    Ok(per_second(difference, span) / 1e9 * 100.0)
+                    Ok(per_second(difference, *span) / 1e9 * 100.0)
                 };
                 VcpuRates { index: vcpu.index, percent: share(|v| v.time), steal_percent: share(|v| v.delay) }
             })
@@ -246,7 +242,7 @@ impl Baseline {
             .map(|disk| {
                 let rates = match disk.counters {
                     Err(missing) => DiskRates::missing(missing),
-                    Ok(now) => match step(&mut self.disks, &disk.name, at, now, period) {
+                    Ok(now) => match step(&mut self.disks, &disk.name, at, now, period, disk_fell) {
                         Err(missing) => DiskRates::missing(missing),
                         Ok((before, span)) => disk_between(&before, &now, span),
                     },
@@ -285,7 +281,7 @@ impl Baseline {
             .map(|nic| {
                 let rates = match nic.counters {
                     Err(missing) => NetRates::missing(missing),
-                    Ok(now) => match step(&mut self.nics, &nic.name, at, now, period) {
+                    Ok(now) => match step(&mut self.nics, &nic.name, at, now, period, nic_fell) {
                         Err(missing) => NetRates::missing(missing),
                         Ok((before, span)) => net_between(&before, &now, span),
                     },
@@ -325,33 +321,49 @@ fn memory_percent(reading: &DomainReading) -> Measured<f64> {
 
 /// Replaces a device's base and returns the old one with the time since.
 fn step<T: Copy>(
-    bases: &mut Vec<(Arc<str>, Stamped<T>)>,
+    bases: &mut Vec<(Arc<str>, Option<Last<T>>)>,
     name: &Arc<str>,
     at: Dated,
     now: T,
     period: Duration,
+    fell: fn(&T, &T) -> bool,
 ) -> Measured<(T, Duration)> {
-    let stamped = Stamped { at, value: now };
-    match bases.iter_mut().find(|(known, _)| known == name) {
-        None => {
-            bases.push((Arc::clone(name), stamped));
-            Err(FIRST)
-        }
-        Some((_, base)) => {
-            let before = std::mem::replace(base, stamped);
-            Ok((before.value, span(before.at, at, period)?))
-        }
+    if let Some((_, last)) = bases.iter_mut().find(|(known, _)| known == name) {
+        return Last::step(last, at, now, period, fell);
     }
+    let mut last = None;
+    let first = Last::step(&mut last, at, now, period, fell);
+    bases.push((Arc::clone(name), last));
+    first
 }
 
-fn disk_between(before: &DiskCounters, now: &DiskCounters, span: Duration) -> DiskRates {
-    // A device whose bytes fell was replaced or reset: none of its
-    // differences mean anything, even those that happen to have grown.
-    if fell(before.rd_bytes, now.rd_bytes)
+/// Whether a vCPU began anew, came or went.
+fn vcpus_began_anew(before: &[VcpuCounters], now: &[VcpuCounters]) -> bool {
+    before.len() != now.len()
+        || before.iter().zip(now).any(|(before, now)| {
+            before.index != now.index || before.time > now.time || before.delay > now.delay
+        })
+}
+
+/// A device whose bytes fell was replaced or reset: none of its differences
+/// mean anything, even those that happen to have grown.
+fn disk_fell(before: &DiskCounters, now: &DiskCounters) -> bool {
+    fell(before.rd_bytes, now.rd_bytes)
         || fell(before.wr_bytes, now.wr_bytes)
         || fell(before.rd_reqs, now.rd_reqs)
         || fell(before.wr_reqs, now.wr_reqs)
-    {
+}
+
+/// As [`disk_fell`].
+fn nic_fell(before: &NicCounters, now: &NicCounters) -> bool {
+    fell(before.rx_bytes, now.rx_bytes)
+        || fell(before.tx_bytes, now.tx_bytes)
+        || fell(before.rx_packets, now.rx_packets)
+        || fell(before.tx_packets, now.tx_packets)
+}
+
+fn disk_between(before: &DiskCounters, now: &DiskCounters, span: Duration) -> DiskRates {
+    if disk_fell(before, now) {
         return DiskRates::missing(RESTARTED);
     }
     let rate = |old, new| grown(old, new).map(|d| per_second(d, span));
@@ -378,11 +390,7 @@ fn disk_between(before: &DiskCounters, now: &DiskCounters, span: Duration) -> Di
 }
 
 fn net_between(before: &NicCounters, now: &NicCounters, span: Duration) -> NetRates {
-    if fell(before.rx_bytes, now.rx_bytes)
-        || fell(before.tx_bytes, now.tx_bytes)
-        || fell(before.rx_packets, now.rx_packets)
-        || fell(before.tx_packets, now.tx_packets)
-    {
+    if nic_fell(before, now) {
         return NetRates::missing(RESTARTED);
     }
     let rate = |old, new| grown(old, new).map(|d| per_second(d, span));

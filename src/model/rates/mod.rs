@@ -11,10 +11,12 @@ mod angle;
 mod baseline;
 mod counters;
 mod dated;
+mod last;
 mod vcpus;
 
 pub use angle::{AngleMode, AngleScale, angle, stored_memory_angle};
 pub use baseline::{Baseline, Periods};
+pub use dated::Pass;
 
 use std::sync::Arc;
 

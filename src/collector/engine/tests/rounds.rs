@@ -68,6 +68,34 @@ fn a_change_of_pace_costs_no_rate() {
 }
 
 #[test]
+fn a_turn_that_moves_a_domain_in_its_cycle_is_no_reason_for_a_wrong_rate() {
+    let mut host = Host::new(90, 8);
+    host.cost = 50;
+    host.error = 400;
+    host.start();
+    host.pass(8_500);
+    let round = usize::try_from(host.status().round).unwrap();
+    assert!(round > 1);
+    let skip = host.seen.frames.lock().unwrap().len();
+    host.pass(12_000);
+    let frames = host.seen.frames.lock().unwrap()[skip..].to_vec();
+    let mut doubted = 0;
+    for frame in &frames {
+        for domain in &frame.domains {
+            match domain.rates.cpu_cores {
+                Ok(cores) => assert!((cores - 0.5).abs() < 0.01, "{cores}"),
+                Err(missing) => {
+                    assert_eq!(missing.why, Why::UncertainInstants);
+                    assert!(domain.reading.disks.is_ok(), "only in its turn, after a round too long to span");
+                    doubted += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(doubted > 0, round > 3, "{doubted} at a round of {round}");
+}
+
+#[test]
 fn a_domain_that_hangs_is_named_although_it_is_not_its_turn() {
     let mut host = Host::new(90, 8);
     host.cost = 50;

@@ -179,6 +179,50 @@ fn a_call_that_took_far_longer_than_the_next_gives_no_rate() {
     near(read(7010, 7, 900).cpu_percent, 25.0);
 }
 
+/// The reading of this second's work, dated at `millis`, from a call of 0.4 s.
+fn of_pass(baseline: &mut Baseline, pass: Pass, millis: u64, reading: &DomainReading) -> DomainRates {
+    let reading = DomainReading { mono: MonoTime(millis * SECOND / 1000), ..reading.clone() };
+    let error = Duration::from_millis(400);
+    let periods = Periods { error, pass, ..Periods::every(Duration::from_secs(1)) };
+    baseline.advance(&reading, &periods, &AngleScale::default())
+}
+
+#[test]
+fn a_domain_that_takes_turns_is_compared_with_readings_that_are_dated_alike() {
+    let mut baseline = Baseline::default();
+    // Read every second, and every other time dated 0.3 s too late: between
+    // the two passes a rate would be 19 % or 36 %.
+    let mut read = |second: u64| {
+        let (pass, late) = if second.is_multiple_of(2) { (Pass::Light, 300) } else { (Pass::Full, 0) };
+        of_pass(&mut baseline, pass, second * 1000 + late, &reading(1, second, 1))
+    };
+    read(1);
+    let other = read(2);
+    for rate in [other.cpu_percent, other.cpu_cores, other.steal_percent, other.net.rx_bytes_per_s] {
+        assert_eq!(rate, Err(UNCERTAIN));
+    }
+    for second in 3..10 {
+        let rates = read(second);
+        near(rates.cpu_percent, 25.0);
+        near(rates.cpu_cores, 0.7);
+        near(rates.net.rx_bytes_per_s, 100.0);
+    }
+}
+
+#[test]
+fn a_counter_that_began_anew_between_two_turns_is_compared_with_nothing_before() {
+    let mut baseline = Baseline::default();
+    let mut read = |second: u64, pass, count| {
+        let reading = DomainReading { nics: Ok(vec![nic("vnet0", count)]), ..reading(1, second, 1) };
+        of_pass(&mut baseline, pass, second * 1000, &reading).net.rx_bytes_per_s
+    };
+    assert_eq!(read(1, Pass::Full, 100), Err(FIRST));
+    assert_eq!(read(2, Pass::Light, 10), Err(UNCERTAIN));
+    assert_eq!(read(3, Pass::Full, 120), Err(UNCERTAIN), "not 20 in two seconds");
+    assert_eq!(read(4, Pass::Light, 230), Ok(110.0), "since the second reading");
+    near(read(5, Pass::Light, 340), 110.0);
+}
+
 #[test]
 fn memory_is_a_first_reading_again_when_the_guest_reports_it_otherwise() {
     let mut baseline = Baseline::default();
