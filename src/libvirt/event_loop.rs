@@ -2,6 +2,14 @@
 //!
 //! Keepalive and domain events live on it. It must be there before the first
 //! connection is opened: libvirt looks for it once, when it opens one.
+//!
+//! It is not the loop that libvirt brings along. Each call to a daemon turns
+//! the watch of its socket off and on again, which wakes that loop's thread
+//! each time; here it is one call to the kernel, and nobody is woken.
+
+mod handles;
+mod rounds;
+mod timers;
 
 use std::{
     io,
@@ -10,7 +18,9 @@ use std::{
     time::Duration,
 };
 
-use virt::event::{event_register_default_impl, event_run_default_impl};
+pub(super) use rounds::{Callback, Rounds};
+
+use super::ffi::event_loop::{Foreign, register};
 
 /// How long the loop rests after a round that failed, so that a failure that
 /// lasts costs no CPU.
@@ -20,7 +30,8 @@ const REST: Duration = Duration::from_secs(1);
 /// error to stderr, over the screen, unless told otherwise.
 ///
 /// # Errors
-/// The operating system gives no thread; the next call tries again.
+/// The operating system gives no thread or no descriptor; the next call tries
+/// again.
 pub(super) fn ensure() -> io::Result<()> {
     static RUNS: Mutex<bool> = Mutex::new(false);
     let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,34 +39,34 @@ pub(super) fn ensure() -> io::Result<()> {
         return Ok(());
     }
     virt::error::clear_error_callback();
+    let rounds = Rounds::new()?;
     // The thread first: a loop that is registered and never run would keep
     // what connections hand it for ever.
     let (go, registered) = mpsc::channel();
     thread::Builder::new().name("libvirt-events".into()).spawn(move || run(&registered))?;
-    if let Err(error) = event_register_default_impl() {
-        tracing::warn!(
-            "libvirt's event loop cannot be set up: {}; events and lost connections are noticed late",
-            error.message()
-        );
-    } else {
+    // For as long as the process lives: libvirt never lets go of it.
+    let rounds: &'static Rounds<Foreign> = Box::leak(Box::new(rounds));
+    if register(rounds) {
         // The thread waits for nothing but this.
-        let _ = go.send(());
+        let _ = go.send(rounds);
+    } else {
+        tracing::warn!(
+            "libvirt has another event loop in this process; events and lost connections are noticed late"
+        );
     }
     *runs = true;
     Ok(())
 }
 
 /// One round after another, for as long as the process lives.
-fn run(registered: &mpsc::Receiver<()>) {
-    if registered.recv().is_err() {
-        return;
-    }
+fn run(registered: &mpsc::Receiver<&'static Rounds<Foreign>>) {
+    let Ok(rounds) = registered.recv() else { return };
     let mut failed = false;
     loop {
-        let round = event_run_default_impl();
+        let round = rounds.round();
         if let Err(error) = &round {
             if !failed {
-                tracing::warn!("libvirt's event loop failed: {}; it is tried again", error.message());
+                tracing::warn!("libvirt's event loop failed: {error}; it is tried again");
             }
             thread::park_timeout(REST);
         }
