@@ -58,6 +58,7 @@ pub(super) struct Load {
     elsewhere: Option<Missing>,
     no_cpu: bool,
     no_memory: bool,
+    counts: node::Counts,
 }
 
 impl Load {
@@ -67,7 +68,13 @@ impl Load {
         // connection knows where it led.
         let reached = connection.uri().unwrap_or_default();
         let demo = uri::is_demo(asked_uri) || uri::is_demo(&reached);
-        Self { demo, elsewhere: pressure_elsewhere(&reached), no_cpu: false, no_memory: false }
+        Self {
+            demo,
+            elsewhere: pressure_elsewhere(&reached),
+            no_cpu: false,
+            no_memory: false,
+            counts: node::Counts::default(),
+        }
     }
 
     /// The host's load now.
@@ -79,10 +86,10 @@ impl Load {
         RawHost {
             cpu: asked(&mut self.no_cpu, || {
                 let before = clock.now().1;
-                let times = node::cpu_times(connection)?;
+                let times = node::cpu_times(connection, &mut self.counts)?;
                 Ok(cpu(&times, middle(before, clock.now().1)))
             }),
-            memory: asked(&mut self.no_memory, || Ok(memory(&node::memory(connection)?))),
+            memory: asked(&mut self.no_memory, || Ok(memory(&node::memory(connection, &mut self.counts)?))),
             pressure: match self.elsewhere {
                 Some(missing) => Err(missing),
                 None => pressure(Path::new(PRESSURE)),
