@@ -40,6 +40,9 @@ const KEEPALIVE_SECONDS: i32 = 3;
 /// loss is noticed 9 seconds after the last sign.
 const KEEPALIVE_COUNT: u32 = 2;
 
+/// Handles that are kept for questions about jobs.
+const MOST_HANDLES_FOR_JOBS: usize = 1000;
+
 pub(super) struct Session {
     /// Before the connection, so that they are given back first.
     handles: HashMap<Uuid, Handle>,
@@ -152,7 +155,25 @@ impl Session {
     }
 
     /// The job that runs on one domain.
+    ///
+    /// The handle is kept for the usual answer, that none does. A job that
+    /// runs is asked about once more through a handle taken anew, which knows
+    /// whose job it is: the domain may have been started again since.
     pub(super) fn job(&mut self, uuid: Uuid, id: u32) -> Result<(Span, Reply), Error> {
+        let kept = self.handles.get(&uuid).is_some_and(|handle| handle.id == Some(id));
+        let (span, reply) = self.ask_for_job(uuid, id)?;
+        if kept && matches!(reply, Reply::Job { job: Ok(Some(_)), .. }) {
+            self.handles.remove(&uuid);
+            return self.ask_for_job(uuid, id);
+        }
+        if self.handles.len() > MOST_HANDLES_FOR_JOBS {
+            // Those that are still asked about come back one by one.
+            self.handles.clear();
+        }
+        Ok((span, reply))
+    }
+
+    fn ask_for_job(&mut self, uuid: Uuid, id: u32) -> Result<(Span, Reply), Error> {
         const WHAT: &str = "asking about a domain's job";
         if !self.look_up(uuid, Some(id), WHAT)? {
             return Err(self.no_such(uuid));
@@ -161,13 +182,15 @@ impl Session {
         let handle = &self.handles[&uuid];
         let (id, answer) = (handle.id, ffi::job::of(&handle.domain));
         let ended = self.clock.now();
-        // Asked again seconds later at the soonest: as for the XML.
-        self.handles.remove(&uuid);
         let job = match answer {
             Ok(answer) => Ok(answer.runs().then(|| job::decode(answer.params()))),
             Err(error) if error::is_not_offered(&error) => Err(Missing::new(Why::NotOffered)),
-            Err(error) if error::is_no_domain(&error) => return Err(self.no_such(uuid)),
+            Err(error) if error::is_no_domain(&error) => {
+                self.handles.remove(&uuid);
+                return Err(self.no_such(uuid));
+            }
             Err(error) => {
+                self.handles.remove(&uuid);
                 let failure = self.failed(&error, WHAT);
                 if failure.is_connection() {
                     return Err(failure);
@@ -475,11 +498,11 @@ fn entry_of_handle(domain: &Domain) -> Option<RosterEntry> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Session, Signs, forget_dead_process, is_short};
+    use super::{Handle, MOST_HANDLES_FOR_JOBS, Session, Signs, forget_dead_process, is_short};
     use crate::{
         clock::Clock,
         libvirt::{Error, Groups, RawDomain, Reply},
-        model::{Kib, Nanos, reading::CpuCounters},
+        model::{Identity, Kib, Missing, Nanos, Why, reading::CpuCounters},
     };
 
     #[test]
@@ -504,6 +527,29 @@ mod tests {
         assert!(matches!(one, Error::Call { .. }) && !one.is_connection(), "{one:?}");
         let all = session.unlisted(&refusal);
         assert!(matches!(all, Error::NoPermission { .. }) && all.is_connection(), "{all:?}");
+    }
+
+    #[test]
+    fn a_question_about_a_job_keeps_its_handle_and_not_too_many() {
+        let mut session = Session::open("test:///default", &Clock::system()).unwrap();
+        let Ok((_, Reply::Roster(roster))) = session.roster() else { panic!("no roster") };
+        let Identity { uuid, id, .. } = roster.domains[0].identity;
+        let mut ask = |session: &mut Session| match session.job(uuid, id.unwrap()) {
+            Ok((_, Reply::Job { id: told, job, .. })) => {
+                // The test driver knows no jobs.
+                assert_eq!((told, job), (id, Err(Missing::new(Why::NotOffered))));
+                session.handles.len()
+            }
+            other => panic!("{:?}", other.map(|_| ())),
+        };
+        assert_eq!([ask(&mut session), ask(&mut session)], [1, 1]);
+        let domain = session.connection.lookup_domain_by_uuid(uuid).unwrap();
+        for n in 0..=MOST_HANDLES_FOR_JOBS {
+            let handle = Handle { domain: domain.clone(), id, vcpu_times: None };
+            session.handles.insert(uuid::Uuid::from_u128(n as u128), handle);
+        }
+        assert_eq!(ask(&mut session), 0, "all go at once, and come back when they are asked about");
+        assert_eq!(ask(&mut session), 1);
     }
 
     #[test]
