@@ -534,7 +534,7 @@ mod tests {
         let mut session = Session::open("test:///default", &Clock::system()).unwrap();
         let Ok((_, Reply::Roster(roster))) = session.roster() else { panic!("no roster") };
         let Identity { uuid, id, .. } = roster.domains[0].identity;
-        let mut ask = |session: &mut Session| match session.job(uuid, id.unwrap()) {
+        let ask = |session: &mut Session| match session.job(uuid, id.unwrap()) {
             Ok((_, Reply::Job { id: told, job, .. })) => {
                 // The test driver knows no jobs.
                 assert_eq!((told, job), (id, Err(Missing::new(Why::NotOffered))));

@@ -73,20 +73,17 @@ fn filled<S: Copy>(
         stats.truncate(usize::try_from(count).unwrap_or(0));
         Ok(stats)
     };
-    let stats = match known.take().map(|count| (count, stats(count))) {
-        Some((count, Ok(stats))) => {
-            *known = Some(count);
-            stats
+    let stats = if let Some((count, Ok(stats))) = known.take().map(|count| (count, stats(count))) {
+        *known = Some(count);
+        stats
+    } else {
+        let mut count: c_int = 0;
+        if call(conn, ptr::null_mut(), &mut count) < 0 {
+            return Err(Error::last_error());
         }
-        _ => {
-            let mut count: c_int = 0;
-            if call(conn, ptr::null_mut(), &mut count) < 0 {
-                return Err(Error::last_error());
-            }
-            let stats = stats(count)?;
-            *known = Some(count);
-            stats
-        }
+        let stats = stats(count)?;
+        *known = Some(count);
+        stats
     };
     Ok(stats
         .iter()
