@@ -7,9 +7,11 @@ use std::{
 };
 
 use rustix::{
-    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    },
     io::{Errno, Result},
-    time::Timespec,
 };
 
 /// Most events that one look fetches; the others come with the next one.
