@@ -18,7 +18,9 @@
 //! |---|---|
 //! | a rate or an angle is computed | [`model::rates`] (`Baseline::advance`, `AngleScale`) |
 //! | a missing value gets its reason | `collector/assemble.rs`; the reasons: [`model::missing`] |
-//! | a list is divided, a call is overdue, a VM is named hung | `collector/cycle.rs`, `collector/calls.rs` |
+//! | a cycle begins, goes on and ends | `collector/cycle.rs` |
+//! | a list is divided, asked, repeated when overdue | `collector/lists.rs`, `collector/asking.rs` |
+//! | a call is overdue, a VM is named hung | `collector/calls.rs`, `collector/taking.rs` |
 //! | memory and disks are spread over cycles | `collector/pace.rs`; whose old numbers stand in: [`model::DomainFrame`]; drawn: `ui/aged.rs` |
 //! | a call outlives its process | `collector/inherited.rs`, noted in `collector/notes.rs` |
 //! | an event of libvirt becomes words on a timeline | `libvirt/event.rs`, `collector/timeline.rs` |

@@ -7,6 +7,7 @@
 //! libvirt is made by a reader's thread (`crate::libvirt`), so that a command
 //! takes effect at once whatever hangs. It does not draw, store or send.
 
+mod asking;
 mod assemble;
 mod calls;
 mod cycle;
@@ -25,6 +26,7 @@ mod pace;
 mod probing;
 mod readers;
 mod report;
+mod taking;
 mod timeline;
 mod watching;
 
