@@ -71,7 +71,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// Learns what a domain costs, each kind of reading by itself.
     fn learn(&mut self, readings: &[(ReadAt, RawDomain)]) {
         let cost = |whole: bool| {
-            let shares = readings.iter().filter(|(_, raw)| is_whole(raw) == whole).map(|(at, _)| at.share);
+            let of_kind = readings.iter().filter(|(_, raw)| is_whole(raw) == whole);
+            let shares =
+                of_kind.map(|(at, raw)| at.share + raw.rest.map_or(Duration::ZERO, |rest| rest.share));
             (shares.clone().count(), shares.sum::<Duration>())
         };
         let ((whole, whole_took), (light, light_took)) = (cost(true), cost(false));
@@ -141,6 +143,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         track.hear_vcpus(&mut raw.vcpus);
         let devices = track.devices().cloned();
         let whole_asked = is_whole(&raw);
+        let turn = raw.rest.map(|rest| (rest.mono, rest.error));
         let whole = whole_asked && silent.is_none();
         let not_due = Missing { why: Why::NotDue, since: track.last_whole().map(|last| last.reading.at) };
         let gaps = Gaps { shortfall: silent, not_due, report };
@@ -157,12 +160,12 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             Some(Balloon::Period(seconds)) => disk.max(Duration::from_secs(seconds.into())),
             _ => disk,
         };
-        let pass = match whole_asked {
+        let pass = match turn {
             _ if list.monitor_free => Pass::MonitorFree,
-            true => Pass::Full,
-            false => Pass::Light,
+            None if whole_asked => Pass::Full,
+            _ => Pass::Light,
         };
-        let periods = Periods { cheap: period, memory, disk, error: at.error, pass };
+        let periods = Periods { cheap: period, memory, disk, error: at.error, pass, turn };
         let rates = track.baseline.advance(&reading, &periods, &self.settings.scale);
         track.state = reading.state;
         track.failed = None;

@@ -86,8 +86,9 @@ pub enum Question {
     /// All domains, active and inactive, and the host's facts. Never waits
     /// for a domain's monitor.
     Roster,
-    /// Statistics of exactly these domains. Members of whom the same groups
-    /// are wanted are read in one call, those with the most groups first.
+    /// Statistics of exactly these domains. What is wanted of all is read in
+    /// one call over all of them, the rest in one more over those of whom it
+    /// is wanted.
     List {
         /// Whose, in the order of the answer; each domain once.
         members: Vec<Member>,
@@ -237,6 +238,9 @@ pub struct RawDomain {
     /// When it was read, and its share of the call's time; `None`: no call
     /// has got as far as this domain.
     pub read: Option<ReadAt>,
+    /// When what was not asked of every member of its list was read, where
+    /// that took a call of its own.
+    pub rest: Option<ReadAt>,
     /// Its state.
     pub state: DomainState,
     /// libvirt's reason code within the state.
@@ -349,6 +353,7 @@ impl RawDomain {
             id: None,
             asked: Groups::ALL,
             read: None,
+            rest: None,
             state: DomainState::NoState,
             reason: 0,
             cpu: None,

@@ -49,14 +49,25 @@ impl Session {
         }
         let begun = self.clock.now();
         let mut read = Read { monitor_free, calls_left: SEARCH_CALLS, list: &mut list };
+        // What is wanted of all comes first, in one call over all of them, so
+        // that each keeps its place whoever's turn the rest is.
+        let common = places.iter().map(|&place| read.list[place].asked).reduce(Groups::and);
+        let common = common.unwrap_or_default();
+        if self.bulk && !common.is_empty() {
+            let (begun, ended) = self.bulk(&mut read, &places, common)?;
+            for (nth, &place) in places.iter().enumerate() {
+                read.list[place].read = Some(ReadAt::estimate(begun, ended, nth, places.len()));
+            }
+        }
+        let rest = |read: &Read<'_>, place: usize| read.list[place].asked.without(common);
         let mut left = places.clone();
+        left.retain(|&place| !read.list[place].gone && !monitor_free && !rest(&read, place).is_empty());
         while self.bulk && !left.is_empty() {
-            let groups = left.iter().map(|&place| read.list[place].asked).max().unwrap_or_default();
-            let (now, later) =
-                left.into_iter().partition::<Vec<_>, _>(|&place| read.list[place].asked == groups);
+            let groups = left.iter().map(|&place| rest(&read, place)).max().unwrap_or_default();
+            let (now, later) = left.into_iter().partition::<Vec<_>, _>(|&place| rest(&read, place) == groups);
             let (begun, ended) = self.bulk(&mut read, &now, groups)?;
             for (nth, &place) in now.iter().enumerate() {
-                read.list[place].read = Some(ReadAt::estimate(begun, ended, nth, now.len()));
+                read.list[place].rest = Some(ReadAt::estimate(begun, ended, nth, now.len()));
             }
             left = later;
         }
@@ -137,19 +148,22 @@ impl Session {
             answered[place] = true;
             let raw = &mut read.list[place];
             raw.id = record.id();
-            let signs = decode(raw, record.params());
+            let mut part = RawDomain::empty(raw.uuid);
+            let signs = decode(&mut part, record.params());
             if self.qemu {
-                forget_dead_process(raw);
-                raw.short = raw.id.is_some() && is_short(asked, signs);
+                forget_dead_process(&mut part);
+                raw.short |= raw.id.is_some() && is_short(asked, signs);
             }
+            put(raw, part, asked);
             if let Some(handle) = self.handles.get_mut(&raw.uuid) {
                 if raw.id != handle.id {
                     handle.vcpu_times = None;
                     handle.id = raw.id;
                 }
-                if self.qemu && asked.has(Groups::VCPUS) {
+                if self.qemu && raw.asked.has(Groups::VCPUS) {
                     let came = raw.vcpus.is_some();
-                    if came || (!raw.short && handle.vcpu_times.is_none()) {
+                    let whole = asked.has(Groups::MEMORY) && !raw.short;
+                    if came || (whole && handle.vcpu_times.is_none()) {
                         handle.vcpu_times = Some(came);
                     }
                     if handle.vcpu_times == Some(false) {
@@ -248,6 +262,31 @@ struct Read<'a> {
 /// that have a medium are.
 fn is_short(asked: Groups, signs: Signs) -> bool {
     !signs.monitor && (asked.has(Groups::MEMORY) || (asked.has(Groups::DISKS) && signs.media))
+}
+
+/// Puts what a call over these groups gave into a domain's reading.
+fn put(raw: &mut RawDomain, part: RawDomain, asked: Groups) {
+    raw.state = part.state;
+    raw.reason = part.reason;
+    raw.gone |= part.gone;
+    if asked.has(Groups::CPU) {
+        raw.cpu = part.cpu;
+    }
+    if asked.has(Groups::VCPUS) {
+        raw.vcpu_count = part.vcpu_count;
+        raw.vcpus = part.vcpus;
+    }
+    if asked.has(Groups::MEMORY) {
+        raw.memory = part.memory;
+        raw.rss = part.rss;
+        raw.guest = part.guest;
+    }
+    if asked.has(Groups::NICS) {
+        raw.nics = part.nics;
+    }
+    if asked.has(Groups::DISKS) {
+        raw.disks = part.disks;
+    }
 }
 
 /// Takes out what libvirt gives of a process that has ended and that it has not

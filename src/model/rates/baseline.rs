@@ -28,13 +28,23 @@ pub struct Periods {
     pub error: Duration,
     /// Which of the cycle's calls that was.
     pub pass: Pass,
+    /// When memory and disks were read, and how far off that may be, where
+    /// they were read in a call of their own.
+    pub turn: Option<(MonoTime, Duration)>,
 }
 
 impl Periods {
     /// Every group in every cycle, at instants that are known exactly.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self { cheap: interval, memory: interval, disk: interval, error: Duration::ZERO, pass: Pass::Full }
+        Self {
+            cheap: interval,
+            memory: interval,
+            disk: interval,
+            error: Duration::ZERO,
+            pass: Pass::Full,
+            turn: None,
+        }
     }
 }
 
@@ -84,6 +94,7 @@ impl Baseline {
             *self = Self { incarnation: self.incarnation, cpu: self.cpu, ..Self::default() };
         }
         let at = Dated { mono: reading.mono, error: periods.error, pass: periods.pass };
+        let late = periods.turn.map_or(at, |(mono, error)| Dated { mono, error, pass: Pass::Turn });
         let (vcpu_sum, vcpus) = self.vcpu_rates(reading, at, periods.cheap);
         let process = self.cpu_cores(reading, at, periods.cheap);
         let count = reading.vcpu_count.map(f64::from);
@@ -101,8 +112,8 @@ impl Baseline {
         let known = vcpus.iter().filter(|vcpu| vcpu.percent.is_ok()).count();
         let all_vcpus =
             vcpu_sum.busy.and_then(|(cores, _)| if known == vcpus.len() { Ok(cores) } else { Err(FIRST) });
-        let (memory_kib_per_s, memory_held) = self.memory_rate(reading, at, periods.memory);
-        let (disk, disks) = self.disk_rates(reading, at, periods.disk);
+        let (memory_kib_per_s, memory_held) = self.memory_rate(reading, late, periods.memory);
+        let (disk, disks) = self.disk_rates(reading, late, periods.disk);
         let (net, nics) = self.net_rates(reading, at, periods.cheap);
         self.drop_unplugged(reading.mono);
         DomainRates {

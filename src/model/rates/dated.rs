@@ -10,11 +10,13 @@ use crate::model::{Measured, MonoTime};
 /// and keeps it from cycle to cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pass {
-    /// That over the domains that are read in full.
+    /// That for everything, where memory and disks of all are due.
     #[default]
     Full,
-    /// That over those whose memory and disks are not due.
+    /// That for all but memory and disks, where these take turns.
     Light,
+    /// That for memory and disks of those whose turn it is.
+    Turn,
     /// Those that need no monitor, one by one.
     MonitorFree,
 }

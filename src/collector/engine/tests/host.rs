@@ -264,7 +264,13 @@ impl Host {
                 Reply::Job { uuid, id: Some(id), job }
             }
             Question::List { members, monitor_free, .. } => Reply::List(
-                members.iter().map(|m| self.raw(m.uuid.as_u128(), m.groups, monitor_free)).collect(),
+                members
+                    .iter()
+                    .map(|m| {
+                        let in_turns = members.iter().any(|other| other.groups != m.groups);
+                        self.raw(m.uuid.as_u128(), m.groups, monitor_free, in_turns)
+                    })
+                    .collect(),
             ),
         }
     }
@@ -274,17 +280,23 @@ impl Host {
         u32::try_from(number).unwrap() + anew
     }
 
-    pub fn raw(&self, number: u128, groups: Groups, monitor_free: bool) -> RawDomain {
+    pub fn raw(&self, number: u128, groups: Groups, monitor_free: bool, in_turns: bool) -> RawDomain {
         let time = Nanos(self.now.load(Ordering::SeqCst) / 2);
         let short = self.stopped.contains(&number) || self.busy.contains(&number);
         let full = groups.has(Groups::MEMORY);
         let whole = !short && !monitor_free && full;
         let now = self.engine.clock.now();
-        let cost = if full { self.cost } else { self.cost / 5 };
+        let cost = if full && !in_turns { self.cost } else { self.cost / 5 };
         let migrates = self.migrating.contains(&number);
         RawDomain {
             id: Some(self.id(number)),
             asked: groups,
+            rest: (self.cost > 0 && full && in_turns).then(|| ReadAt {
+                wall: now.0,
+                mono: now.1,
+                share: Duration::from_millis(self.cost - self.cost / 5),
+                error: Duration::from_millis(self.error),
+            }),
             read: (self.cost > 0).then(|| ReadAt {
                 wall: now.0,
                 mono: now.1,

@@ -68,7 +68,7 @@ fn a_change_of_pace_costs_no_rate() {
 }
 
 #[test]
-fn a_turn_that_moves_a_domain_in_its_cycle_is_no_reason_for_a_wrong_rate() {
+fn whoevers_turn_it_is_everybody_has_its_rates_in_every_cycle() {
     let mut host = Host::new(90, 8);
     host.cost = 50;
     host.error = 400;
@@ -79,20 +79,10 @@ fn a_turn_that_moves_a_domain_in_its_cycle_is_no_reason_for_a_wrong_rate() {
     let skip = host.seen.frames.lock().unwrap().len();
     host.pass(12_000);
     let frames = host.seen.frames.lock().unwrap()[skip..].to_vec();
-    let mut doubted = 0;
-    for frame in &frames {
-        for domain in &frame.domains {
-            match domain.rates.cpu_cores {
-                Ok(cores) => assert!((cores - 0.5).abs() < 0.01, "{cores}"),
-                Err(missing) => {
-                    assert_eq!(missing.why, Why::UncertainInstants);
-                    assert!(domain.reading.disks.is_ok(), "only in its turn, after a round too long to span");
-                    doubted += 1;
-                }
-            }
-        }
+    for domain in frames.iter().flat_map(|frame| &frame.domains) {
+        let cores = domain.rates.cpu_cores.unwrap();
+        assert!((cores - 0.5).abs() < 0.01, "{cores} at a round of {round}");
     }
-    assert_eq!(doubted > 0, round > 3, "{doubted} at a round of {round}");
 }
 
 #[test]
