@@ -8,29 +8,23 @@
     reason = "a failed test panics, and a test is documented by its name"
 )]
 
+mod collecting;
 mod lab;
+mod listening;
 
 use std::{
     path::Path,
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
+use collecting::Collecting;
 use kvmscope::{
-    clock::Clock,
-    collector::{self, Command, Handle, Sink},
-    config,
-    libvirt::{
-        Answer, DomainEvent, EventKind, Groups, Member, Question, Reader, Reply, Roster, Settings, Watch,
-        WatchNews,
-    },
-    model::{
-        AngleScale, DomainFrame, Frame, Happening,
-        status::{CollectorStatus, WatchState},
-        timeline::Weight,
-    },
+    libvirt::{EventKind, Groups, Member, Question, Reply, WatchNews},
+    model::{DomainFrame, status::WatchState, timeline::Weight},
 };
 use lab::guests::{BACKUP, BATCH, DB, HOSTILE, Lab};
+use listening::{Asking, Listening};
 
 /// Anything that must happen happens within this, however busy the machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -54,66 +48,6 @@ fn take_lab(test: &str) -> Option<(MutexGuard<'static, ()>, &'static Lab)> {
             lab::skipped(test, reason);
             None
         }
-    }
-}
-
-fn settings(uri: &str) -> Settings {
-    Settings { uri: uri.to_owned(), timeout: Duration::from_secs(30) }
-}
-
-/// A watch and what it tells.
-struct Listening {
-    watch: Option<Watch>,
-    news: mpsc::Receiver<WatchNews>,
-}
-
-impl Listening {
-    fn to(uri: &str) -> Self {
-        let (tell, news) = mpsc::channel();
-        let watch = Watch::start(settings(uri), Clock::system(), move |item| drop(tell.send(item))).unwrap();
-        Self { watch: Some(watch), news }
-    }
-
-    /// As [`Listening::to`], once it listens.
-    fn connected(uri: &str) -> Self {
-        let listening = Self::to(uri);
-        listening.wait(|news| match news {
-            WatchNews::Connected { .. } => Some(()),
-            WatchNews::Ended { why } => panic!("{why:?}"),
-            WatchNews::Happened(_) | WatchNews::NotOffered => None,
-        });
-        listening
-    }
-
-    #[track_caller]
-    fn wait<T>(&self, mut wanted: impl FnMut(WatchNews) -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let news = self.news.recv_timeout(left).expect("no such news");
-            if let Some(found) = wanted(news) {
-                return found;
-            }
-        }
-    }
-
-    #[track_caller]
-    fn event(&self, wanted: impl Fn(&EventKind) -> bool) -> DomainEvent {
-        self.wait(|news| match news {
-            WatchNews::Happened(event) if wanted(&event.kind) => Some(event),
-            _ => None,
-        })
-    }
-
-    /// Drops the watch and waits until its thread has given everything back.
-    #[track_caller]
-    fn end(mut self) {
-        drop(self.watch.take());
-        self.wait(|news| match news {
-            WatchNews::Ended { why: None } => Some(()),
-            WatchNews::Ended { why } => panic!("{why:?}"),
-            _ => None,
-        });
     }
 }
 
@@ -189,34 +123,6 @@ fn two_hundred_watches_on_a_daemon_leave_nothing_behind() {
     leaks_nothing(&lab.uri());
 }
 
-/// A reader whose answers are waited for.
-struct Asking {
-    reader: Reader,
-    answers: mpsc::Receiver<Answer>,
-    asked: u64,
-}
-
-impl Asking {
-    fn at(uri: &str) -> Self {
-        let (tell, answers) = mpsc::channel();
-        let reader = Reader::start(1, settings(uri), Clock::system(), move |answer| drop(tell.send(answer)));
-        Self { reader: reader.unwrap(), answers, asked: 0 }
-    }
-
-    fn ask(&mut self, question: Question) {
-        self.asked += 1;
-        assert!(self.reader.ask(self.asked, question));
-    }
-
-    fn roster(&mut self) -> Roster {
-        self.ask(Question::Roster);
-        match self.answers.recv_timeout(PATIENCE).unwrap().reply {
-            Ok(Reply::Roster(roster)) => roster,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
 #[test]
 fn a_daemon_that_falls_silent_is_noticed_by_a_call_in_flight_and_by_the_watch() {
     let name = "a_daemon_that_falls_silent_is_noticed_by_a_call_in_flight_and_by_the_watch";
@@ -268,101 +174,6 @@ fn a_hung_guest_does_not_break_the_connection_that_waits_for_it() {
 }
 
 // ---- the collector --------------------------------------------------------------
-
-/// What the collector gave out last.
-#[derive(Clone, Default)]
-struct Seen(Arc<(Mutex<Latest>, Condvar)>);
-
-#[derive(Default)]
-struct Latest {
-    frame: Option<Arc<Frame>>,
-    status: Option<CollectorStatus>,
-}
-
-impl Sink for Seen {
-    fn frame(&mut self, frame: Arc<Frame>) {
-        self.0.0.lock().unwrap().frame = Some(frame);
-        self.0.1.notify_all();
-    }
-
-    fn status(&mut self, status: CollectorStatus) {
-        self.0.0.lock().unwrap().status = Some(status);
-        self.0.1.notify_all();
-    }
-}
-
-/// A running collector. Ends with its value.
-struct Collecting {
-    collector: Handle,
-    seen: Seen,
-}
-
-impl Drop for Collecting {
-    fn drop(&mut self) {
-        self.collector.command(Command::Shutdown);
-    }
-}
-
-impl Collecting {
-    /// On `uri`, with a device cache that never grows too old by itself, once
-    /// it hears events.
-    fn from(uri: &str) -> Self {
-        let libvirt = config::Libvirt {
-            uri: uri.to_owned(),
-            device_cache_ttl: Duration::from_hours(24),
-            ..config::Libvirt::default()
-        };
-        let settings = collector::Settings {
-            libvirt,
-            interval: Duration::from_secs(1),
-            scale: AngleScale::default(),
-            notes: None,
-        };
-        let seen = Seen::default();
-        let collector = collector::start(settings, Clock::system(), seen.clone()).unwrap();
-        collector.command(Command::Start);
-        let collecting = Self { collector, seen };
-        collecting.wait("it listens", |latest| {
-            matches!(latest.status.as_ref()?.events.watch, WatchState::Connected { .. }).then_some(())
-        });
-        collecting
-    }
-
-    /// Waits until `found` says something of what was given out last.
-    #[track_caller]
-    fn wait<T>(&self, what: &str, found: impl Fn(&Latest) -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
-        let mut latest = self.seen.0.0.lock().unwrap();
-        loop {
-            if let Some(found) = found(&latest) {
-                return found;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not in time: {what}; {:#?}", latest.frame.as_ref().map(timelines));
-            latest = self.seen.0.1.wait_timeout(latest, left).unwrap().0;
-        }
-    }
-
-    #[track_caller]
-    fn domain<T>(&self, what: &str, name: &str, found: impl Fn(&DomainFrame) -> Option<T>) -> T {
-        self.wait(what, |latest| found(latest.frame.as_ref()?.find(name)?))
-    }
-
-    /// Waits until `text` stands on the timeline of `name`.
-    #[track_caller]
-    fn happened(&self, name: &str, text: &str) -> Happening {
-        self.domain(text, name, |domain| domain.timeline.iter().rfind(|h| &*h.text == text).cloned())
-    }
-
-    fn cycle(&self) -> u64 {
-        self.wait("a cycle", |latest| Some(latest.frame.as_ref()?.cycle))
-    }
-}
-
-fn timelines(frame: &Arc<Frame>) -> Vec<(String, Vec<String>)> {
-    let texts = |domain: &DomainFrame| domain.timeline.iter().map(|h| h.text.to_string()).collect();
-    frame.domains.iter().map(|domain| (domain.identity().name.to_string(), texts(domain))).collect()
-}
 
 fn has_disk(domain: &DomainFrame, name: &str) -> bool {
     domain.devices.disks.iter().any(|disk| &*disk.name == name)
