@@ -143,7 +143,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         track.hear_vcpus(&mut raw.vcpus);
         let devices = track.devices().cloned();
         let whole_asked = is_whole(&raw);
-        let turn = raw.rest.map(|rest| (rest.mono, rest.error));
+        let turn = raw.rest.map(|rest| at.error + rest.error);
         let whole = whole_asked && silent.is_none();
         let not_due = Missing { why: Why::NotDue, since: track.last_whole().map(|last| last.reading.at) };
         let gaps = Gaps { shortfall: silent, not_due, report };

@@ -6,7 +6,6 @@ use super::{
     AngleScale, Angles, DiskRates, DomainRates, FIRST, NOT_OFFERED, NetRates, RESTARTED, VcpuRates,
     counters::{grown, latency_ms, per_second, sum},
     dated::{Dated, Pass, span},
-    last::{Last, Stamped},
     vcpus::VcpuSum,
 };
 use crate::model::{
@@ -28,9 +27,9 @@ pub struct Periods {
     pub error: Duration,
     /// Which of the cycle's calls that was.
     pub pass: Pass,
-    /// When memory and disks were read, and how far off that may be, where
-    /// they were read in a call of their own.
-    pub turn: Option<(MonoTime, Duration)>,
+    /// How far off that may be for memory and disks, where these were read in
+    /// a call of their own after the other one.
+    pub turn: Option<Duration>,
 }
 
 impl Periods {
@@ -46,6 +45,12 @@ impl Periods {
             turn: None,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stamped<T> {
+    at: Dated,
+    value: T,
 }
 
 /// Memory in use, where the number is from, and which report of the guest's.
@@ -66,13 +71,13 @@ pub struct Baseline {
     /// libvirt id of the incarnation the counters belong to; `None` before
     /// the first reading and while the domain is off.
     incarnation: Option<u32>,
-    cpu: Option<Last<CpuCounters>>,
-    vcpus: Option<Last<Vec<VcpuCounters>>>,
+    cpu: Option<Stamped<CpuCounters>>,
+    vcpus: Option<Stamped<Vec<VcpuCounters>>>,
     memory: Option<Stamped<MemoryUsed>>,
     /// The rate up to the guest's report in `memory`, while that lasts.
     memory_rate: Option<Measured<f64>>,
-    nics: Vec<(Arc<str>, Option<Last<NicCounters>>)>,
-    disks: Vec<(Arc<str>, Option<Last<DiskCounters>>)>,
+    nics: Vec<(Arc<str>, Stamped<NicCounters>)>,
+    disks: Vec<(Arc<str>, Stamped<DiskCounters>)>,
     /// Devices that were unplugged, and when. A reading of before that, which
     /// comes in late, must not become the base of another device of that name.
     unplugged: Vec<(Arc<str>, MonoTime)>,
@@ -94,7 +99,7 @@ impl Baseline {
             *self = Self { incarnation: self.incarnation, cpu: self.cpu, ..Self::default() };
         }
         let at = Dated { mono: reading.mono, error: periods.error, pass: periods.pass };
-        let late = periods.turn.map_or(at, |(mono, error)| Dated { mono, error, pass: Pass::Turn });
+        let late = periods.turn.map_or(at, |error| Dated { error, pass: Pass::Turn, ..at });
         let (vcpu_sum, vcpus) = self.vcpu_rates(reading, at, periods.cheap);
         let process = self.cpu_cores(reading, at, periods.cheap);
         let count = reading.vcpu_count.map(f64::from);
@@ -164,14 +169,14 @@ impl Baseline {
     /// libvirtd gives out anew after a restart of its own: a process's CPU time
     /// never falls. What has grown all the same has not grown in one device.
     fn is_another_process(&self, reading: &DomainReading) -> bool {
-        matches!((&self.cpu, &reading.cpu), (Some(before), Ok(now)) if now.time < before.value().time)
+        matches!((&self.cpu, &reading.cpu), (Some(before), Ok(now)) if now.time < before.value.time)
     }
 
     fn cpu_cores(&mut self, reading: &DomainReading, at: Dated, period: Duration) -> Measured<f64> {
         let now = reading.cpu?;
-        let fell = |before: &CpuCounters, now: &CpuCounters| now.time < before.time;
-        let (before, span) = Last::step(&mut self.cpu, at, now, period, fell)?;
-        let difference = now.time.0.checked_sub(before.time.0).ok_or(RESTARTED)?;
+        let before = self.cpu.replace(Stamped { at, value: now }).ok_or(FIRST)?;
+        let span = span(before.at, at, period)?;
+        let difference = now.time.0.checked_sub(before.value.time.0).ok_or(RESTARTED)?;
         Ok(per_second(difference, span) / 1e9)
     }
 
@@ -185,16 +190,17 @@ impl Baseline {
             Ok(now) => now,
             Err(missing) => return (VcpuSum::missing(*missing), Vec::new()),
         };
-        let base =
-            Last::step(&mut self.vcpus, at, now.clone(), period, |before, now| vcpus_began_anew(before, now));
+        let before = self.vcpus.replace(Stamped { at, value: now.clone() });
+        let span = before.as_ref().map_or(Err(FIRST), |before| span(before.at, at, period));
         let rates: Vec<VcpuRates> = now
             .iter()
             .map(|vcpu| {
+                let old = before.as_ref().and_then(|b| b.value.iter().find(|old| old.index == vcpu.index));
                 let share = |pick: fn(&VcpuCounters) -> Option<Nanos>| -> Measured<f64> {
-                    let (before, span) = base.as_ref().map_err(|missing| *missing)?;
-                    let old = before.iter().find(|old| old.index == vcpu.index).ok_or(FIRST)?;
+                    let span = span?;
+                    let old = old.ok_or(FIRST)?;
                     let difference = grown(pick(old).map(|n| n.0), pick(vcpu).map(|n| n.0))?;
-                    Ok(per_second(difference, *span) / 1e9 * 100.0)
+                    Ok(per_second(difference, span) / 1e9 * 100.0)
                 };
                 VcpuRates { index: vcpu.index, percent: share(|v| v.time), steal_percent: share(|v| v.delay) }
             })
@@ -253,7 +259,7 @@ impl Baseline {
             .map(|disk| {
                 let rates = match disk.counters {
                     Err(missing) => DiskRates::missing(missing),
-                    Ok(now) => match step(&mut self.disks, &disk.name, at, now, period, disk_fell) {
+                    Ok(now) => match step(&mut self.disks, &disk.name, at, now, period) {
                         Err(missing) => DiskRates::missing(missing),
                         Ok((before, span)) => disk_between(&before, &now, span),
                     },
@@ -292,7 +298,7 @@ impl Baseline {
             .map(|nic| {
                 let rates = match nic.counters {
                     Err(missing) => NetRates::missing(missing),
-                    Ok(now) => match step(&mut self.nics, &nic.name, at, now, period, nic_fell) {
+                    Ok(now) => match step(&mut self.nics, &nic.name, at, now, period) {
                         Err(missing) => NetRates::missing(missing),
                         Ok((before, span)) => net_between(&before, &now, span),
                     },
@@ -332,49 +338,33 @@ fn memory_percent(reading: &DomainReading) -> Measured<f64> {
 
 /// Replaces a device's base and returns the old one with the time since.
 fn step<T: Copy>(
-    bases: &mut Vec<(Arc<str>, Option<Last<T>>)>,
+    bases: &mut Vec<(Arc<str>, Stamped<T>)>,
     name: &Arc<str>,
     at: Dated,
     now: T,
     period: Duration,
-    fell: fn(&T, &T) -> bool,
 ) -> Measured<(T, Duration)> {
-    if let Some((_, last)) = bases.iter_mut().find(|(known, _)| known == name) {
-        return Last::step(last, at, now, period, fell);
+    let stamped = Stamped { at, value: now };
+    match bases.iter_mut().find(|(known, _)| known == name) {
+        None => {
+            bases.push((Arc::clone(name), stamped));
+            Err(FIRST)
+        }
+        Some((_, base)) => {
+            let before = std::mem::replace(base, stamped);
+            Ok((before.value, span(before.at, at, period)?))
+        }
     }
-    let mut last = None;
-    let first = Last::step(&mut last, at, now, period, fell);
-    bases.push((Arc::clone(name), last));
-    first
-}
-
-/// Whether a vCPU began anew, came or went.
-fn vcpus_began_anew(before: &[VcpuCounters], now: &[VcpuCounters]) -> bool {
-    before.len() != now.len()
-        || before.iter().zip(now).any(|(before, now)| {
-            before.index != now.index || before.time > now.time || before.delay > now.delay
-        })
-}
-
-/// A device whose bytes fell was replaced or reset: none of its differences
-/// mean anything, even those that happen to have grown.
-fn disk_fell(before: &DiskCounters, now: &DiskCounters) -> bool {
-    fell(before.rd_bytes, now.rd_bytes)
-        || fell(before.wr_bytes, now.wr_bytes)
-        || fell(before.rd_reqs, now.rd_reqs)
-        || fell(before.wr_reqs, now.wr_reqs)
-}
-
-/// As [`disk_fell`].
-fn nic_fell(before: &NicCounters, now: &NicCounters) -> bool {
-    fell(before.rx_bytes, now.rx_bytes)
-        || fell(before.tx_bytes, now.tx_bytes)
-        || fell(before.rx_packets, now.rx_packets)
-        || fell(before.tx_packets, now.tx_packets)
 }
 
 fn disk_between(before: &DiskCounters, now: &DiskCounters, span: Duration) -> DiskRates {
-    if disk_fell(before, now) {
+    // A device whose bytes fell was replaced or reset: none of its
+    // differences mean anything, even those that happen to have grown.
+    if fell(before.rd_bytes, now.rd_bytes)
+        || fell(before.wr_bytes, now.wr_bytes)
+        || fell(before.rd_reqs, now.rd_reqs)
+        || fell(before.wr_reqs, now.wr_reqs)
+    {
         return DiskRates::missing(RESTARTED);
     }
     let rate = |old, new| grown(old, new).map(|d| per_second(d, span));
@@ -401,7 +391,11 @@ fn disk_between(before: &DiskCounters, now: &DiskCounters, span: Duration) -> Di
 }
 
 fn net_between(before: &NicCounters, now: &NicCounters, span: Duration) -> NetRates {
-    if nic_fell(before, now) {
+    if fell(before.rx_bytes, now.rx_bytes)
+        || fell(before.tx_bytes, now.tx_bytes)
+        || fell(before.rx_packets, now.rx_packets)
+        || fell(before.tx_packets, now.tx_packets)
+    {
         return NetRates::missing(RESTARTED);
     }
     let rate = |old, new| grown(old, new).map(|d| per_second(d, span));

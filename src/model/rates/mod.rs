@@ -11,7 +11,6 @@ mod angle;
 mod baseline;
 mod counters;
 mod dated;
-mod last;
 mod vcpus;
 
 pub use angle::{AngleMode, AngleScale, angle, stored_memory_angle};

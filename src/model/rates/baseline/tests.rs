@@ -188,39 +188,23 @@ fn of_pass(baseline: &mut Baseline, pass: Pass, millis: u64, reading: &DomainRea
 }
 
 #[test]
-fn a_domain_that_takes_turns_is_compared_with_readings_that_are_dated_alike() {
+fn between_two_passes_the_errors_of_the_instants_add_up() {
     let mut baseline = Baseline::default();
-    // Read every second, and every other time dated 0.3 s too late: between
-    // the two passes a rate would be 19 % or 36 %.
-    let mut read = |second: u64| {
-        let (pass, late) = if second.is_multiple_of(2) { (Pass::Light, 300) } else { (Pass::Full, 0) };
-        of_pass(&mut baseline, pass, second * 1000 + late, &reading(1, second, 1))
-    };
-    read(1);
-    let other = read(2);
-    for rate in [other.cpu_percent, other.cpu_cores, other.steal_percent, other.net.rx_bytes_per_s] {
+    let mut read = |second: u64, pass| of_pass(&mut baseline, pass, second * 1000, &reading(1, second, 1));
+    read(1, Pass::Full);
+    let moved = read(2, Pass::Light);
+    for rate in [moved.cpu_percent, moved.cpu_cores, moved.steal_percent, moved.net.rx_bytes_per_s] {
         assert_eq!(rate, Err(UNCERTAIN));
     }
     for second in 3..10 {
-        let rates = read(second);
+        let rates = read(second, Pass::Light);
         near(rates.cpu_percent, 25.0);
         near(rates.cpu_cores, 0.7);
         near(rates.net.rx_bytes_per_s, 100.0);
     }
-}
-
-#[test]
-fn a_counter_that_began_anew_between_two_turns_is_compared_with_nothing_before() {
-    let mut baseline = Baseline::default();
-    let mut read = |second: u64, pass, count| {
-        let reading = DomainReading { nics: Ok(vec![nic("vnet0", count)]), ..reading(1, second, 1) };
-        of_pass(&mut baseline, pass, second * 1000, &reading).net.rx_bytes_per_s
-    };
-    assert_eq!(read(1, Pass::Full, 100), Err(FIRST));
-    assert_eq!(read(2, Pass::Light, 10), Err(UNCERTAIN));
-    assert_eq!(read(3, Pass::Full, 120), Err(UNCERTAIN), "not 20 in two seconds");
-    assert_eq!(read(4, Pass::Light, 230), Ok(110.0), "since the second reading");
-    near(read(5, Pass::Light, 340), 110.0);
+    // A longer time bears the same errors.
+    let back = of_pass(&mut baseline, Pass::Full, 11_000, &reading(1, 11, 1));
+    near(back.cpu_percent, 25.0);
 }
 
 #[test]
