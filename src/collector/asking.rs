@@ -51,8 +51,12 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if self.calls_out() >= self.settings.libvirt.max_stuck_calls {
             self.probe_our_own();
         }
+        // An answer that came between two cycles is this one's reading: another
+        // on its heels would take it out of every frame, and the next rate
+        // would be since a reading that nobody has seen.
+        let read = |uuid: &Uuid| self.domains.get(uuid).is_some_and(|track| track.updated.is_some());
         for mut members in lists {
-            members.retain(|uuid| !being_read.contains(uuid));
+            members.retain(|uuid| !being_read.contains(uuid) && !read(uuid));
             self.cycle.set_aside.extend(members.extract_if(.., |uuid| self.inherited.covers(uuid)));
             let due = |uuid: &Uuid| {
                 self.domains.get(uuid).is_none_or(|track| track.is_due(cycle, self.figures.round))

@@ -267,3 +267,48 @@ fn a_slow_call_with_a_quick_one_on_its_heels_gives_no_rate() {
     host.pass(200);
     assert!(host.frame().domains.iter().all(|d| (d.rates.cpu_cores.unwrap() - 0.5).abs() < 0.1));
 }
+
+#[test]
+fn an_answer_between_two_cycles_is_the_next_ones_reading() {
+    let mut host = Host::new(9, 8);
+    host.cost = 10;
+    host.start();
+    host.pass(3_500);
+    // One list is not answered for most of a cycle: it is repeated, and the next
+    // tick does not wait for that.
+    let roster = |host: &mut Host| {
+        while !host.open().iter().any(|(_, _, question)| matches!(question, Question::Roster)) {
+            host.now.fetch_add(10 * MILLISECOND, Ordering::SeqCst);
+            host.engine.on_time();
+        }
+        host.open().into_iter().find(|(_, _, question)| matches!(question, Question::Roster)).unwrap()
+    };
+    let answer = |host: &mut Host, (reader, ticket, question): (ReaderId, u64, Question)| {
+        host.asked.lock().unwrap().open.retain(|(_, open, _)| *open != ticket);
+        let reply = host.reply(question);
+        host.give(reader, ticket, Ok(reply));
+    };
+    let first = roster(&mut host);
+    answer(&mut host, first);
+    let lists = host.open().into_iter().filter(|(_, _, question)| matches!(question, Question::List { .. }));
+    let lists: Vec<_> = lists.collect();
+    assert_eq!(lists.len(), 3);
+    for list in lists.into_iter().skip(1) {
+        answer(&mut host, list);
+    }
+    let before = host.seen.frames.lock().unwrap().len();
+    let second = roster(&mut host);
+    let late = host.open().into_iter().rfind(|(_, _, question)| matches!(question, Question::List { .. }));
+    let late = late.expect("a repeat is out");
+    answer(&mut host, late);
+    let read_at = host.engine.domains.values().filter_map(|track| track.updated.as_ref());
+    let read_at: Vec<_> = read_at.map(|frame| frame.reading.mono).collect();
+    assert_eq!(read_at.len(), 3, "the repeat was in time");
+    host.now.fetch_add(5 * MILLISECOND, Ordering::SeqCst);
+    answer(&mut host, second);
+    host.answer_all();
+    let frames = host.seen.frames.lock().unwrap()[before..].to_vec();
+    let fresh = frames.iter().flat_map(|frame| &frame.domains).filter(|domain| domain.fresh);
+    let seen: Vec<_> = fresh.map(|domain| domain.reading.mono).collect();
+    assert!(read_at.iter().all(|at| seen.contains(at)), "{read_at:?} in {seen:?}");
+}
