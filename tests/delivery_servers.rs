@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use double::{Double, Fault};
+use double::{Double, Fault, Mode};
 use kvmscope::{
     config::{Api, Auth, SecretSource},
     model::status::{DeliveryState, DeliveryStatus},
@@ -63,6 +63,59 @@ fn the_double_gets_every_line_across_a_restart_and_a_frozen_spell() {
     handle.retry_now();
     let status = wait_settled(&handle, 150);
     assert_same(&server.lines(DATABASE), &lines(21..=30));
+    assert_accounted(&status);
+}
+
+#[test]
+fn a_server_that_comes_late_and_never_says_what_it_is_is_found() {
+    let address = Double::open().address();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(Some(format!("http://{address}")), Some(dir.path()));
+    settings.influx.api = Api::Auto;
+    let handle = start(settings);
+    record(&handle, 1..=5);
+    let (status, _) =
+        wait(&handle, "retrying", |d, _| matches!(d.state, DeliveryState::Retrying { .. }) && d.retries > 0);
+    assert_eq!((status.api, status.waiting()), (None, 25));
+    let server = Double::open_at(address);
+    server.set_mode(Mode::NoPing);
+    handle.retry_now();
+    let status = wait_settled(&handle, 25);
+    assert_eq!((status.api, status.quarantined), (Some("v3"), 0));
+    assert_same(&server.lines(DATABASE), &lines(1..=5));
+    assert_accounted(&status);
+}
+
+#[test]
+fn another_server_in_the_place_of_the_first_is_asked_what_it_is() {
+    let server = Double::open();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(Some(server.url()), Some(dir.path()));
+    settings.influx.api = Api::Auto;
+    let handle = start(settings);
+    record(&handle, 1..=5);
+    assert_eq!(wait_settled(&handle, 25).api, Some("v3"));
+    // In the midst of it, without a word.
+    server.set_mode(Mode::LikeVictoriaMetrics);
+    record(&handle, 6..=10);
+    let status = wait_settled(&handle, 50);
+    assert_eq!((status.api, status.retries, status.quarantined), (Some("v1"), 0, 0));
+    // After a spell of answers that call for patience: asked again each time.
+    server.set_mode(Mode::Unavailable(None));
+    record(&handle, 11..=15);
+    wait(&handle, "retrying", |d, _| matches!(d.state, DeliveryState::Retrying { .. }));
+    server.set_mode(Mode::Current);
+    handle.retry_now();
+    assert_eq!(wait_settled(&handle, 75).api, Some("v3"));
+    // And after one that calls for the operator.
+    server.set_mode(Mode::Unauthorized);
+    record(&handle, 16..=20);
+    wait(&handle, "paused", |d, _| matches!(d.state, DeliveryState::Paused { .. }));
+    server.set_mode(Mode::WriteOnly);
+    handle.retry_now();
+    let status = wait_settled(&handle, 100);
+    assert_eq!(status.api, Some("v1"));
+    assert_same(&server.lines(DATABASE), &lines(1..=20));
     assert_accounted(&status);
 }
 

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use double::{Double, Fault, Response};
+use double::{Double, Fault, Mode, Response};
 use kvmscope::{
     config::{Api, Auth, Influx, MissingPolicy, SecretSource},
     influx::{
@@ -277,6 +277,106 @@ async fn a_server_that_is_not_up_yet_is_asked_again() {
     let double = Double::open_at(address);
     assert_eq!(status(&write(&mut client, LINE).await), 204);
     assert_eq!((client.api(), double.lines("lp").len()), (Some("v3"), 1));
+}
+
+/// Path of each request so far.
+fn paths(double: &Double) -> Vec<String> {
+    double.requests().into_iter().map(|request| request.path).collect()
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_what_it_is_is_found_by_the_first_write() {
+    for (mode, prefix, api, asked) in [
+        (Mode::NoPing, "", "v3", &["/ping", "/health", "/api/v3/write_lp"][..]),
+        (Mode::WriteOnly, "", "v1", &["/ping", "/health", "/api/v3/write_lp", "/api/v2/write", "/write"]),
+        (Mode::LikeVictoriaMetrics, "", "v1", &["/ping", "/health", "/write"]),
+        (
+            Mode::LikeCluster("/insert/0/influx"),
+            "/insert/0/influx",
+            "v2",
+            &["/ping", "/health", "/api/v3/write_lp", "/api/v2/write"],
+        ),
+    ] {
+        let double = Double::open();
+        double.set_mode(mode.clone());
+        let mut client = Client::new(&settings(&format!("{}{prefix}/", double.url()))).unwrap();
+        assert_eq!(status(&write(&mut client, LINE).await), 204, "{mode:?}");
+        assert_eq!(client.api(), Some(api), "{mode:?}");
+        let asked: Vec<String> = asked.iter().map(|path| format!("{prefix}{path}")).collect();
+        assert_eq!(paths(&double), asked, "{mode:?}");
+        // Once found, nothing is asked any more, and nothing was written twice.
+        assert_eq!(status(&write(&mut client, b"m,tag=a f=2i 2\n").await), 204);
+        assert_eq!(paths(&double).len(), asked.len() + 1);
+        assert_eq!(double.lines("lp"), ["m,tag=a f=1i 1", "m,tag=a f=2i 2"]);
+        // Asked again, it begins with what it was.
+        client.forget_api();
+        assert_eq!(status(&write(&mut client, LINE).await), 204);
+        let requests = paths(&double);
+        assert_eq!(client.api(), Some(api));
+        assert_eq!(requests.len(), asked.len() + 1 + 3, "{requests:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_server_in_the_place_of_the_known_one_is_found_by_the_same_write() {
+    let double = Double::open();
+    let mut client = Client::new(&settings(&double.url())).unwrap();
+    for (mode, api) in [
+        (Mode::Current, "v3"),
+        (Mode::LikeVictoriaMetrics, "v1"),
+        (Mode::Current, "v1"),
+        (Mode::LikeCluster(""), "v1"),
+        (Mode::WriteOnly, "v1"),
+    ] {
+        double.set_mode(mode.clone());
+        assert_eq!(status(&write(&mut client, LINE).await), 204, "{mode:?}");
+        assert_eq!(client.api(), Some(api), "{mode:?}");
+    }
+    assert_eq!(double.lines("lp").len(), 5, "each write is there once");
+    // Whoever asks again learns of the better API.
+    double.set_mode(Mode::Current);
+    client.forget_api();
+    assert_eq!((status(&write(&mut client, LINE).await), client.api()), (204, Some("v3")));
+}
+
+#[tokio::test]
+async fn a_first_write_that_is_refused_by_every_api_says_nothing_of_its_lines() {
+    let double = Double::open();
+    let mut client = Client::new(&settings(&format!("{}/nowhere", double.url()))).unwrap();
+    let answer = write(&mut client, LINE).await;
+    assert_eq!((status(&answer), client.api()), (404, None));
+    assert!(matches!(decide("v1", &answer, 1), Decision::Pause { .. }));
+    assert_eq!(double.requests().len(), 5, "each is tried once");
+    // A line that is refused is refused by an API that is there.
+    double.set_mode(Mode::NoPing);
+    let mut client = Client::new(&settings(&double.url())).unwrap();
+    let answer = write(&mut client, b"m,tag=a f=1i 1\nnot a line\n").await;
+    assert_eq!((status(&answer), client.api()), (400, Some("v3")));
+    assert!(matches!(decide("v3", &answer, 2), Decision::DeliveredExcept(lines) if lines.len() == 1));
+    // A wrong token is not tried on one API after the other.
+    double.set_token(Some(TOKEN));
+    let mut client = Client::new(&with_token(&double.url(), "wrong")).unwrap();
+    let before = double.requests().len();
+    assert_eq!((status(&write(&mut client, LINE).await), client.api()), (401, None));
+    assert_eq!(paths(&double)[before..], ["/ping", "/health", "/api/v3/write_lp"]);
+    // A configured API is never departed from.
+    let mut client = Client::new(&Influx { api: Api::V2, ..with_token(&double.url(), TOKEN) }).unwrap();
+    double.set_mode(Mode::WriteOnly);
+    let before = double.requests().len();
+    assert_eq!(status(&write(&mut client, LINE).await), 404);
+    assert_eq!(paths(&double)[before..], ["/api/v2/write"]);
+}
+
+#[tokio::test]
+async fn check_says_where_the_first_write_will_find_the_api() {
+    let double = Double::open();
+    for mode in [Mode::NoPing, Mode::WriteOnly, Mode::LikeVictoriaMetrics] {
+        double.set_mode(mode.clone());
+        let checks = Client::new(&settings(&double.url())).unwrap().check().await;
+        assert!(checks.iter().all(|check| check.ok), "{mode:?}: {checks:?}");
+        assert!(checks[0].detail.contains("the first write will tell"), "{mode:?}: {:?}", checks[0]);
+    }
+    assert!(double.requests().iter().all(|request| request.method == "GET"));
 }
 
 #[tokio::test]

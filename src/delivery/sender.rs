@@ -20,7 +20,7 @@ use crate::{
     config::{self, Auth, SecretSource},
     influx::{
         client::Client,
-        policy::{self, Answer, Decision, FailedStep},
+        policy::{self, Answer, Decision},
     },
     model::status::{DeliveryState, LastAnswer},
 };
@@ -218,10 +218,6 @@ impl Sender {
             () = deadline(stop) => return None,
         };
         let api = client.api();
-        if matches!(answer, Answer::Failed { step: FailedStep::Connect, .. }) {
-            // What comes back may be another server.
-            client.forget_api();
-        }
         let mut decision = policy::decide(api.or(before).unwrap_or("v1"), &answer, piece.len());
         let never_sent = api.is_none() && before.is_none();
         if never_sent && !matches!(decision, Decision::Retry { .. } | Decision::Pause { .. }) {
@@ -229,6 +225,10 @@ impl Sender {
             decision = Decision::Retry { after: None, why: policy::summary(&answer) };
         }
         let target = client.target();
+        if matches!(decision, Decision::Retry { .. } | Decision::Pause { .. }) {
+            // What answers next may be another server.
+            client.forget_api();
+        }
         let at = self.clock.now().0;
         let status = match &answer {
             Answer::Http { status, .. } => Some(*status),

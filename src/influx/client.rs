@@ -44,6 +44,8 @@ pub struct Client {
     configured: Option<Dialect>,
     /// The API in use, once known.
     dialect: Option<Dialect>,
+    /// The API in use before it was to be asked for again: tried early.
+    last: Option<Dialect>,
     gzip: bool,
     timeout: Duration,
     connect_timeout: Duration,
@@ -75,6 +77,7 @@ impl Client {
             credentials,
             configured,
             dialect: configured,
+            last: None,
             gzip: settings.gzip,
             timeout: settings.timeout,
             connect_timeout: settings.connect_timeout,
@@ -83,8 +86,10 @@ impl Client {
 
     /// Writes lines, uncompressed as the encoder made them, and returns the
     /// answer and how long it took. With `api = "auto"` the server is asked
-    /// what it is first; where that fails, that failure is the answer. A 401
-    /// is answered once with a token file read anew, if its value changed.
+    /// what it is first; where it cannot answer, that failure is the answer,
+    /// and where it does not say, each API is tried until one takes writes.
+    /// The same when the API in use is no longer there. A 401 is answered once
+    /// with a token file read anew, if its value changed.
     pub async fn write(&mut self, lines: &[u8]) -> (Answer, Duration) {
         let begun = Instant::now();
         let answer = self.write_now(lines).await.unwrap_or_else(|failed| failed);
@@ -99,6 +104,7 @@ impl Client {
 
     /// Asks the server again before the next write, where `api = "auto"`.
     pub fn forget_api(&mut self) {
+        self.last = self.dialect.or(self.last);
         self.dialect = self.configured;
     }
 
@@ -110,20 +116,27 @@ impl Client {
 
     async fn write_now(&mut self, lines: &[u8]) -> Result<Answer, Answer> {
         self.credentials.refresh();
-        let dialect = if let Some(known) = self.dialect { known } else { self.probe().await? };
-        self.dialect = Some(dialect);
-        let mut reply = self.post(dialect, lines).await?;
-        if reply.status == 401 && self.reread_credentials()? {
-            reply = self.post(dialect, lines).await?;
-        }
+        let Some(dialect) = self.dialect else {
+            return Ok(self.search(lines, None).await?.into_answer());
+        };
+        let reply = self.post(dialect, lines).await?;
         // Another server may have taken the place of the one that was asked.
-        if matches!(reply.status, 404 | 405) {
-            self.forget_api();
+        if self.configured.is_none() && probe::is_absent(&reply) {
+            return Ok(self.search(lines, Some((dialect, reply))).await?.into_answer());
         }
         Ok(reply.into_answer())
     }
 
-    async fn post(&self, dialect: Dialect, lines: &[u8]) -> Result<Reply, Answer> {
+    /// One write request, repeated once with credentials read anew.
+    async fn post(&mut self, dialect: Dialect, lines: &[u8]) -> Result<Reply, Answer> {
+        let reply = self.post_once(dialect, lines).await?;
+        if reply.status == 401 && self.reread_credentials()? {
+            return self.post_once(dialect, lines).await;
+        }
+        Ok(reply)
+    }
+
+    async fn post_once(&self, dialect: Dialect, lines: &[u8]) -> Result<Reply, Answer> {
         let request = self
             .http
             .post(self.endpoint.write(dialect))

@@ -18,12 +18,15 @@ use super::{
 const MOST_BYTES: usize = 10_485_760;
 const MOST_DATABASES: usize = 5;
 const JSON: &str = "application/json";
+/// Recorded: the body of 401.
+pub const UNAUTHENTICATED: &str = "{\"error\": \"the request was not authenticated\"}";
 
 /// The server's state.
 #[derive(Debug, Default)]
 pub struct Engine {
     token: Option<String>,
     databases: BTreeMap<String, Database>,
+    before_3_10: bool,
 }
 
 /// How a write API tells that lines were refused.
@@ -54,11 +57,15 @@ pub fn plain_body(request: &Request) -> Result<Vec<u8>, Response> {
 
 impl Engine {
     pub fn new(token: Option<&str>) -> Self {
-        Self { token: token.map(str::to_owned), databases: BTreeMap::new() }
+        Self { token: token.map(str::to_owned), ..Self::default() }
     }
 
     pub fn set_token(&mut self, token: Option<&str>) {
         self.token = token.map(str::to_owned);
+    }
+
+    pub fn set_before_3_10(&mut self, yes: bool) {
+        self.before_3_10 = yes;
     }
 
     pub fn accepted(&self, database: &str) -> Vec<String> {
@@ -105,11 +112,7 @@ impl Engine {
             None if request.path == "/write" => request.query.get("p").cloned(),
             None => None,
         };
-        if given.as_ref() == Some(token) {
-            Ok(())
-        } else {
-            Err(Response::new(401, "{\"error\": \"the request was not authenticated\"}"))
-        }
+        if given.as_ref() == Some(token) { Ok(()) } else { Err(Response::new(401, UNAUTHENTICATED)) }
     }
 
     fn write_v3(&mut self, request: &Request) -> Result<Response, Response> {
@@ -172,7 +175,8 @@ impl Engine {
         let time = |stamp: Option<i64>| {
             stamp.map_or_else(now, |stamp| stamp * scale(precision).unwrap_or_else(|| guess(stamp)))
         };
-        if dialect == (Dialect::V3 { accept_partial: true }) {
+        let partly = dialect == Dialect::V3 { accept_partial: true };
+        if partly && !self.before_3_10 {
             let refused = database.write(&body, false, &time);
             return if refused.is_empty() { Ok(Response::new(204, "")) } else { Err(partial(&refused)) };
         }
@@ -187,7 +191,8 @@ impl Engine {
                     format!("write buffer error: line protocol parse failed: {}", refused.error_message);
                 Err(Response::new(400, format!("{{\"code\":\"invalid\",\"message\":{}}}", json!(message))))
             }
-            Some(refused) => Err(whole(&refused)),
+            Some(refused) if partly => Err(whole("partial write of line protocol occurred", &refused)),
+            Some(refused) => Err(whole("line protocol parsing error", &refused)),
         }
     }
 }
@@ -197,9 +202,9 @@ fn partial(refused: &[LineError]) -> Response {
     Response::new(400, format!("{{\"error\":\"partial write of line protocol occurred\",\"data\":{data}}}"))
 }
 
-fn whole(refused: &LineError) -> Response {
+fn whole(words: &str, refused: &LineError) -> Response {
     let data = serde_json::to_string(refused).unwrap();
-    Response::new(400, format!("{{\"error\":\"line protocol parsing error\",\"data\":{data}}}"))
+    Response::new(400, format!("{{\"error\":\"{words}\",\"data\":{data}}}"))
 }
 
 fn ping() -> Response {

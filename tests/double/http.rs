@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Fault, Shared};
+use super::{Fault, Mode, Shared};
 
 /// One request as it came; the body is decompressed where that works.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Request {
     }
 
     pub fn is_write(&self) -> bool {
-        matches!(self.path.as_str(), "/api/v3/write_lp" | "/api/v2/write" | "/write")
+        ["/api/v3/write_lp", "/api/v2/write", "/write"].iter().any(|path| self.path.ends_with(path))
     }
 
     pub fn text(&self) -> String {
@@ -81,26 +81,35 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> io::Result<()> {
     let mut buffer = Vec::new();
     loop {
-        let request = match read(&mut stream, &mut buffer).await {
-            Ok(Some(request)) => request,
-            Ok(None) => return Ok(()),
+        let request = match read(&mut stream, &mut buffer, &shared).await {
+            Ok(Came::Whole(request)) => request,
+            Ok(Came::End) => return Ok(()),
+            Ok(Came::Enough) => return sever(&stream),
             Err(error) => {
                 stream.write_all(&spelled(&Response::new(400, "bad request"), "GET")).await?;
                 return Err(error);
             }
         };
-        let fault = {
+        let (fault, pace, prefix) = {
             let mut state = shared.state.lock().unwrap();
             let mut seen = request.clone();
             if let Ok(body) = super::engine::plain_body(&request) {
                 seen.body = body;
             }
+            let instead = state.mode.instead(&request, seen.body.len());
+            let pace = state.mode.pace(&request);
+            state.met += usize::from(instead.is_some() || pace.is_some());
             state.requests.push(seen);
-            if request.is_write() {
+            let once = if request.is_write() {
                 state.faults.pop_front().or_else(|| state.standing.clone())
             } else {
                 None
-            }
+            };
+            (once.or(instead), pace, state.mode.prefix().to_owned())
+        };
+        let request = Request {
+            path: request.path.strip_prefix(&prefix).unwrap_or(&request.path).to_owned(),
+            ..request
         };
         shared.changed.notify_all();
         let response = match fault {
@@ -116,18 +125,40 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 response
             }
         };
-        stream.write_all(&spelled(&response, &request.method)).await?;
-        stream.flush().await?;
+        let answer = spelled(&response, &request.method);
+        let Some(pace) = pace else {
+            stream.write_all(&answer).await?;
+            stream.flush().await?;
+            continue;
+        };
+        for byte in answer.chunks(1) {
+            tokio::time::sleep(pace).await;
+            stream.write_all(byte).await?;
+            stream.flush().await?;
+        }
     }
 }
 
-async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+/// What came from a client.
+enum Came {
+    Whole(Request),
+    /// As much of a request as this mode takes.
+    Enough,
+    /// Nothing more.
+    End,
+}
+
+async fn read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    shared: &Shared,
+) -> io::Result<Came> {
     let head_end = loop {
         if let Some(end) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             break end;
         }
         if stream.read_buf(buffer).await? == 0 {
-            return Ok(None);
+            return Ok(Came::End);
         }
         // Whoever speaks TLS to a plain port is told so in plain words.
         if !buffer[0].is_ascii_uppercase() {
@@ -144,21 +175,32 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io:
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    // A client that takes this for a proxy names the whole address.
+    let absolute = if target.starts_with('/') { format!("http://double{target}") } else { target.to_owned() };
+    let url = url::Url::parse(&absolute).map_err(io::Error::other)?;
+    let mut request = Request {
+        method: method.to_owned(),
+        path: url.path().to_owned(),
+        query: url.query_pairs().into_owned().collect(),
+        headers,
+        body: Vec::new(),
+    };
+    if request.is_write() {
+        let mut state = shared.state.lock().unwrap();
+        if matches!(state.mode, Mode::Disconnect) {
+            state.met += 1;
+            drop(state);
+            shared.changed.notify_all();
+            return Ok(Came::Enough);
+        }
+    }
     while buffer.len() < length {
         if stream.read_buf(buffer).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    // A client that takes this for a proxy names the whole address.
-    let absolute = if target.starts_with('/') { format!("http://double{target}") } else { target.to_owned() };
-    let url = url::Url::parse(&absolute).map_err(io::Error::other)?;
-    Ok(Some(Request {
-        method: method.to_owned(),
-        path: url.path().to_owned(),
-        query: url.query_pairs().into_owned().collect(),
-        headers,
-        body: buffer.drain(..length).collect(),
-    }))
+    request.body = buffer.drain(..length).collect();
+    Ok(Came::Whole(request))
 }
 
 fn spelled(response: &Response, method: &str) -> Vec<u8> {

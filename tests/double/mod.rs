@@ -8,13 +8,14 @@
 //! small `select` over what was stored: columns, one equality, `order by
 //! time`. Only the identity in `/ping` is the recorded server's own.
 //!
-//! Beside that it misbehaves on request ([`Fault`]), as servers and what
-//! stands before them do. Passing against it is not passing against InfluxDB.
+//! Beside that it misbehaves on request (one write: [`Fault`]; until further
+//! notice: [`Mode`]), as servers and what stands before them do. Passing against it is not passing against InfluxDB.
 #![allow(dead_code, reason = "each test uses its part")]
 
 mod engine;
 mod http;
 mod lines;
+mod modes;
 mod query;
 
 use std::{
@@ -38,6 +39,8 @@ use tokio_rustls::{
 
 use engine::Engine;
 pub use http::{Request, Response};
+#[allow(unused_imports, reason = "each test uses its part")]
+pub use modes::{Mode, RetryAfter};
 
 /// How one write request goes wrong.
 #[derive(Clone, Debug)]
@@ -74,6 +77,9 @@ struct State {
     faults: VecDeque<Fault>,
     /// What every write is answered while it is set.
     standing: Option<Fault>,
+    mode: Mode,
+    /// Requests that the mode did not let be answered in the ordinary way.
+    met: usize,
 }
 
 /// Certificate and key of an encrypted double, and the CA its clients' own
@@ -147,6 +153,19 @@ impl Double {
     /// Lets every write go wrong until further notice (`None`: right again).
     pub fn always(&self, fault: Option<Fault>) {
         self.shared.state.lock().unwrap().standing = fault;
+    }
+
+    /// Behaves so until further notice.
+    pub fn set_mode(&self, mode: Mode) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.engine.set_before_3_10(matches!(mode, Mode::Before310));
+        state.mode = mode;
+        state.met = 0;
+    }
+
+    /// Requests that have met the mode's misbehaviour since it was set.
+    pub fn met(&self) -> usize {
+        self.shared.state.lock().unwrap().met
     }
 
     /// Every accepted line of a database as it was sent, in order; repeated

@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{Client, Reply, endpoint::Dialect};
+use super::{
+    Client, Reply,
+    endpoint::{Dialect, is_unknown_path},
+    probe::Asked,
+};
 use crate::influx::policy::{Answer, Decision, decide, summary};
 
 /// One line of `kvmscope check`.
@@ -42,16 +46,15 @@ impl Client {
     /// Any answer means reachable; one that tells no API means no more.
     async fn reach(&mut self) -> Result<(Dialect, Check), Check> {
         let found = match self.configured {
-            None => self.probe().await,
+            None => self.ask().await.and_then(told),
             Some(dialect) => self.get("/ping", &[]).await.and_then(|reply| match reply.status {
                 500.. => Err(reply.into_answer()),
-                _ => Ok(dialect),
+                _ => Ok((dialect, "as configured")),
             }),
         };
         let place = self.endpoint.shown(None);
         match found {
-            Ok(dialect) => {
-                let how = if self.configured.is_some() { "as configured" } else { "as the server says" };
+            Ok((dialect, how)) => {
                 let detail = format!("{place} answers; API {} {how}", dialect.name());
                 Ok((dialect, passed(REACHABLE, detail)))
             }
@@ -109,6 +112,19 @@ impl Client {
     }
 }
 
+/// The API that asking has told, and how surely. Answers that are about the
+/// credentials are errors.
+fn told(asked: Asked) -> Result<(Dialect, &'static str), Answer> {
+    let likeliest = asked.order.first().copied().unwrap_or(Dialect::V3);
+    match asked.ping.status {
+        _ if asked.named => Ok((likeliest, "as the server says")),
+        200..=299 => Ok((likeliest, "as servers of this kind take it; the first write will tell")),
+        400 if !is_unknown_path(&asked.ping) => Err(asked.ping.into_answer()),
+        401 | 403 => Err(asked.ping.into_answer()),
+        _ => Ok((likeliest, "is tried first: the server does not say what it is, the first write will tell")),
+    }
+}
+
 /// What the answer to the question says about the database.
 fn database(dialect: Dialect, db: &str, reply: Reply) -> Check {
     match (dialect, reply.status) {
@@ -138,13 +154,6 @@ fn database(dialect: Dialect, db: &str, reply: Reply) -> Check {
         }
         _ => refused(DATABASE, dialect.name(), &reply.into_answer()),
     }
-}
-
-/// Whether the server has no such question; VictoriaMetrics says it with 400.
-fn is_unknown_path(reply: &Reply) -> bool {
-    let about_data = ["database", "bucket"].iter().any(|word| reply.body.contains(word));
-    matches!(reply.status, 404 | 405) && !about_data
-        || reply.status == 400 && reply.body.contains("unsupported path requested")
 }
 
 fn no_bucket(db: &str) -> Check {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::ClientError;
+use super::{ClientError, Reply};
 use crate::config;
 
 /// A write API, known for certain.
@@ -119,6 +119,17 @@ impl Endpoint {
         let prefix = self.base.path().trim_end_matches('/');
         format!("{host}{port}{prefix}{}", dialect.map_or("", Dialect::path))
     }
+}
+
+/// Whether the server knows nothing by this address; `VictoriaMetrics` says it
+/// with 400.
+pub(super) fn is_unknown_path(reply: &Reply) -> bool {
+    // A server that knows the address says in JSON what of it is missing; a
+    // page may repeat the address, and with it such words.
+    let is_json = reply.body.trim_start().starts_with('{');
+    let about_data = is_json && ["database", "bucket"].iter().any(|word| reply.body.contains(word));
+    matches!(reply.status, 404 | 405) && !about_data
+        || reply.status == 400 && reply.body.contains("unsupported path requested")
 }
 
 #[cfg(test)]

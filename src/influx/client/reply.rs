@@ -43,6 +43,11 @@ impl Reply {
         Self { status, headers: std::mem::take(response.headers_mut()), body }
     }
 
+    /// Whether it is a web page, which no database answers.
+    pub fn is_markup(&self) -> bool {
+        self.body.trim_start().starts_with('<')
+    }
+
     /// As the policy takes it.
     pub fn into_answer(self) -> Answer {
         Answer::Http { status: self.status, retry_after: retry_after(&self.headers), body: self.body }
