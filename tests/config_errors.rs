@@ -205,6 +205,22 @@ fn a_url_with_credentials_is_refused_wherever_it_stands_and_not_shown() {
 }
 
 #[test]
+fn a_proxy_with_credentials_is_refused_and_not_shown() {
+    for url in [format!("http://admin:{SECRET}@proxy:3128"), format!("socks5://{SECRET}@proxy")] {
+        says(
+            &refused(&format!("[influx]\nproxy = \"{url}\"")),
+            &["FILE:2", "influx.proxy", "not shown", "HTTPS_PROXY"],
+        );
+    }
+    for text in ["proxy.example:3128", "ftp://proxy", "http://proxy/path", "off"] {
+        says(
+            &refused(&format!("[influx]\nproxy = \"{text}\"")),
+            &["FILE:2", "influx.proxy", "\"auto\", \"none\""],
+        );
+    }
+}
+
+#[test]
 fn a_tag_may_not_take_a_name_of_kvmscope_or_break_a_line() {
     for (tag, why) in [
         ("VMID = \"x\"", "that kvmscope itself writes"),

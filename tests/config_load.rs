@@ -15,7 +15,9 @@ use std::{
 };
 
 use kvmscope::{
-    config::{Api, Auth, Config, Environment, Loaded, MissingPolicy, Overrides, SecretSource, Theme, render},
+    config::{
+        Api, Auth, Config, Environment, Loaded, MissingPolicy, Overrides, Proxy, SecretSource, Theme, render,
+    },
     model::AngleMode,
 };
 use secrecy::ExposeSecret as _;
@@ -92,6 +94,7 @@ org = "house"
 ca_file = "/ca.pem"
 client_cert = "/cert.pem"
 client_key = "/key.pem"
+proxy = "socks5h://proxy.example:1080/"
 timeout = 13
 connect_timeout = "500 ms"
 gzip = false
@@ -145,6 +148,7 @@ fn each_key_of_the_file_sets_its_own_field() {
     assert_eq!(influx.client_cert.as_deref(), Some(Path::new("/cert.pem")));
     assert_eq!(influx.client_key.as_deref(), Some(Path::new("/key.pem")));
     assert_eq!(influx.timeout, Duration::from_secs(13));
+    assert_eq!(influx.proxy, Proxy::Url("socks5h://proxy.example:1080".into()));
     assert_eq!(influx.connect_timeout, Duration::from_millis(500));
     assert!(!influx.gzip);
     let tags: Vec<_> = influx.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

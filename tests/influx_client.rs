@@ -428,30 +428,3 @@ async fn check_asks_and_never_writes() {
     assert_eq!(states(&checks), [("InfluxDB reachable", false)]);
     assert!(checks[0].mend.contains("influx.url"), "{:?}", checks[0]);
 }
-
-/// The environment cannot be changed within a test, so this one runs as a
-/// process of its own, started by the test below.
-#[tokio::test]
-#[ignore = "run by a_proxy_named_in_the_environment_is_used"]
-async fn behind_a_proxy() {
-    let mut client = Client::new(&Influx { api: Api::V3, ..settings("http://db.invalid:8181") }).unwrap();
-    println!("answered {}", status(&write(&mut client, LINE).await));
-}
-
-#[test]
-fn a_proxy_named_in_the_environment_is_used() {
-    let proxy = Double::open();
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "behind_a_proxy", "--ignored", "--nocapture"])
-        .env("http_proxy", proxy.url())
-        .env_remove("REQUEST_METHOD")
-        .env_remove("NO_PROXY")
-        .env_remove("no_proxy")
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).contains("answered 204"), "{output:?}");
-    let requests = proxy.requests();
-    assert_eq!(requests.len(), 1);
-    assert_eq!(requests[0].header("host"), Some("db.invalid:8181"));
-    assert_eq!((requests[0].path.as_str(), &*requests[0].body), ("/api/v3/write_lp", LINE));
-}

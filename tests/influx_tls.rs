@@ -12,9 +12,7 @@ mod double;
 #[path = "lab/skip.rs"]
 mod skip;
 
-use std::path::Path;
-
-use double::Double;
+use double::{Double, certificates};
 use kvmscope::{
     config::{Auth, Influx},
     influx::{
@@ -47,41 +45,11 @@ fn step(answer: &Answer) -> FailedStep {
     }
 }
 
-/// Runs `openssl` in `directory`; false when it is not installed.
-fn openssl(directory: &Path, arguments: &str) -> bool {
-    let arguments: Vec<_> = arguments.split(' ').collect();
-    match std::process::Command::new("openssl").args(&arguments).current_dir(directory).output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-            true
-        }
-        Err(_) => false,
-    }
-}
-
-/// A CA (`ca.pem`), a server certificate for localhost and a client's, each
-/// with its key; `other.pem` is a CA that signed neither.
-fn certificates(directory: &Path) -> bool {
-    std::fs::write(directory.join("san"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    ["ca", "other"].iter().all(|name| {
-        openssl(directory, &format!("req -x509 {key} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name}"))
-    }) && ["server", "client"].iter().all(|name| {
-        openssl(directory, &format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"))
-            && openssl(
-                directory,
-                &format!(
-                    "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile san"
-                ),
-            )
-    })
-}
-
 #[tokio::test]
 async fn an_own_ca_and_a_client_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    if !certificates(directory.path()) {
+    if !certificates::made_in(directory.path()) {
         skip::skipped("an_own_ca_and_a_client_certificate", "openssl is not installed");
         return;
     }

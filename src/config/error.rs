@@ -98,13 +98,15 @@ pub enum Fault {
     /// A URL that carries credentials.
     #[error(
         "{key}: the URL carries {what} (not shown), and URLs end in logs and process lists; \
-         take it out and set INFLUX_TOKEN, or INFLUX_USER and INFLUX_PASSWORD, instead"
+         take it out and {mend}"
     )]
     SecretInUrl {
         /// The key.
         key: &'static str,
         /// What it carries, in words.
         what: &'static str,
+        /// Where credentials go instead.
+        mend: &'static str,
     },
     /// A tag that cannot be used.
     #[error("influx.tags: {tag} {why}; allowed: {allowed}")]

@@ -9,7 +9,7 @@ use super::{
     environment::Environment,
     key::{Key, key},
     shape::Shape::{
-        BaseUrl, Bytes, BytesPerSecond, Count, Flag, Number, Path, Secret, Span, Tags, Text, Word,
+        BaseUrl, Bytes, BytesPerSecond, Count, Flag, Number, Path, ProxyUrl, Secret, Span, Tags, Text, Word,
     },
 };
 use crate::model::AngleMode;
@@ -258,6 +258,13 @@ pub static KEYS: &[Key] = &[
         "\"none\"",
         "Key of the client certificate (PEM).",
         path!(config.influx.client_key, None),
+    )
+    .hushed(),
+    key(
+        "influx.proxy",
+        "\"auto\"",
+        "Proxy on the way to the database. \"auto\": HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY of the environment; \"none\": none, whatever they say.",
+        ProxyUrl { set: |d, v| d.config.influx.proxy = v, get: |d| &d.config.influx.proxy },
     )
     .hushed(),
     key(

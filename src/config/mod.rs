@@ -121,6 +121,8 @@ pub struct Influx {
     pub client_cert: Option<PathBuf>,
     /// Client key (PEM).
     pub client_key: Option<PathBuf>,
+    /// What stands on the way.
+    pub proxy: Proxy,
     /// Whole request.
     pub timeout: Duration,
     /// Connecting.
@@ -174,6 +176,18 @@ pub enum Api {
     V2,
     /// `/write`
     V1,
+}
+
+/// `influx.proxy`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// As `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// This one for everything, whatever the environment says. Without credentials.
+    Url(String),
 }
 
 /// `[store]`: the local record.
@@ -259,6 +273,7 @@ impl Default for Influx {
             ca_file: None,
             client_cert: None,
             client_key: None,
+            proxy: Proxy::Environment,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             gzip: true,

@@ -10,6 +10,7 @@ use std::{
 use secrecy::SecretString;
 
 use super::{
+    Proxy,
     draft::Draft,
     environment::Environment,
     error::Fault,
@@ -117,6 +118,13 @@ pub enum Shape {
         /// Way out.
         get: fn(&Draft) -> Option<&str>,
     },
+    /// A proxy's URL without credentials, the environment's, or none.
+    ProxyUrl {
+        /// Way in.
+        set: fn(&mut Draft, Proxy),
+        /// Way out.
+        get: fn(&Draft) -> &Proxy,
+    },
     /// A table of static tags.
     Tags {
         /// Way in.
@@ -223,6 +231,17 @@ impl Shape {
                 };
                 set(draft, url);
             }
+            Self::ProxyUrl { set, .. } => {
+                let text = found.text().ok_or(Refusal::NotAllowed)?;
+                let proxy = match text {
+                    AUTO => Proxy::Environment,
+                    NONE | "" => Proxy::Direct,
+                    _ => Proxy::Url(
+                        url::proxy(key, text).map_err(|f| f.map_or(Refusal::NotAllowed, Refusal::Fault))?,
+                    ),
+                };
+                set(draft, proxy);
+            }
             Self::Tags { set, .. } => match found {
                 Found::Table(entries) => set(draft, tags::read(entries).map_err(Refusal::Lines)?),
                 _ => return Err(refused),
@@ -286,6 +305,11 @@ impl Shape {
                                      or \"none\""
                     .into()
             }
+            Self::ProxyUrl { .. } => {
+                "http://, https://, socks5:// or socks5h://, a host, perhaps a port; no user, no path; \
+                 or \"auto\", \"none\""
+                    .into()
+            }
             Self::Tags { .. } => format!("a table of {}", tags::ALLOWED),
             Self::Secret { .. } => "one line of text without control characters".into(),
         }
@@ -309,6 +333,11 @@ impl Shape {
                 get(draft).map_or_else(|| NONE.into(), |path| path.display().to_string())
             }
             Self::BaseUrl { get, .. } => get(draft).unwrap_or(NONE).to_owned(),
+            Self::ProxyUrl { get, .. } => match get(draft) {
+                Proxy::Environment => AUTO.into(),
+                Proxy::Direct => NONE.into(),
+                Proxy::Url(url) => url.clone(),
+            },
             Self::Tags { get, .. } => {
                 let tags: Vec<_> =
                     get(draft).iter().map(|(name, value)| format!("{name} = {value}")).collect();

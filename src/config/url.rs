@@ -11,7 +11,31 @@ const TOKEN_PREFIX: &str = "apiv3_";
 /// # Errors
 /// A fault of its own where it carries credentials; none of it is kept.
 pub(super) fn base_url(key: &'static str, text: &str) -> Result<String, Option<Fault>> {
-    let carries = |what| Err(Some(Fault::SecretInUrl { key, what }));
+    const MEND: &str = "set INFLUX_TOKEN, or INFLUX_USER and INFLUX_PASSWORD, instead";
+    let url = without_credentials(key, text, MEND)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(None);
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Checks the URL of a proxy, which has no path. `Err(None)`: not such a URL.
+///
+/// # Errors
+/// As [`base_url`].
+pub(super) fn proxy(key: &'static str, text: &str) -> Result<String, Option<Fault>> {
+    const MEND: &str = "leave influx.proxy at \"auto\" and name a proxy that asks for credentials in the \
+                        environment (HTTPS_PROXY, HTTP_PROXY)";
+    let url = without_credentials(key, text, MEND)?;
+    if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || !matches!(url.path(), "" | "/") {
+        return Err(None);
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A URL of a host, without user, parameters and fragment.
+fn without_credentials(key: &'static str, text: &str, mend: &'static str) -> Result<url::Url, Option<Fault>> {
+    let carries = |what| Err(Some(Fault::SecretInUrl { key, what, mend }));
     let lower = text.to_ascii_lowercase();
     if lower.contains(TOKEN_PREFIX) {
         return carries("a token");
@@ -30,13 +54,10 @@ pub(super) fn base_url(key: &'static str, text: &str) -> Result<String, Option<F
     if url.query_pairs().any(|(name, _)| is_secret_name(&name) || matches!(&*name, "p" | "u")) {
         return carries("a user, password or token");
     }
-    if url.query().is_some() || url.fragment().is_some() {
+    if url.query().is_some() || url.fragment().is_some() || !url.has_host() {
         return Err(None);
     }
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(None);
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 /// `http://@host`, `mailto:a@b` and their like, which the parser takes for a
@@ -136,5 +157,30 @@ mod tests {
             masked("esx://u:p@h/?no_verify=1&password=hunter2"),
             "esx://***@h/?no_verify=1&password=***"
         );
+    }
+
+    #[test]
+    fn a_proxy_is_a_host_without_a_path_and_without_credentials() {
+        let check = |text| proxy("influx.proxy", text);
+        for (text, kept) in [
+            ("http://proxy.example:3128", "http://proxy.example:3128"),
+            ("https://proxy.example/", "https://proxy.example"),
+            ("socks5://[::1]:1080", "socks5://[::1]:1080"),
+            ("socks5h://proxy.example", "socks5h://proxy.example"),
+        ] {
+            assert_eq!(check(text).unwrap(), kept);
+        }
+        for secret in ["http://me:hunter2@proxy.example:3128", "socks5://hunter2@proxy", "me:hunter2@proxy:1"]
+        {
+            let Err(Some(refused)) = check(secret) else { panic!("{secret}") };
+            let words = refused.to_string();
+            assert!(words.contains("influx.proxy") && words.contains("HTTPS_PROXY"), "{words}");
+            assert!(!words.contains("hunter2"), "{words}");
+        }
+        for no_proxy in
+            ["proxy.example:3128", "ftp://proxy", "http://proxy/path", "http://proxy?x=1", "http://"]
+        {
+            assert!(matches!(check(no_proxy), Err(None)), "{no_proxy}: {:?}", check(no_proxy));
+        }
     }
 }

@@ -13,6 +13,7 @@ mod failure;
 mod probe;
 mod reply;
 mod tls;
+mod via;
 
 use std::{
     io::Write,
@@ -26,6 +27,7 @@ use self::{
     credentials::Credentials,
     endpoint::{Dialect, Endpoint},
     reply::Reply,
+    via::Via,
 };
 use crate::{
     config,
@@ -46,6 +48,7 @@ pub struct Client {
     dialect: Option<Dialect>,
     /// The API in use before it was to be asked for again: tried early.
     last: Option<Dialect>,
+    via: Via,
     gzip: bool,
     timeout: Duration,
     connect_timeout: Duration,
@@ -58,6 +61,7 @@ impl Client {
     /// The settings cannot work: see [`ClientError`].
     pub fn new(settings: &config::Influx) -> Result<Self, ClientError> {
         let endpoint = Endpoint::new(settings)?;
+        let via = Via::new(&settings.proxy)?;
         let credentials = Credentials::new(&settings.auth)?;
         let builder = reqwest::Client::builder()
             // A redirect would carry the token to wherever it points.
@@ -67,7 +71,8 @@ impl Client {
             .connect_timeout(settings.connect_timeout)
             .tcp_keepalive(Duration::from_secs(30))
             .user_agent(concat!("kvmscope/", env!("CARGO_PKG_VERSION")));
-        let http = tls::equip(builder, settings, endpoint.is_encrypted())?
+        let encrypted = endpoint.is_encrypted() || via.is_encrypted();
+        let http = tls::equip(via.equip(builder), settings, encrypted)?
             .build()
             .map_err(|error| ClientError::Tls { why: failure::innermost(&error.without_url()) })?;
         let configured = Dialect::configured(settings.api);
@@ -78,6 +83,7 @@ impl Client {
             configured,
             dialect: configured,
             last: None,
+            via,
             gzip: settings.gzip,
             timeout: settings.timeout,
             connect_timeout: settings.connect_timeout,
@@ -112,6 +118,11 @@ impl Client {
     #[must_use]
     pub fn target(&self) -> String {
         self.endpoint.shown(self.dialect)
+    }
+
+    /// The same for messages, with the proxy before it.
+    fn way(&self) -> String {
+        self.via.shown(&self.endpoint.shown(None))
     }
 
     async fn write_now(&mut self, lines: &[u8]) -> Result<Answer, Answer> {
@@ -154,8 +165,7 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder, dialect: Option<Dialect>) -> Result<Reply, Answer> {
-        let failed =
-            |error| failure::answer(error, &self.endpoint.shown(None), self.timeout, self.connect_timeout);
+        let failed = |error| failure::answer(error, &self.way(), self.timeout, self.connect_timeout);
         let request = self.credentials.sign(request, dialect).build().map_err(failed)?;
         let sent = request.headers().get(header::AUTHORIZATION).cloned();
         let response = self.http.execute(request).await.map_err(failed)?;

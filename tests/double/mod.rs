@@ -12,10 +12,12 @@
 //! notice: [`Mode`]), as servers and what stands before them do. Passing against it is not passing against InfluxDB.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod certificates;
 mod engine;
 mod http;
 mod lines;
 mod modes;
+pub mod proxy;
 mod query;
 
 use std::{

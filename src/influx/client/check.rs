@@ -52,7 +52,7 @@ impl Client {
                 _ => Ok((dialect, "as configured")),
             }),
         };
-        let place = self.endpoint.shown(None);
+        let place = self.way();
         match found {
             Ok((dialect, how)) => {
                 let detail = format!("{place} answers; API {} {how}", dialect.name());

@@ -22,6 +22,15 @@ pub enum ClientError {
          and the credentials by INFLUX_TOKEN or influx.token_file (basic: INFLUX_USER and INFLUX_PASSWORD)"
     )]
     SecretInUrl,
+    /// `influx.proxy` is no proxy.
+    #[error(
+        "influx.proxy is not a proxy: {why}; write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, without \
+         a user (credentials: HTTPS_PROXY or HTTP_PROXY in the environment, and influx.proxy = \"auto\")"
+    )]
+    BadProxy {
+        /// What is wrong, without the address.
+        why: String,
+    },
     /// `influx.db` is empty.
     #[error("influx.db is empty: set INFLUX_DB or influx.db to the database or bucket to write to")]
     NoDatabase,

@@ -9,6 +9,11 @@ use crate::influx::policy::{Answer, FailedStep};
 pub(super) fn answer(error: reqwest::Error, host: &str, timeout: Duration, connecting: Duration) -> Answer {
     let error = error.without_url();
     let words = innermost(&error);
+    // What a proxy says to CONNECT comes as an error in words.
+    if causes(&error).any(|cause| cause.to_string().contains("proxy authorization required")) {
+        let body = format!("the way to {host} is refused");
+        return Answer::Http { status: 407, retry_after: None, body };
+    }
     let (step, text) = if error.is_timeout() {
         let what = if error.is_connect() {
             format!("connecting to {host} took longer than {}", seconds(connecting))

@@ -15,7 +15,8 @@ pub(super) const REDIRECTED: &str =
     "redirects are not followed, so that the token goes nowhere else: set influx.url to the final address";
 pub(super) const NO_DATABASE: &str =
     "a web page answered, not a database: check host, port and path of influx.url, and proxies on the way";
-pub(super) const PROXY: &str = "the proxy asks for credentials: check HTTP_PROXY, HTTPS_PROXY and NO_PROXY";
+pub(super) const PROXY: &str = "the proxy asks for credentials: give them in HTTPS_PROXY or HTTP_PROXY with influx.proxy = \"auto\", or go past \
+     it (NO_PROXY, or influx.proxy = \"none\")";
 pub(super) const NOT_IMPLEMENTED: &str =
     "the server does not offer this write API: set influx.api to one it offers (\"v3\", \"v2\" or \"v1\")";
 pub(super) const TLS: &str = "no trusted connection: check that influx.url has the right scheme, host and port, and that \
