@@ -14,7 +14,7 @@ pub(super) enum Via {
     /// Directly.
     Nothing,
     /// Through this one, always.
-    Proxy { url: Url, proxy: reqwest::Proxy },
+    Proxy { url: Url, proxy: Box<reqwest::Proxy> },
 }
 
 impl Via {
@@ -35,7 +35,7 @@ impl Via {
         }
         let proxy = reqwest::Proxy::all(url.clone())
             .map_err(|error| bad(failure::innermost(&error.without_url())))?;
-        Ok(Self::Proxy { url, proxy })
+        Ok(Self::Proxy { url, proxy: Box::new(proxy) })
     }
 
     /// Adds the proxy; one in the configuration goes before the environment's.
@@ -43,7 +43,7 @@ impl Via {
         match self {
             Self::Environment => builder,
             Self::Nothing => builder.no_proxy(),
-            Self::Proxy { proxy, .. } => builder.proxy(proxy.clone()),
+            Self::Proxy { proxy, .. } => builder.proxy(reqwest::Proxy::clone(proxy)),
         }
     }
 
