@@ -146,6 +146,7 @@ fn recorded(name: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn modes_that_were_recorded_answer_to_the_letter() {
+    const BAD: &[u8] = b"m,tag=a f=1i 1\nnot a line\nm,tag=b f=2i 2\n";
     const LINE: &[u8] = b"m,tag=a f=1i 1\n";
     let double = Double::open();
     let answer = async |mode: Mode, body| {
@@ -166,7 +167,6 @@ async fn modes_that_were_recorded_answer_to_the_letter() {
     }
     // Before 3.10: the words of the newer server's partial write around the
     // newer server's own account of one line, and nothing is written.
-    const BAD: &[u8] = b"m,tag=a f=1i 1\nnot a line\nm,tag=b f=2i 2\n";
     let before = double.lines("lp").len();
     let (status, old) = answer(Mode::Before310, BAD).await;
     assert_eq!(double.lines("lp").len(), before);

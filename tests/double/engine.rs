@@ -68,6 +68,12 @@ impl Engine {
         self.before_3_10 = yes;
     }
 
+    pub fn put(&mut self, database: &str, line: &str) {
+        let refused =
+            self.databases.entry(database.to_owned()).or_default().write(line, false, &|time| time.unwrap());
+        assert!(refused.is_empty(), "{refused:?}");
+    }
+
     pub fn accepted(&self, database: &str) -> Vec<String> {
         self.databases.get(database).map(|db| db.accepted.clone()).unwrap_or_default()
     }

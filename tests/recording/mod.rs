@@ -1,6 +1,8 @@
 //! Cycles to record, and waiting for the figures of delivery.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod watcher;
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -13,6 +15,7 @@ use kvmscope::{
     config::{Api, Auth, Influx, MissingPolicy, Record, Store},
     delivery::{self, Handle, Role, Settings},
     influx::line::Encoder,
+    journal::{Account, Journal, Limits, file_name},
     model::{
         Frame, Nanos, WallTime,
         status::{DeliveryStatus, StoreStatus},
@@ -109,6 +112,19 @@ pub fn wait(
     let now = status.borrow().clone();
     assert!(waited, "{what}: {now:#?}");
     now
+}
+
+/// The lines in quarantine, oldest first, each with the server's words. Only
+/// once delivery has ended.
+pub fn quarantined(directory: &Path) -> Vec<(String, String)> {
+    let limits = Limits::from(&settings(None, None).store);
+    let now = Clock::system().now().0;
+    let journal =
+        Journal::open(directory, &file_name(URI), limits, &Account::default(), now).unwrap().journal;
+    let kept = journal.quarantine(100_000).unwrap();
+    kept.into_iter()
+        .map(|(_, _, refused)| (String::from_utf8(refused.line).unwrap(), refused.message))
+        .collect()
 }
 
 /// Waits until everything handed over so far (`emitted` lines) is settled.
