@@ -1,17 +1,17 @@
-//! Delivery to servers that go away and come back: the InfluxDB 3 double,
-//! and InfluxDB 1.6 and VictoriaMetrics as processes of their own.
+//! Delivery to servers that are killed, restarted and frozen: InfluxDB 1.6 and
+//! VictoriaMetrics as processes of their own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     missing_docs,
     reason = "a test that fails stops there"
 )]
 
-mod double;
 mod recording;
 mod sample;
+#[path = "lab/skip.rs"]
+mod skip;
 
 use std::{
     collections::BTreeSet,
@@ -20,159 +20,13 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use double::{Double, Fault, Mode};
-use kvmscope::{
-    config::{Api, Auth, SecretSource},
-    model::status::{DeliveryState, DeliveryStatus},
-};
-use recording::{LINES, assert_accounted, assert_same, lines, record, settings, start, wait, wait_settled};
-
-const DATABASE: &str = "vmstats";
-
-#[test]
-fn the_double_gets_every_line_across_a_restart_and_a_frozen_spell() {
-    let server = Double::open();
-    let address = server.address();
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(Some(server.url()), Some(dir.path()));
-    settings.influx.api = Api::Auto;
-    settings.influx.timeout = Duration::from_millis(500);
-    let handle = start(settings);
-    record(&handle, 1..=10);
-    let status = wait_settled(&handle, 50);
-    assert_eq!(status.api, Some("v3"), "found by asking");
-    assert_same(&server.lines(DATABASE), &lines(1..=10));
-
-    server.always(Some(Fault::Hang));
-    record(&handle, 11..=20);
-    wait(&handle, "retrying", |d, _| matches!(d.state, DeliveryState::Retrying { .. }));
-    server.always(None);
-    server.next(Fault::WriteThenReset);
-    handle.retry_now();
-    wait_settled(&handle, 100);
-    let arrived: BTreeSet<String> = server.lines(DATABASE).into_iter().collect();
-    assert_eq!(arrived, lines(1..=20).into_iter().collect());
-
-    drop(server);
-    record(&handle, 21..=30);
-    wait(&handle, "retrying", |d, _| matches!(d.state, DeliveryState::Retrying { .. }));
-    let server = Double::open_at(address);
-    handle.retry_now();
-    let status = wait_settled(&handle, 150);
-    assert_same(&server.lines(DATABASE), &lines(21..=30));
-    assert_accounted(&status);
-}
-
-#[test]
-fn a_server_that_comes_late_and_never_says_what_it_is_is_found() {
-    let address = Double::open().address();
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(Some(format!("http://{address}")), Some(dir.path()));
-    settings.influx.api = Api::Auto;
-    let handle = start(settings);
-    record(&handle, 1..=5);
-    let (status, _) =
-        wait(&handle, "retrying", |d, _| matches!(d.state, DeliveryState::Retrying { .. }) && d.retries > 0);
-    assert_eq!((status.api, status.waiting()), (None, 25));
-    let server = Double::open_at(address);
-    server.set_mode(Mode::NoPing);
-    handle.retry_now();
-    let status = wait_settled(&handle, 25);
-    assert_eq!((status.api, status.quarantined), (Some("v3"), 0));
-    assert_same(&server.lines(DATABASE), &lines(1..=5));
-    assert_accounted(&status);
-}
-
-#[test]
-fn another_server_in_the_place_of_the_first_is_asked_what_it_is() {
-    let server = Double::open();
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(Some(server.url()), Some(dir.path()));
-    settings.influx.api = Api::Auto;
-    let handle = start(settings);
-    record(&handle, 1..=5);
-    assert_eq!(wait_settled(&handle, 25).api, Some("v3"));
-    // In the midst of it, without a word.
-    server.set_mode(Mode::LikeVictoriaMetrics);
-    record(&handle, 6..=10);
-    let status = wait_settled(&handle, 50);
-    assert_eq!((status.api, status.retries, status.quarantined), (Some("v1"), 0, 0));
-    // After a spell of answers that call for patience: asked again each time.
-    server.set_mode(Mode::Unavailable(None));
-    record(&handle, 11..=15);
-    wait(&handle, "retrying", |d, _| matches!(d.state, DeliveryState::Retrying { .. }));
-    server.set_mode(Mode::Current);
-    handle.retry_now();
-    assert_eq!(wait_settled(&handle, 75).api, Some("v3"));
-    // And after one that calls for the operator.
-    server.set_mode(Mode::Unauthorized);
-    record(&handle, 16..=20);
-    wait(&handle, "paused", |d, _| matches!(d.state, DeliveryState::Paused { .. }));
-    server.set_mode(Mode::WriteOnly);
-    handle.retry_now();
-    let status = wait_settled(&handle, 100);
-    assert_eq!(status.api, Some("v1"));
-    assert_same(&server.lines(DATABASE), &lines(1..=20));
-    assert_accounted(&status);
-}
-
-#[test]
-fn a_token_rotated_while_running_pauses_and_resumes_without_a_restart() {
-    let server = Double::guarded("first-token");
-    let dir = tempfile::tempdir().unwrap();
-    let token = dir.path().join("token");
-    fs::write(&token, "first-token\n").unwrap();
-    let mut settings = settings(Some(server.url()), Some(dir.path()));
-    settings.influx.api = Api::Auto;
-    settings.influx.auth = Auth::Token(Some(SecretSource::File(token.clone())));
-    let handle = start(settings);
-    record(&handle, 1..=3);
-    wait_settled(&handle, 15);
-    server.set_token(Some("second-token"));
-    record(&handle, 4..=4);
-    let (status, _) = wait(&handle, "paused", |d, _| matches!(d.state, DeliveryState::Paused { .. }));
-    assert_eq!(status.waiting(), 5);
-    fs::write(&token, "second-token\n").unwrap();
-    let status = wait_settled(&handle, 20);
-    assert_same(&server.lines(DATABASE), &lines(1..=4));
-    assert!(!format!("{status:?}").contains("-token"), "{status:?}");
-    assert_accounted(&status);
-}
-
-/// `vm_devices` has an older, other type for `rxbytes`: every NIC's line is
-/// refused, by each API in its own words, and nothing else is.
-fn conflict(api: Api, server: &Double, url: &str) -> DeliveryStatus {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(Some(url.to_owned()), Some(dir.path()));
-    settings.influx.api = api;
-    settings.influx.batch_max_sec = Duration::from_millis(300);
-    let handle = start(settings);
-    record(&handle, 1..=20);
-    let status = wait_settled(&handle, 20 * LINES as u64);
-    assert_eq!((status.delivered, status.quarantined), (60, 40), "{status:#?}");
-    assert_accounted(&status);
-    let arrived: BTreeSet<String> =
-        server.lines(DATABASE).into_iter().filter(|line| !line.starts_with("vm_devices,old")).collect();
-    let good: BTreeSet<String> =
-        lines(1..=20).into_iter().filter(|line| !line.contains("devtype=nic")).collect();
-    assert_eq!(arrived, good);
-    status
-}
-
-#[test]
-fn lines_that_conflict_with_a_column_are_quarantined_on_each_api() {
-    for api in [Api::V3, Api::V2, Api::V1] {
-        let server = Double::open();
-        let old = "vm_devices,old=x rxbytes=1.5 1";
-        let target = format!("/api/v3/write_lp?db={DATABASE}&precision=nanosecond");
-        let (status, answer) = http(server.address(), "POST", &target, old.as_bytes());
-        assert_eq!(status, 204, "{answer}");
-        conflict(api, &server, &server.url());
-    }
-}
+use kvmscope::{config::Api, model::status::DeliveryState};
+use recording::{LINES, assert_accounted, record, settings, start, wait, wait_settled, watcher::Watcher};
+use rustix::process::Signal;
 
 /// A database process, in a directory of its own, on a port that it keeps
 /// when it is started again.
@@ -196,7 +50,7 @@ impl Process {
         let directory = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let Ok(child) = quiet(&mut command(directory.path(), address)).spawn() else {
-            eprintln!("SKIPPED: {test}: {program} is not installed");
+            skip::skipped(test, &format!("{program} is not installed"));
             return None;
         };
         let mut process = Self { child, address, directory, command };
@@ -205,10 +59,13 @@ impl Process {
     }
 
     /// Ends it with this signal and waits for its end.
-    fn end(&mut self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+    fn end(&mut self, signal: Signal) {
+        self.send(signal);
         self.child.wait().unwrap();
+    }
+
+    fn send(&self, signal: Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
     fn restart(&mut self) {
@@ -239,7 +96,7 @@ fn http(address: SocketAddr, method: &str, target: &str, body: &[u8]) -> (u16, S
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
-        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "{method} {target} HTTP/1.0\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .unwrap();
@@ -290,7 +147,7 @@ fn victoria_metrics(directory: &Path, address: SocketAddr) -> Command {
 }
 
 /// Records 60 cycles, with `outage` after the twentieth.
-fn through_an_outage(server: &mut Process, outage: rustix::process::Signal) {
+fn through_an_outage(server: &mut Process, outage: Signal) {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(Some(server.url()), Some(dir.path()));
     settings.influx.api = Api::Auto;
@@ -309,9 +166,106 @@ fn through_an_outage(server: &mut Process, outage: rustix::process::Signal) {
     assert_accounted(&status);
 }
 
-/// The `cputime_ns` of cycles 1 to 60.
-fn expected() -> Vec<u64> {
-    (1..=60).map(|cycle| cycle * 1_000_003).collect()
+/// What happens to a server while it is written to.
+#[derive(Clone, Copy, Debug)]
+enum Trial {
+    Killed,
+    Restarted,
+    Frozen,
+}
+
+/// Ends the load, also where the test fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Records without a break while `trials` happen to the server, each until
+/// lines wait, and until they are delivered while more come. Returns the
+/// number of the last cycle, with everything delivered and every figure on the
+/// way in order.
+fn under_load(server: &mut Process, trials: &[Trial]) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(Some(server.url()), Some(dir.path()));
+    settings.influx.api = Api::Auto;
+    settings.influx.timeout = Duration::from_secs(1);
+    let handle = start(settings);
+    let watcher = Watcher::start(&handle);
+    let ended = AtomicBool::new(false);
+    let last = std::thread::scope(|scope| {
+        let ending = Ending(&ended);
+        let load = scope.spawn(|| {
+            let mut last = 0;
+            while !ended.load(Ordering::Acquire) {
+                record(&handle, last + 1..=last + 5);
+                last += 5;
+            }
+            last
+        });
+        wait(&handle, "delivering", |d, _| d.delivered >= 200);
+        for trial in trials {
+            let before = handle.status().borrow().0.clone();
+            match trial {
+                Trial::Killed => server.end(Signal::KILL),
+                Trial::Restarted => server.end(Signal::TERM),
+                Trial::Frozen => server.send(Signal::STOP),
+            }
+            let (down, _) = wait(&handle, "retrying", |d, _| {
+                matches!(d.state, DeliveryState::Retrying { .. })
+                    && d.emitted >= before.emitted + 300
+                    && d.waiting() >= 100
+            });
+            match trial {
+                Trial::Frozen => server.send(Signal::CONT),
+                Trial::Killed | Trial::Restarted => server.restart(),
+            }
+            handle.retry_now();
+            wait(&handle, "caught up", |d, _| d.delivered >= down.emitted + 200);
+        }
+        drop(ending);
+        load.join().unwrap()
+    });
+    let all = last * LINES as u64;
+    wait_settled(&handle, all);
+    drop(handle);
+    let (figures, status) = watcher.end();
+    assert!(figures > 100, "only {figures} figures seen");
+    assert_eq!((status.delivered, status.quarantined, status.dropped_total()), (all, 0, 0), "{status:#?}");
+    assert!(status.retries >= trials.len() as u64, "{status:#?}");
+    last
+}
+
+/// The `cputime_ns` of cycles 1 to `last`.
+fn expected(last: u64) -> Vec<u64> {
+    (1..=last).map(|cycle| cycle * 1_000_003).collect()
+}
+
+/// What `InfluxDB` 1 has of them.
+fn in_influxdb_1(server: &Process) -> Vec<u64> {
+    let target = "/query?db=vmstats&q=SELECT+cputime_ns+FROM+vm_metrics";
+    let (_, answer) = http(server.address, "GET", target, b"");
+    let start = answer.find('{').unwrap();
+    let end = answer.rfind('}').unwrap();
+    let json: serde_json::Value = serde_json::from_str(&answer[start..=end]).unwrap();
+    let values = json["results"][0]["series"][0]["values"].as_array().unwrap();
+    values.iter().map(|row| row[1].as_u64().unwrap()).collect()
+}
+
+/// What `VictoriaMetrics` has of them, repeated ones once.
+fn in_victoria_metrics(server: &Process) -> Vec<u64> {
+    http(server.address, "GET", "/internal/force_flush", b"");
+    let target = "/api/v1/export?match[]=vm_metrics_cputime_ns&start=0&end=4102444800";
+    let (_, answer) = http(server.address, "GET", target, b"");
+    let mut found = BTreeSet::new();
+    for line in answer.lines().filter(|line| line.starts_with('{')) {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        let values = json["values"].as_array().unwrap();
+        found.extend(values.iter().map(|value| value.as_u64().unwrap()));
+    }
+    found.into_iter().collect()
 }
 
 #[test]
@@ -321,15 +275,8 @@ fn influxdb_1_killed_and_restarted_has_every_cycle() {
     };
     let (status, answer) = http(server.address, "POST", "/query?q=CREATE+DATABASE+vmstats", b"");
     assert_eq!(status, 200, "{answer}");
-    through_an_outage(&mut server, rustix::process::Signal::KILL);
-    let target = "/query?db=vmstats&q=SELECT+cputime_ns+FROM+vm_metrics";
-    let (_, answer) = http(server.address, "GET", target, b"");
-    let start = answer.find('{').unwrap();
-    let end = answer.rfind('}').unwrap();
-    let json: serde_json::Value = serde_json::from_str(&answer[start..=end]).unwrap();
-    let values = json["results"][0]["series"][0]["values"].as_array().unwrap();
-    let found: Vec<u64> = values.iter().map(|row| row[1].as_u64().unwrap()).collect();
-    assert_eq!(found, expected());
+    through_an_outage(&mut server, Signal::KILL);
+    assert_eq!(in_influxdb_1(&server), expected(60));
 }
 
 #[test]
@@ -340,19 +287,36 @@ fn victoria_metrics_stopped_and_restarted_has_every_cycle() {
         return;
     };
     // It does not sync before it answers, so it is ended in order.
-    through_an_outage(&mut server, rustix::process::Signal::TERM);
-    http(server.address, "GET", "/internal/force_flush", b"");
-    let (_, answer) = http(
-        server.address,
-        "GET",
-        "/api/v1/export?match[]=vm_metrics_cputime_ns&start=0&end=4102444800",
-        b"",
-    );
-    let mut found = BTreeSet::new();
-    for line in answer.lines().filter(|line| line.starts_with('{')) {
-        let json: serde_json::Value = serde_json::from_str(line).unwrap();
-        let values = json["values"].as_array().unwrap();
-        found.extend(values.iter().map(|value| value.as_u64().unwrap()));
-    }
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), expected());
+    through_an_outage(&mut server, Signal::TERM);
+    assert_eq!(in_victoria_metrics(&server), expected(60));
+}
+
+#[test]
+fn influxdb_1_killed_restarted_and_frozen_under_load_has_every_cycle() {
+    let test = "influxdb_1_killed_restarted_and_frozen_under_load";
+    let Some(mut server) = Process::start(test, "influxd", influxd) else { return };
+    let (status, answer) = http(server.address, "POST", "/query?q=CREATE+DATABASE+vmstats", b"");
+    assert_eq!(status, 200, "{answer}");
+    let last = under_load(&mut server, &[Trial::Killed, Trial::Frozen, Trial::Restarted]);
+    assert_eq!(in_influxdb_1(&server), expected(last));
+}
+
+#[test]
+fn victoria_metrics_frozen_and_restarted_under_load_has_every_cycle() {
+    let test = "victoria_metrics_frozen_and_restarted_under_load";
+    let Some(mut server) = Process::start(test, "victoria-metrics", victoria_metrics) else { return };
+    let last = under_load(&mut server, &[Trial::Frozen, Trial::Restarted]);
+    assert_eq!(in_victoria_metrics(&server), expected(last));
+}
+
+#[test]
+fn victoria_metrics_killed_under_load_is_accounted_for() {
+    let test = "victoria_metrics_killed_under_load_is_accounted_for";
+    let Some(mut server) = Process::start(test, "victoria-metrics", victoria_metrics) else { return };
+    let last = under_load(&mut server, &[Trial::Killed, Trial::Killed]);
+    // It answers before its data is durable, so that what it confirmed before
+    // it was killed may be gone; what came after is there, and nothing else.
+    let (found, all) = (in_victoria_metrics(&server), expected(last));
+    assert!(found.iter().all(|value| all.binary_search(value).is_ok()));
+    assert!(found.ends_with(&all[all.len() - 20..]), "{} of {}", found.len(), all.len());
 }
