@@ -8,6 +8,7 @@
     reason = "a test that fails stops there"
 )]
 
+mod double;
 mod recording;
 mod sample;
 #[path = "lab/skip.rs"]
@@ -24,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use double::Double;
 use kvmscope::{config::Api, model::status::DeliveryState};
 use recording::{LINES, assert_accounted, record, settings, start, wait, wait_settled, watcher::Watcher};
 use rustix::process::Signal;
@@ -47,8 +49,18 @@ impl Drop for Process {
 impl Process {
     /// `None`, after saying so, where the program is not installed.
     fn start(test: &str, program: &str, command: fn(&Path, SocketAddr) -> Command) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::start_at(address, test, program, command)
+    }
+
+    /// The same at an address of the caller's choice.
+    fn start_at(
+        address: SocketAddr,
+        test: &str,
+        program: &str,
+        command: fn(&Path, SocketAddr) -> Command,
+    ) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
         let Ok(child) = quiet(&mut command(directory.path(), address)).spawn() else {
             skip::skipped(test, &format!("{program} is not installed"));
             return None;
@@ -289,6 +301,44 @@ fn victoria_metrics_stopped_and_restarted_has_every_cycle() {
     // It does not sync before it answers, so it is ended in order.
     through_an_outage(&mut server, Signal::TERM);
     assert_eq!(in_victoria_metrics(&server), expected(60));
+}
+
+#[test]
+fn another_server_at_the_same_address_is_asked_what_it_is() {
+    for (program, command) in
+        [("victoria-metrics", victoria_metrics as fn(&Path, SocketAddr) -> Command), ("influxd", influxd)]
+    {
+        let double = Double::open();
+        let address = double.address();
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = settings(Some(double.url()), Some(dir.path()));
+        settings.influx.api = Api::Auto;
+        let handle = start(settings);
+        let watcher = Watcher::start(&handle);
+        record(&handle, 1..=10);
+        assert_eq!(wait_settled(&handle, 50).api, Some("v3"));
+        drop(double);
+        let test = "another_server_at_the_same_address_is_asked_what_it_is";
+        let Some(server) = Process::start_at(address, test, program, command) else { return };
+        record(&handle, 11..=60);
+        handle.retry_now();
+        if program == "influxd" {
+            // It has no database yet: this pauses until there is one.
+            wait(
+                &handle,
+                "paused",
+                |d, _| matches!(&d.state, DeliveryState::Paused { mend, .. } if mend.contains("CREATE DATABASE")),
+            );
+            http(address, "POST", "/query?q=CREATE+DATABASE+vmstats", b"");
+            handle.retry_now();
+        }
+        let status = wait_settled(&handle, 300);
+        assert_eq!((status.api, status.delivered), (Some("v1"), 300), "{program}");
+        drop(handle);
+        watcher.end();
+        let found = if program == "influxd" { in_influxdb_1(&server) } else { in_victoria_metrics(&server) };
+        assert_eq!(found, expected(60)[10..], "{program}");
+    }
 }
 
 #[test]
