@@ -333,6 +333,11 @@ fn what_is_most_likely_not_meant_is_said_and_names_the_variable() {
     warned("influx.url = \"http://db.example\"", &[("INFLUX_TOKEN", "t")], &["unencrypted"]);
     warned("influx.url = \"https://db.example\"", &[("INFLUX_TOKEN", "t")], &[]);
     warned("influx.url = \"http://[::1]:8086\"", &[("INFLUX_TOKEN", "t")], &[]);
+    let near = "influx.url = \"http://localhost:8086\"\ninflux.proxy =";
+    let token = [("INFLUX_TOKEN", "t")];
+    warned(&format!("{near} \"http://proxy.example:3128\""), &token, &["unencrypted"]);
+    warned(&format!("{near} \"socks5://127.0.0.1:1080\""), &token, &[]);
+    warned(&format!("{near} \"none\""), &token, &[]);
     warned("store.path = \"none\"", &[], &["nothing is recorded"]);
 }
 

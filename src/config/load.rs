@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use super::{
-    Auth, Config, Store, Theme,
+    Auth, Config, Influx, Proxy, Store, Theme,
     draft::{Draft, Scheme},
     environment::Environment,
     error::{ConfigError, ConfigErrors, Fault, Place},
@@ -220,9 +220,9 @@ impl<'a> Loader<'a> {
                 ),
                 _ => {}
             }
-            if signed_in && draft.scheme != Scheme::None && is_open_road(influx.url.as_deref()) {
+            if signed_in && draft.scheme != Scheme::None && is_open_road(influx) {
                 warn(
-                    "influx.url is http:// to another machine: credentials and names of VMs travel \
+                    "influx.url is http:// and leads to another machine: credentials and names of VMs travel \
                      unencrypted; use https:// where you can",
                 );
             }
@@ -246,14 +246,28 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Whether the URL is plain http to a machine other than this one.
-fn is_open_road(url: Option<&str>) -> bool {
-    let Some(url) = url.and_then(|url| url::Url::parse(url).ok()) else { return false };
-    let here = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+/// Whether requests go to another machine, the server's or a proxy's, as plain
+/// http. Where the proxy is the environment's, nobody here knows of it.
+fn is_open_road(influx: &Influx) -> bool {
+    let parsed = |url: &str| url::Url::parse(url).ok();
+    let Some(url) = influx.url.as_deref().and_then(parsed) else { return false };
+    let proxied = match &influx.proxy {
+        Proxy::Url(proxy) => parsed(proxy).is_some_and(|proxy| !is_here(&proxy)),
+        Proxy::Environment | Proxy::Direct => false,
+    };
+    url.scheme() == "http" && (proxied || !is_here(&url))
+}
+
+/// Whether the URL's host is this machine.
+fn is_here(url: &url::Url) -> bool {
+    let is_local = |name: &str| name == "localhost" || name.ends_with(".localhost");
+    match url.host() {
+        // Addresses of schemes the parser does not know are mere text to it.
+        Some(url::Host::Domain(name)) => {
+            is_local(name) || name.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
+        }
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
         None => true,
-    };
-    url.scheme() == "http" && !here
+    }
 }
