@@ -96,6 +96,29 @@ async fn to_an_encrypted_server_the_proxy_sees_an_address_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_itself_encrypted_is_trusted_by_the_same_ca() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    if !certificates::made_in(directory.path()) {
+        skip::skipped("a_proxy_that_is_itself_encrypted", "openssl is not installed");
+        return;
+    }
+    let (certificate, key) = (at("server.pem"), at("server.key"));
+    let tls = double::Tls { certificate: &certificate, key: &key, client_ca: None };
+    for double in [Double::open(), Double::encrypted(&tls)] {
+        let proxy = Proxy::encrypted(&tls);
+        let url = format!("https://{}", proxy.address());
+        let settings = Influx { ca_file: Some(at("ca.pem")), ..through(&double.url(), &url) };
+        assert_eq!(status(&write(&settings).await), 204, "{}", double.url());
+        assert!(proxy.wanted().contains(&double.address().to_string()), "{:?}", proxy.wanted());
+        assert_eq!(proxy.has_seen(TOKEN), double.url().starts_with("http:"));
+        let settings = Influx { ca_file: Some(at("other.pem")), ..settings };
+        let answer = write(&settings).await;
+        assert!(matches!(answer, Answer::Failed { step: FailedStep::Tls, .. }), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_that_is_down_or_asks_for_credentials_is_named() {
     let double = Double::open();
     let gone = Proxy::open().address();

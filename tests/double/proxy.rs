@@ -12,9 +12,13 @@ use std::{
     thread::JoinHandle,
 };
 
+use super::Tls;
+
 /// A running proxy. Dropping it closes its port.
 pub struct Proxy {
     address: SocketAddr,
+    /// The port before it that takes encrypted connections alone.
+    encrypted: Option<SocketAddr>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,7 +51,34 @@ impl Proxy {
                 std::thread::spawn(move || drop(serve(stream, &serving)));
             }
         });
-        Self { address, shared, thread: Some(thread) }
+        Self { address, encrypted: None, shared, thread: Some(thread) }
+    }
+
+    /// One that is spoken to through TLS; what it sees is what comes out of it.
+    pub fn encrypted(tls: &Tls<'_>) -> Self {
+        let mut proxy = Self::open();
+        let (acceptor, inner) = (super::acceptor(tls), proxy.address);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        proxy.encrypted = Some(listener.local_addr().unwrap());
+        let ended = Arc::clone(&proxy.shared);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            for stream in listener.incoming() {
+                if ended.ended.load(Ordering::Acquire) {
+                    break;
+                }
+                let stream = stream.unwrap();
+                stream.set_nonblocking(true).unwrap();
+                // One connection after the other is all that a client of ours makes.
+                runtime.block_on(async {
+                    let stream = tokio::net::TcpStream::from_std(stream).unwrap();
+                    let Ok(mut outer) = acceptor.accept(stream).await else { return };
+                    let mut inner = tokio::net::TcpStream::connect(inner).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                });
+            }
+        });
+        proxy
     }
 
     /// Answers everything with 407.
@@ -59,7 +90,7 @@ impl Proxy {
 
     /// Host and port.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.encrypted.unwrap_or(self.address)
     }
 
     /// Where each connection so far wanted to go, as the client said it.
@@ -82,7 +113,9 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
         // Wakes the listener.
-        drop(TcpStream::connect(self.address));
+        for address in [Some(self.address), self.encrypted].into_iter().flatten() {
+            drop(TcpStream::connect(address));
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -49,7 +49,15 @@ impl Via {
 
     /// Whether the way to the proxy itself is encrypted.
     pub fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Proxy { url, .. } if url.scheme() == "https")
+        match self {
+            // The library reads them by itself, and tells nobody.
+            Self::Environment => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
+                .iter()
+                .filter_map(std::env::var_os)
+                .any(|proxy| proxy.as_encoded_bytes().starts_with(b"https:")),
+            Self::Nothing => false,
+            Self::Proxy { url, .. } => url.scheme() == "https",
+        }
     }
 
     /// `place` with the way to it, for messages.
