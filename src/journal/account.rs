@@ -62,6 +62,15 @@ impl Account {
         self.delivered + self.quarantined + self.local + self.dropped_total()
     }
 
+    /// What is to be added so that the figures fit `waiting` lines: those that
+    /// are missing are lost for `reason`, those too many were emitted as well.
+    pub(super) fn difference(&self, waiting: u64, reason: &str) -> Self {
+        let known = self.settled() + waiting;
+        let mut found = Self { emitted: known.saturating_sub(self.emitted), ..Self::default() };
+        found.drop_lines(reason, self.emitted.saturating_sub(known));
+        found
+    }
+
     /// Whether nothing is counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

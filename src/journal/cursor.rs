@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Error, Journal, account::reason};
+use super::{Account, Error, Journal, account::reason, open::Totals};
 use crate::model::WallTime;
 
 /// Up to where lines are settled: all rows before `row`, and `line` lines of
@@ -86,7 +86,7 @@ impl Journal {
             self.cursor = cursor;
         }
         self.target = target.map(str::to_owned);
-        self.count().map_err(self.failed("counting"))
+        self.recount()
     }
 
     /// The position behind the last row.
@@ -108,7 +108,7 @@ impl Journal {
     /// # Errors
     /// The file could not be read.
     pub fn next_batch(&mut self, max_lines: usize, max_bytes: usize) -> Result<Option<Batch>, Error> {
-        loop {
+        for _ in 0..MOST_LOOKS {
             if self.totals.waiting == 0 {
                 return Ok(None);
             }
@@ -117,18 +117,23 @@ impl Journal {
                 self.sending = batch.rows.last().map(|row| row.row);
                 return Ok(Some(batch));
             }
-            match damaged {
-                Some(row) => self.remove(&[row], reason::DAMAGED_ROW)?,
+            if damaged.is_empty() {
                 // The figures say that lines wait and the file has none.
-                None => self.count().map_err(self.failed("counting"))?,
+                self.recount()?;
+            } else {
+                self.remove_counted_anew(&damaged, reason::DAMAGED_ROW)?;
             }
         }
+        // Others want the record too; the rest is looked at when asked again.
+        Ok(None)
     }
 
-    /// Reads rows until a limit or a damaged row, whose number is returned.
-    fn read_batch(&self, max_lines: usize, max_bytes: usize) -> Result<(Batch, Option<i64>), Error> {
+    /// Reads rows until a limit or a damaged one. Where damaged ones come
+    /// first, their numbers are returned.
+    fn read_batch(&self, max_lines: usize, max_bytes: usize) -> Result<(Batch, Vec<i64>), Error> {
         let mut batch = Batch::default();
-        let damaged = (|| {
+        let mut damaged = Vec::new();
+        (|| {
             let mut query = self.db.prepare_cached(
                 "SELECT cycle.seq, cycle.lines, bytes, crc, first, body.lines
                  FROM cycle LEFT JOIN body ON body.seq = cycle.seq
@@ -138,16 +143,26 @@ impl Journal {
             let mut rows = query.query((self.cursor.row, self.cursor.line))?;
             while batch.lines < max_lines
                 && batch.bytes.len() < max_bytes
+                && damaged.len() < MOST_DAMAGED
                 && let Some(row) = rows.next()?
             {
                 let seq: i64 = row.get(0)?;
                 let lines = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
                 let body = row.get_ref(5)?.as_blob_or_null()?;
-                let Some(text) =
-                    body.and_then(|body| super::read::unpack(body, row.get(2).ok()?, row.get(3).ok()?))
-                else {
-                    return Ok(Some(seq));
+                let text = body
+                    .and_then(|body| super::read::unpack(body, row.get(2).ok()?, row.get(3).ok()?))
+                    // The row's own count is what the account rests on.
+                    .filter(|text| text.split_inclusive(|byte| *byte == b'\n').count() == lines);
+                let Some(text) = text else {
+                    if batch.lines > 0 {
+                        break;
+                    }
+                    damaged.push(seq);
+                    continue;
                 };
+                if !damaged.is_empty() {
+                    break;
+                }
                 let skipped = if seq == self.cursor.row { self.cursor.line } else { 0 };
                 let skipped = usize::try_from(skipped).unwrap_or(0);
                 let begin = batch.lines;
@@ -156,16 +171,11 @@ impl Journal {
                 }
                 let whole = batch.take(&text, skipped, max_lines, max_bytes);
                 batch.rows.push(BatchRow { row: seq, skipped, begin, end: batch.lines });
-                if whole && skipped + batch.lines - begin != lines {
-                    // The row's own count is what the account rests on.
-                    batch.undo_last();
-                    return Ok(Some(seq));
-                }
                 if !whole {
                     break;
                 }
             }
-            Ok(None)
+            Ok(())
         })()
         .map_err(self.failed("reading"))?;
         Ok((batch, damaged))
@@ -200,6 +210,8 @@ impl Journal {
             self.unsaved.delta.quarantined -= excess as u64;
             self.unsaved.delta.drop_lines(QUARANTINE_LOST, excess as u64);
         }
+        // Rows that were sent may have vanished meanwhile.
+        self.recount_if_wrong()?;
         self.save()?;
         Ok(delivered)
     }
@@ -315,10 +327,12 @@ impl Journal {
         .map_err(self.failed("reading the quarantine"))
     }
 
-    /// Counts rows as lost and removes them, in one transaction. `rows` wait.
+    /// Counts rows as lost, as far as they wait, and removes them, in one
+    /// transaction.
     pub(super) fn remove(&mut self, rows: &[i64], why: &str) -> Result<(), Error> {
         let mut account = self.account();
         let mut totals = self.totals;
+        let mut as_known = true;
         for row in rows {
             let found = self
                 .db
@@ -330,7 +344,10 @@ impl Journal {
                     .optional()
                 })
                 .map_err(self.failed("reading"))?;
-            let Some((part, lines, wanted)) = found else { continue };
+            let Some((part, lines, wanted)) = found else {
+                as_known = false;
+                continue;
+            };
             let lines = lines.unsigned_abs();
             let settled = match row.cmp(&self.cursor.row) {
                 std::cmp::Ordering::Less => lines,
@@ -341,12 +358,38 @@ impl Journal {
             totals.cycles = totals.cycles.saturating_sub(u64::from(part == 0));
             totals.lines = totals.lines.saturating_sub(lines);
             if wanted && settled < lines {
+                as_known &= lines - settled <= totals.waiting;
                 account.drop_lines(why, lines - settled);
                 totals.waiting = totals.waiting.saturating_sub(lines - settled);
                 totals.waiting_rows = totals.waiting_rows.saturating_sub(1);
             }
         }
-        self.commit("removing rows", account, totals, |tx| {
+        if !as_known {
+            // Rows have changed without this program's doing.
+            return self.remove_counted_anew(rows, why);
+        }
+        self.delete("removing rows", account, totals, rows)
+    }
+
+    /// As [`Journal::remove`], for rows whose words about themselves may be
+    /// wrong: lost are the lines that no other row has.
+    fn remove_counted_anew(&mut self, rows: &[i64], why: &str) -> Result<(), Error> {
+        let mut account = self.account();
+        let (mut totals, _) = self.totals_without(rows).map_err(self.failed("counting"))?;
+        // Others may be wrong as well: no more can wait than was emitted.
+        totals.waiting = totals.waiting.min(account.emitted.saturating_sub(account.settled()));
+        account.add(&account.difference(totals.waiting, why));
+        self.delete("removing rows", account, totals, rows)
+    }
+
+    fn delete(
+        &mut self,
+        action: &'static str,
+        account: Account,
+        totals: Totals,
+        rows: &[i64],
+    ) -> Result<(), Error> {
+        self.commit(action, account, totals, |tx| {
             for row in rows {
                 tx.prepare_cached("DELETE FROM cycle WHERE seq = ?1")?.execute([row])?;
                 tx.prepare_cached("DELETE FROM body WHERE seq = ?1")?.execute([row])?;
@@ -356,6 +399,10 @@ impl Journal {
     }
 }
 
+/// Damaged rows that are removed together: each time all rows are counted.
+const MOST_DAMAGED: usize = 256;
+/// Reads in a row that find nothing to send, before others get the record.
+const MOST_LOOKS: usize = 16;
 /// Refused lines kept in memory while the file cannot be told.
 const MOST_UNSAVED: usize = 10_000;
 const QUARANTINE_LOST: &str = "refused while the record could not be written";
@@ -374,16 +421,6 @@ impl Batch {
             self.lines += 1;
         }
         true
-    }
-
-    /// Takes out the lines of the last row.
-    fn undo_last(&mut self) {
-        if let Some(row) = self.rows.pop() {
-            let keep: usize =
-                self.bytes.split_inclusive(|byte| *byte == b'\n').take(row.begin).map(<[u8]>::len).sum();
-            self.bytes.truncate(keep);
-            self.lines = row.begin;
-        }
     }
 
     #[cfg(test)]

@@ -156,7 +156,8 @@ impl Journal {
             _guard: guard.try_clone().map_err(place)?,
         };
         journal.load().map_err(fail("reading"))?;
-        journal.explain_difference()?;
+        journal.recount()?;
+        journal.save()?;
         Ok(journal)
     }
 
@@ -180,35 +181,50 @@ impl Journal {
 
     /// Counts what is in the file, by its small rows.
     pub(super) fn count(&mut self) -> rusqlite::Result<()> {
-        let waits = "wanted AND (seq > ?1 OR (seq = ?1 AND lines > ?2))";
-        let sql = format!(
-            "SELECT count(*), count(*) FILTER (WHERE part = 0), coalesce(sum(lines), 0),
-                    coalesce(sum(CASE WHEN seq = ?1 THEN lines - ?2 ELSE lines END) FILTER (WHERE {waits}), 0),
-                    count(*) FILTER (WHERE {waits}), coalesce(max(seq), 0)
-             FROM cycle"
-        );
-        let (totals, last) = self.db.query_row(&sql, (self.cursor.row, self.cursor.line), |row| {
-            let n = |i| row.get::<_, i64>(i).map(i64::unsigned_abs);
-            let totals =
-                Totals { rows: n(0)?, cycles: n(1)?, lines: n(2)?, waiting: n(3)?, waiting_rows: n(4)? };
-            Ok((totals, row.get::<_, i64>(5)?))
-        })?;
+        let (totals, last) = self.totals_without(&[])?;
         self.totals = totals;
         self.next_row = last.max(self.cursor.row) + 1;
         Ok(())
     }
 
-    /// Rows that vanished without being counted (a file cut or mended by
-    /// another tool) are counted as lost when the record is opened.
-    fn explain_difference(&mut self) -> Result<(), Error> {
-        let known = self.account.settled() + self.totals.waiting;
-        let mut found = Account::default();
-        if known < self.account.emitted {
-            found.drop_lines(reason::DAMAGED_FILE, self.account.emitted - known);
-        } else {
-            found.emitted = known - self.account.emitted;
+    /// What the file holds beside `rows`, and the number of its last row.
+    pub(super) fn totals_without(&self, rows: &[i64]) -> rusqlite::Result<(Totals, i64)> {
+        let waits = "wanted AND (seq > ?1 OR (seq = ?1 AND lines > ?2))";
+        let rows: Vec<String> = rows.iter().map(i64::to_string).collect();
+        let rows = rows.join(", ");
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE part = 0), coalesce(sum(lines), 0),
+                    coalesce(sum(CASE WHEN seq = ?1 THEN lines - ?2 ELSE lines END) FILTER (WHERE {waits}), 0),
+                    count(*) FILTER (WHERE {waits}), coalesce(max(seq), 0)
+             FROM cycle WHERE seq NOT IN ({rows})"
+        );
+        self.db.query_row(&sql, (self.cursor.row, self.cursor.line), |row| {
+            let n = |i| row.get::<_, i64>(i).map(i64::unsigned_abs);
+            let totals =
+                Totals { rows: n(0)?, cycles: n(1)?, lines: n(2)?, waiting: n(3)?, waiting_rows: n(4)? };
+            Ok((totals, row.get::<_, i64>(5)?))
+        })
+    }
+
+    /// Counts anew, and counts rows that vanished or changed without this
+    /// program's doing (a file cut, or mended by another tool) as lost. The
+    /// file is told with the next write.
+    pub(super) fn recount(&mut self) -> Result<(), Error> {
+        self.count().map_err(self.failed("counting"))?;
+        let found = self.account().difference(self.totals.waiting, reason::DAMAGED_FILE);
+        if !found.is_empty() {
+            self.unsaved.delta.add(&found);
+            self.unsaved.moved = true;
         }
-        self.carry(&found)
+        Ok(())
+    }
+
+    /// As [`Journal::recount`], where the figures show that there is a reason.
+    pub(super) fn recount_if_wrong(&mut self) -> Result<(), Error> {
+        if self.account().difference(self.totals.waiting, reason::DAMAGED_FILE).is_empty() {
+            return Ok(());
+        }
+        self.recount()
     }
 
     /// Adds figures that belong to no row of this file.

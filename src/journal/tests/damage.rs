@@ -1,0 +1,113 @@
+//! Rows and files that change under the open record.
+
+use super::*;
+
+/// What the figures say, without counting the rows anew as the record does
+/// when it is opened.
+fn assert_figures(journal: &Journal) {
+    let account = journal.account();
+    assert_eq!(account.emitted, account.settled() + journal.waiting(), "{account:?}");
+}
+
+/// A record in which 10 cycles of 10 lines wait.
+fn waiting() -> (tempfile::TempDir, Journal) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    journal.set_target(Some("t"), at(1)).unwrap();
+    for cycle in 1..=10 {
+        append(&mut journal, cycle, 10);
+    }
+    (dir, journal)
+}
+
+fn cycles(numbers: impl IntoIterator<Item = i64>) -> String {
+    numbers.into_iter().map(|cycle| text(cycle, 10)).collect()
+}
+
+#[test]
+fn rows_that_vanish_while_it_is_open_are_counted_as_lost() {
+    let (_dir, mut journal) = waiting();
+    journal.db.execute("DELETE FROM cycle WHERE seq IN (4, 10)", []).unwrap();
+    assert_eq!(drain(&mut journal), cycles((1..=9).filter(|cycle| *cycle != 4)));
+    assert_figures(&journal);
+    assert_eq!(journal.account().dropped, [(reason::DAMAGED_FILE.to_owned(), 20)].into());
+    assert_accounted(&mut journal);
+}
+
+#[test]
+fn rows_that_no_longer_are_to_be_sent_are_counted_as_lost() {
+    let (_dir, mut journal) = waiting();
+    journal.db.execute("UPDATE cycle SET wanted = 0 WHERE seq > 8", []).unwrap();
+    assert_eq!(drain(&mut journal), cycles(1..=8));
+    assert_figures(&journal);
+    assert_eq!(journal.account().dropped_total(), 20);
+}
+
+#[test]
+fn a_row_that_vanishes_while_it_is_being_sent_keeps_the_figures_whole() {
+    let (dir, mut journal) = waiting();
+    let batch = journal.next_batch(100, 1 << 20).unwrap().unwrap();
+    journal.db.execute("DELETE FROM cycle WHERE seq = 5", []).unwrap();
+    let refused = Refused { line: b"x".to_vec(), message: "no".into() };
+    journal.advance(batch.position_after(100).unwrap(), vec![refused; 95], at(1)).unwrap();
+    assert_figures(&journal);
+    assert_eq!(journal.waiting(), 0);
+    let before = journal.account();
+    drop(journal);
+    let journal = open(dir.path());
+    assert_figures(&journal);
+    assert_eq!(journal.account(), before, "the file says the same");
+}
+
+#[test]
+fn a_row_whose_count_is_wrong_is_lost_with_the_lines_it_had() {
+    for wrong in [0, 3, 5000] {
+        let (_dir, mut journal) = waiting();
+        journal.db.execute("UPDATE cycle SET lines = ?1 WHERE seq IN (2, 3, 9)", [wrong]).unwrap();
+        assert!(drain(&mut journal) == cycles([1, 4, 5, 6, 7, 8, 10]), "{wrong} lines");
+        assert_figures(&journal);
+        assert_eq!(journal.account().dropped_total(), 30, "{wrong} lines");
+        assert_accounted(&mut journal);
+    }
+}
+
+#[test]
+fn retention_meets_rows_that_changed() {
+    for change in ["DELETE FROM cycle WHERE seq < 4", "UPDATE cycle SET lines = 7777 WHERE seq < 4"] {
+        let (_dir, mut journal) = waiting();
+        journal.limits.max_age = Duration::from_secs(5);
+        journal.db.execute(change, []).unwrap();
+        while journal.maintain(at(10)).unwrap() {}
+        assert_figures(&journal);
+        let left = drain(&mut journal);
+        assert!(left == cycles(5..=10), "{change}");
+        assert_figures(&journal);
+        assert_eq!(journal.account().emitted, 100, "{change}");
+    }
+}
+
+#[test]
+fn many_damaged_rows_cost_few_transactions() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    journal.set_target(Some("t"), at(1)).unwrap();
+    for cycle in 1..=600 {
+        append(&mut journal, cycle, 1);
+    }
+    journal.db.execute("UPDATE cycle SET crc = crc + 1", []).unwrap();
+    let probe = "SELECT value FROM mark WHERE name = 'probe'";
+    journal
+        .db
+        .execute_batch(
+            "INSERT INTO mark VALUES ('probe', 0);
+             CREATE TEMP TRIGGER seen AFTER UPDATE ON main.account BEGIN
+                 UPDATE mark SET value = value + 1 WHERE name = 'probe';
+             END",
+        )
+        .unwrap();
+    assert_eq!(drain(&mut journal), "");
+    assert_eq!(journal.account().dropped, [(reason::DAMAGED_ROW.to_owned(), 600)].into());
+    let changes: i64 = journal.db.query_row(probe, [], |row| row.get(0)).unwrap();
+    assert!(changes < 10, "{changes} transactions for 600 rows");
+    assert_accounted(&mut journal);
+}
