@@ -98,7 +98,7 @@ fn record() {
     const SETTLED: usize = 10;
     let directory = directory();
     let limits = Limits { min_free: 0, ..Limits::from(&config::Store::default()) };
-    let opened = Journal::open(directory.path(), "bench.db", limits, &Account::default(), START).unwrap();
+    let opened = Journal::open(directory.path(), "bench.db", limits, &mut Account::default(), START).unwrap();
     let mut journal = opened.journal;
     journal.set_target(Some("bench"), START).unwrap();
     let mut plain = File::create(directory.path().join("plain")).unwrap();

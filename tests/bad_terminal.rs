@@ -51,7 +51,7 @@ fn recorded(home: &Path, uri: &str) -> u64 {
     let limits = Limits::from(&kvmscope::config::Store::default());
     let directory = home.join("state/kvmscope");
     let opened =
-        Journal::open(&directory, &file_name(uri), limits, &Account::default(), WallTime(0)).unwrap();
+        Journal::open(&directory, &file_name(uri), limits, &mut Account::default(), WallTime(0)).unwrap();
     assert!(opened.set_aside.is_none(), "the record was found damaged");
     opened.journal.lines()
 }

@@ -38,7 +38,7 @@ use scripted::{Reply, Scripted, Write};
 /// Opens the record that delivery has written.
 fn open_record(directory: &std::path::Path) -> Journal {
     let limits = Limits::from(&settings(None, None).store);
-    Journal::open(directory, &file_name(URI), limits, &Account::default(), Clock::system().now().0)
+    Journal::open(directory, &file_name(URI), limits, &mut Account::default(), Clock::system().now().0)
         .unwrap()
         .journal
 }

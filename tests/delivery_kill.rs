@@ -128,7 +128,7 @@ fn killed_at_any_moment_nothing_accepted_is_lost() {
     let limits = Limits::from(&settings(None, None).store);
     let base = Clock::system().now().0.seconds();
     let open = || {
-        Journal::open(dir.path(), &file_name(URI), limits, &Account::default(), Clock::system().now().0)
+        Journal::open(dir.path(), &file_name(URI), limits, &mut Account::default(), Clock::system().now().0)
             .unwrap()
     };
     let mut accepted = BTreeSet::new();

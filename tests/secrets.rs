@@ -146,7 +146,8 @@ impl Run {
         let limits = Limits::from(&kvmscope::config::Store::default());
         let state = self.home.path().join("state/kvmscope");
         let opened =
-            Journal::open(&state, &file_name(&self.uri), limits, &Account::default(), WallTime(0)).unwrap();
+            Journal::open(&state, &file_name(&self.uri), limits, &mut Account::default(), WallTime(0))
+                .unwrap();
         let rows = opened.journal.rows(0, usize::MAX).unwrap();
         assert!(rows.iter().any(|row| row.bytes.as_ref().is_some_and(|bytes| holds(bytes, b"vm_metrics"))));
         for row in rows {

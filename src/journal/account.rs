@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::mark::FileId;
+
 /// The words under which lost lines are counted.
 pub mod reason {
     /// Undelivered lines pushed out by `store.max_bytes` or `store.min_free`.
@@ -29,6 +31,9 @@ pub struct Account {
     pub local: u64,
     /// Lines lost, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// Record files whose figures are in these, the one they are read from
+    /// excepted: a file that comes back is not counted a second time.
+    pub(super) files: Vec<FileId>,
 }
 
 impl Account {
@@ -41,6 +46,45 @@ impl Account {
         for (reason, lines) in &other.dropped {
             self.drop_lines(reason, *lines);
         }
+        for file in &other.files {
+            self.count_file(*file);
+        }
+    }
+
+    /// Notes that the figures of a file are in these.
+    pub(super) fn count_file(&mut self, file: FileId) {
+        if !self.files.contains(&file) {
+            self.files.push(file);
+            let excess = self.files.len().saturating_sub(MOST_FILES);
+            self.files.drain(..excess);
+        }
+    }
+
+    /// Adds the figures of a file that is lost: what waited in it is dropped.
+    /// Nothing where they are in these already.
+    pub(super) fn add_lost(&mut self, file: Option<FileId>, account: &Self) {
+        if file.is_some_and(|file| self.files.contains(&file)) {
+            return;
+        }
+        let mut account = account.clone();
+        account.add(&account.difference(0, reason::DAMAGED_FILE));
+        self.add(&account);
+        if let Some(file) = file {
+            self.count_file(file);
+        }
+    }
+
+    /// The figures of `file`, in which `waiting` lines wait, where they are in
+    /// these already and the file has come back: what waits in it is not lost.
+    pub(super) fn returned(&self, file: FileId, waiting: u64) -> Self {
+        let mut account = self.clone();
+        account.files.retain(|counted| *counted != file);
+        if let Some(lost) = account.dropped.get_mut(reason::DAMAGED_FILE) {
+            *lost = lost.saturating_sub(waiting);
+        }
+        account.dropped.retain(|_, lines| *lines > 0);
+        account.add(&account.difference(waiting, reason::DAMAGED_FILE));
+        account
     }
 
     /// Counts `lines` as lost for `reason`.
@@ -65,7 +109,7 @@ impl Account {
     /// What is to be added so that the figures fit `waiting` lines: those that
     /// are missing are lost for `reason`, those too many were emitted as well.
     pub(super) fn difference(&self, waiting: u64, reason: &str) -> Self {
-        let known = self.settled() + waiting;
+        let known = self.settled().saturating_add(waiting);
         let mut found = Self { emitted: known.saturating_sub(self.emitted), ..Self::default() };
         found.drop_lines(reason, self.emitted.saturating_sub(known));
         found
@@ -107,3 +151,5 @@ impl Account {
 }
 
 const DROPPED: &str = "dropped: ";
+/// Files that are remembered: the newest.
+const MOST_FILES: usize = 32;

@@ -3,7 +3,11 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Account, Error, Journal, Position, Refused, open::Totals};
+use super::{
+    Account, Error, Journal, Position, Refused,
+    mark::{self, FileId, Mark},
+    open::Totals,
+};
 use crate::model::WallTime;
 
 /// One row to append: a cycle, or a part of one that exceeds a batch.
@@ -58,6 +62,7 @@ impl Journal {
     /// # Errors
     /// Nothing was appended and nothing counted.
     pub fn append(&mut self, entries: &[Entry<'_>], delta: &Account) -> Result<(), Error> {
+        self.keep_log()?;
         let packed = self.pack(entries)?;
         self.make_room(packed.iter().map(Packed::stored).sum())?;
         let wanted = self.target.is_some();
@@ -135,6 +140,9 @@ impl Journal {
                 )?
                 .execute(params![name, whole(lines)])?;
             }
+            if self.unnamed || account.files != self.account.files {
+                save_names(&tx, self.id, &account.files)?;
+            }
             if self.unsaved.moved
                 && let Some(target) = &self.target
             {
@@ -145,7 +153,10 @@ impl Journal {
             }
             tx.commit()
         })();
+        self.note_log();
         saved.map_err(self.failed(action))?;
+        Mark::write(self.id, &account, &self.guard);
+        self.unnamed = false;
         self.unsaved = super::open::Unsaved::default();
         self.account = account;
         self.totals = totals;
@@ -172,6 +183,17 @@ impl Journal {
             })
             .collect()
     }
+}
+
+/// Saves the file's id and those of the files whose figures are in its own.
+fn save_names(tx: &Transaction<'_>, id: FileId, counted: &[FileId]) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM mark WHERE name = 'id' OR name LIKE 'counted %'", [])?;
+    let mut save = tx.prepare_cached("INSERT INTO mark (name, value) VALUES (?1, ?2)")?;
+    save.execute(params!["id", id])?;
+    for (order, file) in (0_i64..).zip(counted) {
+        save.execute(params![format!("counted {}", mark::hex(*file)), order])?;
+    }
+    Ok(())
 }
 
 fn save_cursor(tx: &Transaction<'_>, target: &str, cursor: Position) -> rusqlite::Result<()> {

@@ -246,6 +246,7 @@ impl Journal {
     /// # Errors
     /// It cannot.
     pub fn probe(&mut self) -> Result<(), Error> {
+        self.keep_log()?;
         self.commit("writing", self.account(), self.totals, |tx| {
             tx.prepare_cached(
                 "INSERT INTO mark (name, value) VALUES ('probed', 1)

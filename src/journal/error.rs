@@ -50,6 +50,20 @@ pub enum Error {
         /// Where.
         path: PathBuf,
     },
+    /// The file and its log do not fit each other.
+    #[error("the record {path} is damaged: {found}; the file is set aside and a new one begun")]
+    Inconsistent {
+        /// Where.
+        path: PathBuf,
+        /// The first thing that makes no sense.
+        found: String,
+    },
+    /// The write-ahead log was removed or replaced under the running program.
+    #[error("the log of the record {path} was removed or replaced while it was open; it is opened anew")]
+    LogGone {
+        /// The record.
+        path: PathBuf,
+    },
     /// `SQLite` could not do it.
     #[error("the record {path}: {action} failed: {source}{}", advice(source))]
     Sqlite {
@@ -96,7 +110,7 @@ impl Error {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Gone { .. } => Fault::File,
+            Self::Gone { .. } | Self::Inconsistent { .. } => Fault::File,
             Self::Sqlite { source, .. } if is_damage(source) => Fault::File,
             _ => Fault::Surroundings,
         }

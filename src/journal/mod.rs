@@ -3,7 +3,7 @@
 //! Owns the file, its place and its schema (`open`, `place`, `schema`),
 //! appending cycles (`append`), reading them back (`read`) and the cursor of
 //! each target (`cursor`), the account of every line (`account`), what is
-//! deleted when (`retention`), and the lock by which one process per host
+//! deleted when (`retention`), what is remembered beside it (`mark`), and the lock by which one process per host
 //! records ([`lock`]). It knows lines as bytes and reasons as words: no
 //! InfluxDB, no HTTP, no policy, no thread and no clock. What a figure means
 //! after a failed write is said at each method; nothing here is ever counted
@@ -30,14 +30,16 @@ mod append;
 mod cursor;
 mod error;
 pub mod lock;
+mod mark;
 mod open;
 mod place;
 mod read;
 mod retention;
 mod schema;
+mod standing;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::{
     account::{Account, reason},

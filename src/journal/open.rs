@@ -13,8 +13,10 @@ use super::{
     Account, Error, Limits, Position, Refused,
     account::reason,
     error::Fault,
+    mark::{self, FileId, Mark},
     place::{SetAside, guard, make_directory, private_file, put_aside, unusable},
     schema,
+    standing::Seen,
 };
 use crate::model::WallTime;
 
@@ -38,9 +40,15 @@ pub struct Journal {
     pub(super) packer: zstd::bulk::Compressor<'static>,
     pub(super) thinning: super::retention::Thinning,
     /// Device and inode of the file as it was opened.
-    identity: (u64, u64),
-    /// Held locked while the record is open.
-    _guard: File,
+    pub(super) identity: (u64, u64),
+    /// The write-ahead log as it was after the last write.
+    pub(super) log: Option<Seen>,
+    /// Which file this is.
+    pub(super) id: FileId,
+    /// Whether the file has yet to be told its id.
+    pub(super) unnamed: bool,
+    /// Held locked while the record is open; remembers the account.
+    pub(super) guard: File,
 }
 
 /// What is in the file, kept up with every change.
@@ -82,41 +90,47 @@ pub fn file_name(libvirt_uri: &str) -> String {
 impl Journal {
     /// Opens the record `name` in `directory`, making both where they are
     /// missing (0700, 0600). A damaged file, or one of a newer kvmscope, is
-    /// renamed and a new one begun; `carried` is counted in a new file.
+    /// renamed and a new one begun. `carried` is counted in the file and is
+    /// empty then.
     ///
     /// # Errors
     /// The place does not allow it, or another process writes this record.
+    /// `carried` has then grown by what was in a file that was set aside.
     pub fn open(
         directory: &Path,
         name: &str,
         limits: Limits,
-        carried: &Account,
+        carried: &mut Account,
         now: WallTime,
     ) -> Result<Opened, Error> {
         make_directory(directory)?;
         let path = directory.join(name);
         let guard = guard(&path)?;
-        let mut carried = carried.clone();
+        let mark = Mark::read(&guard);
+        let replace = |word: &str, why: &str, carried: &mut Account| {
+            let (aside, id, account) = put_aside(&path, word, why, now)?;
+            add_lost(carried, id, &account, mark.as_ref());
+            Ok(aside)
+        };
         let mut set_aside = None;
         if let Some((word, why)) = unusable(&path)? {
-            let (aside, account) = put_aside(&path, word, &why, now)?;
-            carried.add(&account);
-            set_aside = Some(aside);
+            set_aside = Some(replace(word, &why, carried)?);
         }
-        match Self::open_file(&path, &guard, limits) {
-            Ok(mut journal) => {
-                journal.carry(&carried)?;
-                Ok(Opened { journal, set_aside })
+        let open = || {
+            let mut journal = Self::open_file(&path, &guard, limits)?;
+            journal.compare(mark.as_ref())?;
+            Ok(journal)
+        };
+        let mut journal = match open() {
+            Err(error) if Error::fault(&error) == Fault::File => {
+                set_aside = Some(replace("damaged", &error.to_string(), carried)?);
+                open()?
             }
-            Err(error) if error.fault() == Fault::File => {
-                let (aside, account) = put_aside(&path, "damaged", &error.to_string(), now)?;
-                carried.add(&account);
-                let mut journal = Self::open_file(&path, &guard, limits)?;
-                journal.carry(&carried)?;
-                Ok(Opened { journal, set_aside: Some(aside) })
-            }
-            Err(error) => Err(error),
-        }
+            opened => opened?,
+        };
+        journal.take_over(mark.as_ref(), carried)?;
+        *carried = Account::default();
+        Ok(Opened { journal, set_aside })
     }
 
     fn open_file(path: &Path, guard: &File, limits: Limits) -> Result<Self, Error> {
@@ -131,6 +145,8 @@ impl Journal {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(path, flags).map_err(fail("opening"))?;
         schema::prepare(&db).map_err(fail("opening"))?;
+        #[cfg(test)]
+        super::tests::full_disk::apply(&db);
         if schema::version(&db).map_err(fail("opening"))? == 0 {
             schema::create(&mut db).map_err(fail("making the tables"))?;
         }
@@ -153,17 +169,65 @@ impl Journal {
             packer,
             thinning: super::retention::Thinning::default(),
             identity: (meta.dev(), meta.ino()),
-            _guard: guard.try_clone().map_err(place)?,
+            log: None,
+            id: mark::new_id(),
+            unnamed: true,
+            guard: guard.try_clone().map_err(place)?,
         };
         journal.load().map_err(fail("reading"))?;
         journal.recount()?;
-        journal.save()?;
+        journal.note_log();
         Ok(journal)
+    }
+
+    /// Compares a file that was just opened with what is remembered of it:
+    /// a lost write-ahead log is taken back silently, and what was in it is
+    /// counted here.
+    fn compare(&mut self, mark: Option<&Mark>) -> Result<(), Error> {
+        let Some(mark) = mark.filter(|mark| mark.id == self.id) else { return Ok(()) };
+        let lost = mark.lost_since(&self.account());
+        if !lost.is_empty() {
+            // The file may also be a mixture of old pages and new ones.
+            let sound: String = self
+                .db
+                .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+                .map_err(self.failed("checking"))?;
+            if sound != "ok" {
+                return Err(Error::Inconsistent { path: self.path.clone(), found: sound });
+            }
+            self.unsaved.delta.add(&lost);
+            self.unsaved.moved = true;
+        }
+        Ok(())
+    }
+
+    /// Counts in this file what was in others: `carried`, and what is
+    /// remembered of one that is gone.
+    fn take_over(&mut self, mark: Option<&Mark>, carried: &mut Account) -> Result<(), Error> {
+        if let Some(mark) = mark
+            && mark.id != self.id
+            && !self.account.files.contains(&mark.id)
+        {
+            carried.add_lost(Some(mark.id), &mark.account);
+        }
+        let mut account = self.account();
+        if carried.files.contains(&self.id) {
+            account = carried.returned(self.id, self.totals.waiting);
+        } else {
+            account.add(carried);
+        }
+        if account == self.account && !self.unsaved.moved {
+            return Ok(());
+        }
+        self.commit("taking over figures", account, self.totals, |_| Ok(()))
     }
 
     /// Reads account, cursor and totals.
     fn load(&mut self) -> rusqlite::Result<()> {
         self.account = stored_account(&self.db)?;
+        if let Some(id) = stored_id(&self.db)? {
+            (self.id, self.unnamed) = (id, false);
+        }
         self.cursor = self
             .db
             .query_row("SELECT row, line FROM target ORDER BY used DESC LIMIT 1", [], |row| {
@@ -227,18 +291,13 @@ impl Journal {
         self.recount()
     }
 
-    /// Adds figures that belong to no row of this file.
-    fn carry(&mut self, carried: &Account) -> Result<(), Error> {
-        if carried.is_empty() { Ok(()) } else { self.append(&[], carried) }
-    }
-
     /// Renames the file of a record that was abandoned, so that a new one can
     /// be begun in its place.
     ///
     /// # Errors
     /// It cannot be renamed.
     pub fn set_aside(path: &Path, why: &str, now: WallTime) -> Result<SetAside, Error> {
-        put_aside(path, "damaged", why, now).map(|(aside, _)| aside)
+        put_aside(path, "damaged", why, now).map(|(aside, ..)| aside)
     }
 
     /// Ends the use of a file that has turned out damaged or gone: what
@@ -246,20 +305,13 @@ impl Journal {
     /// this account carried over.
     #[must_use]
     pub fn abandon(self) -> Account {
-        let mut account = self.account();
-        account.drop_lines(reason::DAMAGED_FILE, self.totals.waiting);
-        account
-    }
-
-    /// Whether the file is still the one that was opened.
-    ///
-    /// # Errors
-    /// [`Error::Gone`] where it was removed or replaced.
-    pub fn still_there(&self) -> Result<(), Error> {
-        match std::fs::symlink_metadata(&self.path) {
-            Ok(meta) if (meta.dev(), meta.ino()) == self.identity => Ok(()),
-            _ => Err(Error::Gone { path: self.path.clone() }),
+        if self.still_there().is_err() {
+            // Where it was moved it keeps what is in its log; there is no harm where this fails.
+            let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
+        let mut lost = Account::default();
+        lost.add_lost(Some(self.id), &self.account());
+        lost
     }
 
     /// The account, with what the file could not be told yet.
@@ -324,12 +376,43 @@ impl Journal {
 /// the work.
 const LEVEL: i32 = 3;
 
+/// Adds the figures of the file that stood in the record's place, as it was
+/// found (`id`, `account`) and as it is remembered.
+fn add_lost(carried: &mut Account, id: Option<FileId>, account: &Account, mark: Option<&Mark>) {
+    let Some(mark) = mark else { return carried.add_lost(id, account) };
+    if id == Some(mark.id) || id.is_none() {
+        // The same file, read in part at most.
+        let known = if account.emitted > mark.account.emitted { account } else { &mark.account };
+        return carried.add_lost(Some(mark.id), known);
+    }
+    // Another one; the figures of one may be in the other's.
+    if id.is_some_and(|id| mark.account.files.contains(&id)) {
+        carried.add_lost(Some(mark.id), &mark.account);
+        carried.add_lost(id, account);
+    } else {
+        carried.add_lost(id, account);
+        carried.add_lost(Some(mark.id), &mark.account);
+    }
+}
+
+/// The file's own id, if it was ever told.
+pub(super) fn stored_id(db: &Connection) -> rusqlite::Result<Option<FileId>> {
+    db.query_row("SELECT value FROM mark WHERE name = 'id'", [], |row| row.get(0)).optional()
+}
+
 pub(super) fn stored_account(db: &Connection) -> rusqlite::Result<Account> {
     let mut account = Account::default();
     let mut query = db.prepare("SELECT name, lines FROM account")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         account.set(&row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+    }
+    let mut query = db.prepare("SELECT name FROM mark WHERE name LIKE 'counted %' ORDER BY value")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(file) = row.get::<_, String>(0)?.strip_prefix("counted ").and_then(mark::unhex) {
+            account.count_file(file);
+        }
     }
     Ok(account)
 }

@@ -10,7 +10,13 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Account, Error, account::reason, error::is_damage, open::stored_account, schema};
+use super::{
+    Account, Error,
+    error::is_damage,
+    mark::FileId,
+    open::{stored_account, stored_id},
+    schema,
+};
 use crate::model::WallTime;
 
 /// A file that could not be used and was renamed.
@@ -100,14 +106,13 @@ pub(super) fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Er
 const SIDES: [&str; 2] = ["-wal", "-shm"];
 
 /// Renames the file and its sides, notes the reason beside it, and brings
-/// away what of its account can still be read: what waited in it is lost to
-/// delivery and counted so.
+/// away what of its id and account can still be read.
 pub(super) fn put_aside(
     path: &Path,
     word: &str,
     why: &str,
     now: WallTime,
-) -> Result<(SetAside, Account), Error> {
+) -> Result<(SetAside, Option<FileId>, Account), Error> {
     let place = |source| Error::Place { path: path.to_owned(), source };
     let stamp = jiff::Timestamp::from_second(now.seconds())
         .map_or_else(|_| now.seconds().to_string(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string());
@@ -128,14 +133,10 @@ pub(super) fn put_aside(
         // The reason is also logged and shown; a note that cannot be written changes nothing.
         let _ = writeln!(note, "{why}");
     }
-    let mut account = Connection::open_with_flags(&aside, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .and_then(|db| stored_account(&db))
+    let (id, account) = Connection::open_with_flags(&aside, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|db| Ok((stored_id(&db)?, stored_account(&db)?)))
         .unwrap_or_default();
-    let waited = account.emitted.saturating_sub(account.settled());
-    account.drop_lines(reason::DAMAGED_FILE, waited);
-    // A figure that makes no sense is damage too: what is settled was emitted.
-    account.emitted = account.settled();
-    Ok((SetAside { path: aside, why: why.to_owned() }, account))
+    Ok((SetAside { path: aside, why: why.to_owned() }, id, account))
 }
 
 /// Appends to the file name as it is, with no dot in between.

@@ -80,13 +80,6 @@ impl Journal {
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
         size(&self.path) + self.log_bytes()
     }
-
-    /// Bytes of the write-ahead log.
-    pub(super) fn log_bytes(&self) -> u64 {
-        let mut log = self.path.as_os_str().to_owned();
-        log.push("-wal");
-        std::fs::metadata(std::path::Path::new(&log)).map_or(0, |meta| meta.len())
-    }
 }
 
 /// The lines of a body, or `None` where they are not what was stored.

@@ -63,7 +63,11 @@ impl Journal {
     /// # Errors
     /// The file could not be read or written.
     pub fn maintain(&mut self, now: WallTime) -> Result<bool, Error> {
-        Ok(self.remove_old(now)? || self.keep_bounds()? || self.thin(now)? || self.give_back()?)
+        self.keep_log()?;
+        let more =
+            (|| Ok(self.remove_old(now)? || self.keep_bounds()? || self.thin(now)? || self.give_back()?))();
+        self.note_log();
+        more
     }
 
     /// Removes what is older than `max_age`.

@@ -54,7 +54,7 @@ impl Ledger {
         account.add(&self.delta);
         let oldest_on_disk = journal.and_then(|journal| journal.oldest_waiting().ok().flatten());
         let in_memory = self.held.lines();
-        let Account { emitted, delivered, quarantined, local, dropped } = account;
+        let Account { emitted, delivered, quarantined, local, dropped, .. } = account;
         // What was recorded while there was no target was never to be sent.
         let emitted = emitted + in_memory - if self.deliver { local } else { 0 };
         DeliveryStatus {

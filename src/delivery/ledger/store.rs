@@ -111,15 +111,18 @@ impl Store {
             };
         }
         let Some(place) = &self.place else { return false };
+        let before = delta.clone();
         let opened = match Journal::open(&place.directory, &place.name, place.limits, delta, wall) {
             Ok(opened) => opened,
             Err(error) => {
+                if *delta != before {
+                    // A file is lost, and what it said last is counted there now.
+                    self.last_known = Account::default();
+                }
                 self.note(&error, wall, mono);
                 return false;
             }
         };
-        // The file counts now what was carried over.
-        *delta = Account::default();
         if let Some(aside) = opened.set_aside {
             tracing::error!(
                 "the record could not be used and was set aside as {}: {}; a new one is begun",
@@ -128,8 +131,9 @@ impl Store {
             );
         }
         self.epoch += 1;
-        self.last_known = Account::default();
         let mut journal = opened.journal;
+        // What was carried over is in the file now, whatever comes next.
+        self.last_known = journal.saved_account();
         if let Err(error) = journal.set_target(self.target.as_deref(), wall) {
             self.note(&error, wall, mono);
             return false;
@@ -148,12 +152,19 @@ impl Store {
     /// Acts on an error: a damaged or vanished file is replaced at once,
     /// anything else is tried again later.
     pub(super) fn failed(&mut self, error: &Error, delta: &mut Account, wall: WallTime, mono: MonoTime) {
+        if matches!(error, Error::LogGone { .. }) {
+            tracing::warn!("{error}");
+            self.close();
+            self.open(delta, wall, mono);
+            return;
+        }
         if error.fault() == Fault::File
             && let Some(journal) = self.journal.take()
         {
             tracing::error!("{error}");
             let path = journal.path().to_owned();
             delta.add(&journal.abandon());
+            self.last_known = Account::default();
             self.epoch += 1;
             if !matches!(error, Error::Gone { .. })
                 && let Err(error) = Journal::set_aside(&path, &error.to_string(), wall)
@@ -242,7 +253,7 @@ impl Store {
             return (journal.account(), journal.waiting());
         }
         let account = self.last_known.clone();
-        let waiting = account.emitted - account.settled();
+        let waiting = account.emitted.saturating_sub(account.settled());
         (account, waiting)
     }
 }

@@ -296,3 +296,71 @@ fn lines_that_cannot_be_kept_at_the_end_are_told() {
     let (status, _) = bench.status();
     assert_eq!(status.dropped, [(reason::ENDED.to_owned(), 6)].into());
 }
+
+#[test]
+fn figures_stand_while_a_record_that_was_lost_cannot_be_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 1000);
+    bench.cycles(50);
+    bench.drain();
+    bench.cycles(10);
+    let (before, _) = bench.status();
+    crate::journal::tests::full_disk::set(true);
+    std::fs::remove_file(dir.path().join("record.db")).unwrap();
+    for _ in 0..40 {
+        bench.cycles(1);
+        let (status, _) = bench.status();
+        assert_eq!(status.delivered, before.delivered);
+        assert_eq!(status.emitted, 2 * bench.cycles.unsigned_abs());
+    }
+    assert!(matches!(bench.status().1.state, StoreState::Failing { .. }));
+    crate::journal::tests::full_disk::set(false);
+    bench.pass(60);
+    let (status, store) = bench.status();
+    assert_eq!(store.state, StoreState::Writable);
+    assert_eq!((status.emitted, status.delivered), (200, before.delivered));
+    bench.drain();
+    let (status, _) = bench.status();
+    assert_eq!(status.emitted, status.delivered + status.dropped_total());
+}
+
+#[test]
+fn a_target_that_cannot_be_saved_keeps_the_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 1000);
+    bench.cycles(50);
+    let (before, _) = bench.status();
+    drop(bench);
+    let mut bench = Bench::new(Some(dir.path()), 1000);
+    let db = rusqlite::Connection::open(dir.path().join("record.db")).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER no_more BEFORE UPDATE ON target BEGIN SELECT raise(IGNORE) FROM missing; END",
+    )
+    .unwrap();
+    drop(db);
+    bench.pass(0);
+    let (status, store) = bench.status();
+    assert!(matches!(store.state, StoreState::Failing { .. }), "{store:?}");
+    assert_eq!((status.emitted, status.waiting_on_disk), (before.emitted, 100));
+    let db = rusqlite::Connection::open(dir.path().join("record.db")).unwrap();
+    db.execute_batch("DROP TRIGGER no_more").unwrap();
+    drop(db);
+    bench.pass(60);
+    let (status, _) = bench.status();
+    assert_eq!((status.emitted, status.waiting_on_disk), (before.emitted, 100));
+    assert_eq!(bench.drain(), (1..=50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_log_removed_while_in_use_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 1000);
+    for _ in 0..10 {
+        bench.cycles(5);
+        std::fs::remove_file(dir.path().join("record.db-wal")).unwrap();
+    }
+    bench.cycles(1);
+    assert_eq!(bench.drain(), (1..=51).collect::<Vec<_>>());
+    let (status, store) = bench.status();
+    assert_eq!((status.delivered, status.dropped_total(), store.state), (102, 0, StoreState::Writable));
+}

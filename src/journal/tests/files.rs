@@ -24,7 +24,7 @@ fn directory_and_files_are_for_this_user_alone() {
 fn a_second_writer_is_refused_while_the_first_has_it_open() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
-    let second = Journal::open(dir.path(), NAME, wide(), &Account::default(), at(0));
+    let second = Journal::open(dir.path(), NAME, wide(), &mut Account::default(), at(0));
     assert!(matches!(second, Err(Error::InUse { .. })));
     drop(first);
     open(dir.path());
@@ -36,12 +36,12 @@ fn a_symbolic_link_or_a_directory_in_its_place_is_refused() {
     let elsewhere = dir.path().join("victim");
     fs::write(&elsewhere, "precious").unwrap();
     std::os::unix::fs::symlink(&elsewhere, dir.path().join(NAME)).unwrap();
-    let opened = Journal::open(dir.path(), NAME, wide(), &Account::default(), at(0));
+    let opened = Journal::open(dir.path(), NAME, wide(), &mut Account::default(), at(0));
     assert!(matches!(opened, Err(Error::NotAFile { .. })));
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
     fs::remove_file(dir.path().join(NAME)).unwrap();
     fs::create_dir(dir.path().join(NAME)).unwrap();
-    let opened = Journal::open(dir.path(), NAME, wide(), &Account::default(), at(0));
+    let opened = Journal::open(dir.path(), NAME, wide(), &mut Account::default(), at(0));
     assert!(matches!(opened, Err(Error::NotAFile { .. })));
 }
 
@@ -51,7 +51,7 @@ fn a_place_that_cannot_be_written_says_what_where_and_what_to_do() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let place = file.join("kvmscope");
-    let Err(error) = Journal::open(&place, NAME, wide(), &Account::default(), at(0)) else {
+    let Err(error) = Journal::open(&place, NAME, wide(), &mut Account::default(), at(0)) else {
         panic!("opened below a file");
     };
     let words = error.to_string();
@@ -69,7 +69,7 @@ fn reopen_spoiled(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, Opened) {
     }
     drop(journal);
     spoil(&dir.path().join(NAME));
-    let opened = Journal::open(dir.path(), NAME, wide(), &Account::default(), at(1_700_000_000)).unwrap();
+    let opened = Journal::open(dir.path(), NAME, wide(), &mut Account::default(), at(1_700_000_000)).unwrap();
     (dir, opened)
 }
 
@@ -171,8 +171,8 @@ fn a_file_removed_while_open_is_noticed_and_its_account_carried_over() {
     fs::remove_file(dir.path().join(NAME)).unwrap();
     let error = journal.still_there().unwrap_err();
     assert_eq!(error.fault(), Fault::File);
-    let carried = journal.abandon();
-    let mut journal = Journal::open(dir.path(), NAME, wide(), &carried, at(2)).unwrap().journal;
+    let mut carried = journal.abandon();
+    let mut journal = Journal::open(dir.path(), NAME, wide(), &mut carried, at(2)).unwrap().journal;
     let account = journal.account();
     assert_eq!((account.emitted, account.dropped_total()), (10, 10));
     assert_accounted(&mut journal);
@@ -186,6 +186,6 @@ fn text_that_is_no_text_is_damage_and_the_record_is_begun_anew() {
     let rename = "UPDATE account SET name = CAST(x'ff6c6f63616c' AS TEXT) WHERE name = 'local'";
     journal.db.execute(rename, []).unwrap();
     drop(journal);
-    let opened = Journal::open(dir.path(), NAME, wide(), &Account::default(), at(0)).unwrap();
+    let opened = Journal::open(dir.path(), NAME, wide(), &mut Account::default(), at(0)).unwrap();
     assert!(opened.set_aside.is_some());
 }

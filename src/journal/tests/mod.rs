@@ -4,12 +4,32 @@ mod accounting;
 mod damage;
 mod files;
 mod locking;
+mod marks;
 mod retention;
 
 use std::{path::Path, time::Duration};
 
 use super::*;
 use crate::model::WallTime;
+
+/// A disk on which files that are opened find no room to grow, as far as this
+/// thread sees.
+pub(crate) mod full_disk {
+    use std::cell::Cell;
+
+    thread_local!(static FULL: Cell<bool> = const { Cell::new(false) });
+
+    pub(crate) fn set(full: bool) {
+        FULL.set(full);
+    }
+
+    pub(crate) fn apply(db: &rusqlite::Connection) {
+        if FULL.get() {
+            // SQLite raises the bound to the pages that are there.
+            db.pragma_update_and_check(None, "max_page_count", 1, |_| Ok(())).unwrap();
+        }
+    }
+}
 
 const NAME: &str = "record.db";
 const SECOND: i64 = 1_000_000_000;
@@ -32,7 +52,7 @@ fn open(directory: &Path) -> Journal {
 }
 
 fn open_with(directory: &Path, limits: Limits) -> Journal {
-    Journal::open(directory, NAME, limits, &Account::default(), at(0)).unwrap().journal
+    Journal::open(directory, NAME, limits, &mut Account::default(), at(0)).unwrap().journal
 }
 
 /// `count` lines of cycle `cycle`, each told apart from every other.
