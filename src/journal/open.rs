@@ -150,11 +150,14 @@ impl Journal {
         if schema::version(&db).map_err(fail("opening"))? == 0 {
             schema::create(&mut db).map_err(fail("making the tables"))?;
         }
-        let packer = zstd::bulk::Compressor::new(LEVEL).map_err(|source| Error::Codec {
-            path: path.to_owned(),
-            action: "starting compression",
-            source,
-        })?;
+        // The local part has no checksum of its own: what unpacks altered must not pass.
+        let packer = zstd::bulk::Compressor::new(LEVEL)
+            .and_then(|mut packer| packer.include_checksum(true).map(|()| packer))
+            .map_err(|source| Error::Codec {
+                path: path.to_owned(),
+                action: "starting compression",
+                source,
+            })?;
         let mut journal = Self {
             db,
             path: path.to_owned(),

@@ -111,3 +111,24 @@ fn many_damaged_rows_cost_few_transactions() {
     assert!(changes < 10, "{changes} transactions for 600 rows");
     assert_accounted(&mut journal);
 }
+
+#[test]
+fn a_local_part_with_a_flipped_bit_is_never_taken_for_what_was_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    // Numbers compress into literals, which unpack altered without a word.
+    let content: String = (1..=60_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()).collect();
+    let local = Local { version: 1, bytes: content.as_bytes() };
+    let lines = text(1, 1);
+    journal.append(&[Entry { local: Some(local), ..entry(1, &lines) }], &Account::default()).unwrap();
+    let stored: Vec<u8> = journal.db.query_row("SELECT local FROM body", [], |row| row.get(0)).unwrap();
+    journal.db.pragma_update(None, "synchronous", "OFF").unwrap();
+    for bit in 0..stored.len() * 8 {
+        let mut altered = stored.clone();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        journal.db.execute("UPDATE body SET local = ?1", [altered]).unwrap();
+        let found = journal.rows(0, 1).unwrap().remove(0).local;
+        let sound = found.is_none_or(|(_, bytes)| bytes == content.as_bytes());
+        assert!(sound, "bit {bit} of {}", stored.len() * 8);
+    }
+}
