@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::{Error, Journal, account::reason};
 use crate::{config, model::WallTime};
@@ -47,12 +47,16 @@ pub(super) struct Thinning {
     pub(super) passed: i64,
     /// The cycle kept last: its other parts are kept with it.
     kept: Option<i64>,
+    /// Rows before the first that is not from the future, as it was found.
+    ahead: i64,
 }
 
 /// A small row, as far as deleting needs it.
 struct Row {
     seq: i64,
     at: i64,
+    /// `at`, but never in the future once ages are corrected.
+    age: i64,
     stored: u64,
     waits: bool,
 }
@@ -73,8 +77,9 @@ impl Journal {
     /// Removes what is older than `max_age`.
     fn remove_old(&mut self, now: WallTime) -> Result<bool, Error> {
         let oldest_kept = before(now, self.limits.max_age);
-        let rows = self.oldest(Which::Any, STEP)?;
-        let old: Vec<i64> = rows.iter().take_while(|row| row.at < oldest_kept).map(|row| row.seq).collect();
+        let mut rows = self.oldest(Which::Any, STEP)?;
+        self.correct_ages(&mut rows, now)?;
+        let old: Vec<i64> = rows.iter().take_while(|row| row.age < oldest_kept).map(|row| row.seq).collect();
         // Ids only grow, so this also keeps the number of lines; see QUARANTINED_IN.
         let most = (self.limits.max_bytes / QUARANTINED_IN).max(64);
         let quarantined = self
@@ -120,14 +125,18 @@ impl Journal {
     /// seconds. Counters are cumulative, so rates over what stays are true.
     fn thin(&mut self, now: WallTime) -> Result<bool, Error> {
         let newest = before(now, self.limits.full_resolution);
-        let Thinning { mut passed, mut kept } = self.thinning;
-        if self.after(passed, 1)?.first().is_none_or(|row| row.waits || row.at > newest) {
+        let Thinning { mut passed, mut kept, .. } = self.thinning;
+        let mut next = self.after(passed, 1)?;
+        self.correct_ages(&mut next, now)?;
+        if next.first().is_none_or(|row| row.waits || row.age > newest) {
             return Ok(false);
         }
         let mut surplus = Vec::new();
         let mut looked_at = 0;
-        for row in self.after(passed, 4 * STEP)? {
-            if row.waits || row.at > newest {
+        let mut rows = self.after(passed, 4 * STEP)?;
+        self.correct_ages(&mut rows, now)?;
+        for row in rows {
+            if row.waits || row.age > newest {
                 break;
             }
             let slot = |at: i64| at.div_euclid(THINNED_TO);
@@ -151,7 +160,7 @@ impl Journal {
             )
             .and_then(|mut save| save.execute([passed]))
             .map_err(self.failed("thinning"))?;
-        self.thinning = Thinning { passed, kept };
+        self.thinning = Thinning { passed, kept, ..self.thinning };
         Ok(true)
     }
 
@@ -230,6 +239,34 @@ impl Journal {
         self.select(&format!("{of_kind} AND (seq < ?1 OR seq > ?3) ORDER BY seq LIMIT ?4"), (sending, limit))
     }
 
+    /// Rows from the future (the clock was set back) are as old as the first
+    /// row after them that is not, or new where there is none yet.
+    fn correct_ages(&mut self, rows: &mut [Row], now: WallTime) -> Result<(), Error> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        let mut following = if last.at > now.0 { self.first_past(last.seq, now)? } else { last.at };
+        for row in rows.iter_mut().rev() {
+            if row.at > now.0 {
+                row.age = following;
+            } else {
+                following = row.at;
+            }
+        }
+        Ok(())
+    }
+
+    /// The time of the first row after `row` that is not from the future.
+    fn first_past(&mut self, row: i64, now: WallTime) -> Result<i64, Error> {
+        // What was looked at is not looked at each second anew.
+        let from = row.max(self.thinning.ahead);
+        let found: Option<(i64, i64)> = self
+            .db
+            .prepare_cached("SELECT seq, at FROM cycle WHERE seq > ?1 AND at <= ?2 ORDER BY seq LIMIT 1")
+            .and_then(|mut q| q.query_row([from, now.0], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .map_err(self.failed("reading"))?;
+        self.thinning.ahead = found.map_or(self.next_row, |(seq, _)| seq) - 1;
+        Ok(found.map_or(now.0, |(_, at)| at))
+    }
+
     fn after(&self, row: i64, limit: usize) -> Result<Vec<Row>, Error> {
         self.select("seq > ?3 ORDER BY seq LIMIT ?4", (row, limit))
     }
@@ -252,6 +289,7 @@ impl Journal {
                         Ok(Row {
                             seq: row.get(0)?,
                             at: row.get(1)?,
+                            age: row.get(1)?,
                             stored: row.get::<_, i64>(2)?.unsigned_abs(),
                             waits: row.get(3)?,
                         })

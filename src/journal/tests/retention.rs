@@ -228,3 +228,59 @@ fn refused_lines_do_not_fill_the_record_and_push_out_what_waits() {
     assert_eq!(kept.last().unwrap().0, at(100), "the newest stay");
     assert_accounted(&mut journal);
 }
+
+/// A record whose first 300 cycles bear a time far ahead, until the clock was
+/// set back to second 1.
+fn with_a_clock_set_back(limits: Limits) -> (tempfile::TempDir, Journal) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open_with(dir.path(), limits);
+    journal.set_target(Some("t"), at(0)).unwrap();
+    for cycle in 1..=600 {
+        let stamp = if cycle <= 300 { 1_000_000 + cycle } else { cycle - 300 };
+        let text = text(cycle, 1);
+        journal.append(&[Entry { at: at(stamp), ..entry(cycle, &text) }], &Account::default()).unwrap();
+    }
+    (dir, journal)
+}
+
+#[test]
+fn rows_from_the_future_are_as_old_as_what_came_after_them() {
+    let limits = Limits { max_age: Duration::from_secs(200), ..wide() };
+    let (_dir, mut journal) = with_a_clock_set_back(limits);
+    maintain(&mut journal, at(150));
+    assert_eq!(journal.cycles(), 600, "nothing is older than 200 s");
+    maintain(&mut journal, at(300));
+    // Those stamped 100 and later stay.
+    assert_eq!((journal.cycles(), journal.waiting()), (201, 201));
+    assert_eq!(journal.account().dropped, [(reason::TOO_OLD.to_owned(), 399)].into());
+    maintain(&mut journal, at(501));
+    assert_eq!(journal.cycles(), 0);
+    assert_accounted(&mut journal);
+}
+
+#[test]
+fn rows_that_are_all_from_the_future_stay_until_something_comes_after_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open_with(dir.path(), Limits { max_age: Duration::from_secs(200), ..wide() });
+    for cycle in 1..=300 {
+        append(&mut journal, 1_000_000 + cycle, 1);
+    }
+    maintain(&mut journal, at(1000));
+    assert_eq!(journal.cycles(), 300);
+    append(&mut journal, 1000, 1);
+    maintain(&mut journal, at(1200));
+    assert_eq!(journal.cycles(), 301);
+    maintain(&mut journal, at(1201));
+    assert_eq!(journal.cycles(), 0);
+}
+
+#[test]
+fn rows_from_the_future_are_thinned_too() {
+    let limits = Limits { full_resolution: Duration::from_secs(100), ..wide() };
+    let (_dir, mut journal) = with_a_clock_set_back(limits);
+    drain(&mut journal);
+    maintain(&mut journal, at(400));
+    let cycles = journal.cycles();
+    assert!(cycles <= 62 + 128, "{cycles} of 600, of which 60 may stay and a step waits for more");
+    assert_accounted(&mut journal);
+}
