@@ -3,7 +3,7 @@
 //! Owns the file, its place and its schema (`open`, `place`, `schema`),
 //! appending cycles (`append`), reading them back (`read`) and the cursor of
 //! each target (`cursor`), the account of every line (`account`), what is
-//! deleted when (`retention`), what is remembered beside it (`mark`), and the lock by which one process per host
+//! deleted when (`retention`), set-aside files (`asides`), what is remembered beside it (`mark`), and the lock by which one process per host
 //! records ([`lock`]). It knows lines as bytes and reasons as words: no
 //! InfluxDB, no HTTP, no policy, no thread and no clock. What a figure means
 //! after a failed write is said at each method; nothing here is ever counted
@@ -27,6 +27,7 @@
 
 mod account;
 mod append;
+mod asides;
 mod cursor;
 mod error;
 pub mod lock;
@@ -44,6 +45,7 @@ pub(crate) mod tests;
 pub use self::{
     account::{Account, reason},
     append::{Entry, Local},
+    asides::Deleted,
     cursor::{Batch, Position, Refused},
     error::{Error, Fault},
     open::{Journal, Opened, file_name},

@@ -43,6 +43,9 @@ pub struct Journal {
     pub(super) identity: (u64, u64),
     /// The write-ahead log as it was after the last write.
     pub(super) log: Option<Seen>,
+    /// What the set-aside files take, and when they were looked at.
+    pub(super) aside_bytes: u64,
+    pub(super) tidied_at: Option<WallTime>,
     /// Which file this is.
     pub(super) id: FileId,
     /// Whether the file has yet to be told its id.
@@ -173,6 +176,8 @@ impl Journal {
             thinning: super::retention::Thinning::default(),
             identity: (meta.dev(), meta.ino()),
             log: None,
+            aside_bytes: super::asides::bytes(path),
+            tidied_at: None,
             id: mark::new_id(),
             unnamed: true,
             guard: guard.try_clone().map_err(place)?,

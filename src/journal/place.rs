@@ -103,7 +103,7 @@ pub(super) fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Er
 }
 
 /// What `SQLite` keeps beside the file.
-const SIDES: [&str; 2] = ["-wal", "-shm"];
+pub(super) const SIDES: [&str; 2] = ["-wal", "-shm"];
 
 /// Renames the file and its sides, notes the reason beside it, and brings
 /// away what of its id and account can still be read.

@@ -74,9 +74,14 @@ impl Journal {
             .map_err(self.failed("reading"))
     }
 
-    /// Bytes the record takes on disk, its log included.
+    /// Bytes the record takes on disk, its log and set-aside files included.
     #[must_use]
     pub fn bytes(&self) -> u64 {
+        self.own_bytes() + self.aside_bytes
+    }
+
+    /// Bytes of the file and its log, which `store.max_bytes` bounds.
+    pub(super) fn own_bytes(&self) -> u64 {
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
         size(&self.path) + self.log_bytes()
     }

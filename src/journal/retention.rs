@@ -100,10 +100,10 @@ impl Journal {
 
     /// Keeps within `max_bytes`, and gives back bytes below `min_free`.
     fn keep_bounds(&mut self) -> Result<bool, Error> {
-        let bytes = self.bytes();
+        let bytes = self.own_bytes();
         let free_inside = self.free_inside()?;
         let slack = (self.limits.max_bytes / 64).max(SLACK);
-        let lacking = self.limits.min_free.saturating_sub(self.free_outside());
+        let lacking = self.lacking();
         let settled = self.totals.rows.saturating_sub(self.totals.waiting_rows) > 0;
         if (self.limits.max_bytes + free_inside).saturating_sub(bytes) < slack {
             let which = if settled { Which::Settled } else { Which::Waiting };
@@ -167,7 +167,7 @@ impl Journal {
     /// Gives pages back to the file system when many are unused.
     fn give_back(&mut self) -> Result<bool, Error> {
         let unused = self.free_inside()?;
-        let many = (16 << 20).max(self.bytes() / 4);
+        let many = (16 << 20).max(self.own_bytes() / 4);
         if unused > many { self.vacuum(unused - many / 2) } else { Ok(false) }
     }
 
@@ -214,7 +214,7 @@ impl Journal {
 
     /// Cuts up to `bytes` of unused pages off the file, one step of them.
     fn vacuum(&mut self, bytes: u64) -> Result<bool, Error> {
-        let before = self.bytes();
+        let before = self.own_bytes();
         let pages = (bytes / PAGE + 1).min(VACUUM_STEP);
         let cut = (|| {
             if self.free_inside_pages()? > 0 {
@@ -225,7 +225,7 @@ impl Journal {
             self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         })();
         cut.map_err(self.failed("giving back space"))?;
-        Ok(self.bytes() < before)
+        Ok(self.own_bytes() < before)
     }
 
     fn oldest(&self, which: Which, limit: usize) -> Result<Vec<Row>, Error> {
@@ -310,6 +310,15 @@ impl Journal {
             .prepare_cached("PRAGMA freelist_count")?
             .query_row([], |row| row.get::<_, i64>(0))
             .map(i64::unsigned_abs)
+    }
+
+    /// Bytes that are missing to `min_free`.
+    fn lacking(&self) -> u64 {
+        self.limits.min_free.saturating_sub(self.free_outside())
+    }
+
+    pub(super) fn lacks_free_space(&self) -> bool {
+        self.lacking() > 0
     }
 
     /// Bytes free on the file system for this user. Where the system does

@@ -197,6 +197,16 @@ impl Store {
         }
         self.maintained_at = Some(mono);
         let today = self.calendar.read(wall, mono);
+        if let Some(journal) = self.writable() {
+            match journal.tidy(today) {
+                Ok(deleted) => deleted.iter().for_each(|gone| {
+                    let (path, bytes) = (gone.path.display(), gone.bytes);
+                    tracing::warn!("the set-aside record {path} ({bytes} bytes) was deleted: {}", gone.why);
+                }),
+                // It is in nobody's way: the record itself is sound.
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
         for _ in 0..MAINTAIN_STEPS {
             let Some(journal) = self.writable() else { return };
             match journal.still_there().and_then(|()| journal.maintain(today)) {

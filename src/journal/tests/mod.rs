@@ -1,6 +1,7 @@
 //! The record on real files in a directory of each test's own.
 
 mod accounting;
+mod asides;
 mod damage;
 mod files;
 mod locking;
