@@ -150,9 +150,7 @@ impl Journal {
         schema::prepare(&db).map_err(fail("opening"))?;
         #[cfg(test)]
         super::tests::full_disk::apply(&db);
-        if schema::version(&db).map_err(fail("opening"))? == 0 {
-            schema::create(&mut db).map_err(fail("making the tables"))?;
-        }
+        schema::bring_up(&mut db).map_err(fail("making the tables"))?;
         // The local part has no checksum of its own: what unpacks altered must not pass.
         let packer = zstd::bulk::Compressor::new(LEVEL)
             .and_then(|mut packer| packer.include_checksum(true).map(|()| packer))

@@ -9,6 +9,11 @@ use rusqlite::Connection;
 /// `user_version` of the schema below. A file with a higher one is set aside.
 pub(super) const VERSION: i64 = 1;
 
+/// What makes of a file of version 1 one of version 2, and so on: a step for
+/// each version before [`VERSION`]. Whoever raises that adds the step here, and
+/// to the tests a file that the version before has made.
+const STEPS: [&str; VERSION.cast_unsigned() as usize - 1] = [];
+
 /// `application_id`: says that the file is a record of kvmscope ("kvms").
 pub(super) const APPLICATION: i64 = 0x6b76_6d73;
 
@@ -80,8 +85,30 @@ pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
+/// Makes the file's tables those of this version: new ones in an empty file,
+/// step by step in an older one. In one transaction: a file is never between
+/// two versions.
+pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {
+    match version(db)? {
+        0 => create(db),
+        old => migrate(db, old, &STEPS),
+    }
+}
+
+/// Takes the steps that come after version `old`.
+pub(super) fn migrate(db: &mut Connection, old: i64, steps: &[&str]) -> rusqlite::Result<()> {
+    let Some(due) = usize::try_from(old - 1).ok().and_then(|done| steps.get(done..)) else { return Ok(()) };
+    if due.is_empty() {
+        return Ok(());
+    }
+    let tx = db.transaction()?;
+    due.iter().try_for_each(|step| tx.execute_batch(step))?;
+    tx.pragma_update(None, "user_version", 1 + super::append::whole(steps.len() as u64))?;
+    tx.commit()
+}
+
 /// Makes the tables in an empty file, in one transaction.
-pub(super) fn create(db: &mut Connection) -> rusqlite::Result<()> {
+fn create(db: &mut Connection) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
     tx.execute_batch(TABLES)?;
     tx.pragma_update(None, "application_id", APPLICATION)?;

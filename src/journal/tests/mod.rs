@@ -6,6 +6,7 @@ mod damage;
 mod files;
 mod locking;
 mod marks;
+mod migration;
 mod retention;
 
 use std::{path::Path, time::Duration};
