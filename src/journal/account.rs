@@ -39,10 +39,11 @@ pub struct Account {
 impl Account {
     /// Adds the figures of `other`.
     pub fn add(&mut self, other: &Self) {
-        self.emitted += other.emitted;
-        self.delivered += other.delivered;
-        self.quarantined += other.quarantined;
-        self.local += other.local;
+        let sum = |figure: &mut u64, more: u64| *figure = figure.saturating_add(more);
+        sum(&mut self.emitted, other.emitted);
+        sum(&mut self.delivered, other.delivered);
+        sum(&mut self.quarantined, other.quarantined);
+        sum(&mut self.local, other.local);
         for (reason, lines) in &other.dropped {
             self.drop_lines(reason, *lines);
         }
@@ -90,20 +91,23 @@ impl Account {
     /// Counts `lines` as lost for `reason`.
     pub fn drop_lines(&mut self, reason: &str, lines: u64) {
         if lines > 0 {
-            *self.dropped.entry(reason.to_owned()).or_default() += lines;
+            let dropped = self.dropped.entry(reason.to_owned()).or_default();
+            *dropped = dropped.saturating_add(lines);
         }
     }
 
     /// Lines lost, all reasons together.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.values().sum()
+        self.dropped.values().fold(0, |sum, lines| sum.saturating_add(*lines))
     }
 
     /// Lines that went somewhere: emitted less these is what waits.
     #[must_use]
     pub fn settled(&self) -> u64 {
-        self.delivered + self.quarantined + self.local + self.dropped_total()
+        [self.quarantined, self.local, self.dropped_total()]
+            .into_iter()
+            .fold(self.delivered, u64::saturating_add)
     }
 
     /// What is to be added so that the figures fit `waiting` lines: those that
@@ -119,6 +123,16 @@ impl Account {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Tells whether stored figures are those that were stored.
+    pub(super) fn checksum(&self) -> u32 {
+        let mut crc = flate2::Crc::new();
+        for (name, lines) in self.figures().filter(|(_, lines)| *lines > 0) {
+            crc.update(name.as_bytes());
+            crc.update(&lines.to_le_bytes());
+        }
+        crc.sum()
     }
 
     /// Every figure under the name it is stored by.

@@ -140,6 +140,11 @@ impl Journal {
                 )?
                 .execute(params![name, whole(lines)])?;
             }
+            tx.prepare_cached(
+                "INSERT INTO mark (name, value) VALUES ('account', ?1)
+                 ON CONFLICT (name) DO UPDATE SET value = ?1",
+            )?
+            .execute([account.checksum()])?;
             if self.unnamed || account.files != self.account.files {
                 save_names(&tx, self.id, &account.files)?;
             }

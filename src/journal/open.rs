@@ -120,7 +120,7 @@ impl Journal {
             set_aside = Some(replace(word, &why, carried)?);
         }
         let open = || {
-            let mut journal = Self::open_file(&path, &guard, limits)?;
+            let mut journal = Self::open_file(&path, &guard, limits, mark.as_ref())?;
             journal.compare(mark.as_ref())?;
             Ok(journal)
         };
@@ -136,7 +136,7 @@ impl Journal {
         Ok(Opened { journal, set_aside })
     }
 
-    fn open_file(path: &Path, guard: &File, limits: Limits) -> Result<Self, Error> {
+    fn open_file(path: &Path, guard: &File, limits: Limits, mark: Option<&Mark>) -> Result<Self, Error> {
         let place = |source| Error::Place { path: path.to_owned(), source };
         // Made by hand: SQLite would make it readable by others.
         drop(private_file(path).map_err(place)?);
@@ -180,7 +180,7 @@ impl Journal {
             unnamed: true,
             guard: guard.try_clone().map_err(place)?,
         };
-        journal.load().map_err(fail("reading"))?;
+        journal.load(mark).map_err(fail("reading"))?;
         journal.recount()?;
         journal.note_log();
         Ok(journal)
@@ -229,10 +229,20 @@ impl Journal {
     }
 
     /// Reads account, cursor and totals.
-    fn load(&mut self) -> rusqlite::Result<()> {
+    fn load(&mut self, mark: Option<&Mark>) -> rusqlite::Result<()> {
         self.account = stored_account(&self.db)?;
         if let Some(id) = stored_id(&self.db)? {
             (self.id, self.unnamed) = (id, false);
+        }
+        let checksum: Option<i64> = self
+            .db
+            .query_row("SELECT value FROM mark WHERE name = 'account'", [], |row| row.get(0))
+            .optional()?;
+        if checksum.is_some_and(|sum| sum != i64::from(self.account.checksum())) {
+            // The figures are not what was stored; the rows may well be. Where
+            // nothing tells better, counting begins with what waits.
+            let told = mark.filter(|mark| mark.id == self.id);
+            self.account = told.map(|mark| mark.account.clone()).unwrap_or_default();
         }
         self.cursor = self
             .db

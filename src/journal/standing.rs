@@ -27,12 +27,14 @@ impl Journal {
         }
     }
 
-    /// Where the log was removed, replaced or cut, what is in it is brought to
+    /// Looks at both files. Where the log was removed, replaced or cut, what is in it is brought to
     /// the file while it is still open. The record is to be opened anew then.
     ///
     /// # Errors
-    /// [`Error::LogGone`], with nothing lost, or what stood in the way.
+    /// [`Error::LogGone`], with nothing lost, [`Error::Gone`], or what stood in
+    /// the way.
     pub(super) fn keep_log(&mut self) -> Result<(), Error> {
+        self.still_there()?;
         let Some(before) = self.log else { return Ok(()) };
         let now = self.see_log();
         let same = |now: Seen| (now.device, now.inode) == (before.device, before.inode);

@@ -56,7 +56,7 @@ impl Ledger {
         let in_memory = self.held.lines();
         let Account { emitted, delivered, quarantined, local, dropped, .. } = account;
         // What was recorded while there was no target was never to be sent.
-        let emitted = emitted + in_memory - if self.deliver { local } else { 0 };
+        let emitted = (emitted + in_memory).saturating_sub(if self.deliver { local } else { 0 });
         DeliveryStatus {
             state: self.wire.state.clone(),
             target: self.wire.target.clone(),

@@ -312,3 +312,33 @@ fn a_file_given_up_that_could_not_be_renamed_is_counted_once() {
         assert_eq!(open(dir.path()).account(), account);
     }
 }
+
+#[test]
+fn figures_altered_in_the_file_are_not_believed() {
+    for alter in [
+        "UPDATE account SET lines = lines * 1000 WHERE name = 'emitted'",
+        "UPDATE account SET lines = lines / 2 WHERE name = 'delivered'",
+        "UPDATE account SET lines = 9223372036854775807",
+        "UPDATE account SET name = 'emittee' WHERE name = 'emitted'",
+        "DELETE FROM account",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = with_target(dir.path());
+        append(&mut journal, 1, 10);
+        deliver(&mut journal, 4);
+        let before = journal.account();
+        journal.db.execute(alter, []).unwrap();
+        drop(journal);
+        let mut journal = with_target(dir.path());
+        assert_eq!((journal.account(), journal.waiting()), (before, 6), "{alter}");
+        assert_accounted(&mut journal);
+        drop(journal);
+        // With nothing beside it to compare with, they still fit each other.
+        fs::write(dir.path().join(GUARD), "").unwrap();
+        let db = rusqlite::Connection::open(dir.path().join(NAME)).unwrap();
+        db.execute(alter, []).unwrap();
+        drop(db);
+        let mut journal = with_target(dir.path());
+        assert_accounted(&mut journal);
+    }
+}
