@@ -9,7 +9,8 @@
     clippy::expect_used,
     clippy::panic,
     missing_docs,
-    reason = "a test that fails stops there"
+    clippy::print_stdout,
+    reason = "a test that fails stops there and shows its seed"
 )]
 
 mod lab;
@@ -261,15 +262,19 @@ fn whatever_happens_to_the_files_while_nothing_runs_every_loss_is_counted() {
         let blow = Blow::any(&mut seeded);
         let copies = seeded.below(2) == 0;
         let side = if copies && seeded.below(2) == 0 { "-wal" } else { "" };
+        wait(storm.handle(), "recorded", |d, _| d.waiting_in_memory == 0);
         // As a killed process leaves them: what is in the log is not in the file yet.
         let kept: Vec<_> = ["", "-wal", ".lock"]
             .map(|side| (storm.file(side), fs::read(storm.file(side)).unwrap_or_default()))
             .into();
         storm.stop();
         if copies {
-            kept.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
+            for (path, content) in &kept {
+                fs::write(path, content).unwrap();
+            }
         }
         blow.strike(&storm.file(side), &mut seeded);
+        println!("blow {number}: {blow:?} to {side:?}, killed: {copies}");
         storm.start();
         storm.server_is_up(true);
         let after = format!("blow {number}, {blow:?} to {side:?}");

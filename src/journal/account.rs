@@ -125,9 +125,10 @@ impl Account {
         *self == Self::default()
     }
 
-    /// Tells whether stored figures are those that were stored.
-    pub(super) fn checksum(&self) -> u32 {
+    /// Tells whether the figures of a file are those that were stored.
+    pub(super) fn checksum(&self, file: FileId) -> u32 {
         let mut crc = flate2::Crc::new();
+        crc.update(&file.to_le_bytes());
         for (name, lines) in self.figures().filter(|(_, lines)| *lines > 0) {
             crc.update(name.as_bytes());
             crc.update(&lines.to_le_bytes());

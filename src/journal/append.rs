@@ -144,7 +144,7 @@ impl Journal {
                 "INSERT INTO mark (name, value) VALUES ('account', ?1)
                  ON CONFLICT (name) DO UPDATE SET value = ?1",
             )?
-            .execute([account.checksum()])?;
+            .execute([account.checksum(self.id)])?;
             if self.unnamed || account.files != self.account.files {
                 save_names(&tx, self.id, &account.files)?;
             }

@@ -238,11 +238,12 @@ impl Journal {
             .db
             .query_row("SELECT value FROM mark WHERE name = 'account'", [], |row| row.get(0))
             .optional()?;
-        if checksum.is_some_and(|sum| sum != i64::from(self.account.checksum())) {
-            // The figures are not what was stored; the rows may well be. Where
-            // nothing tells better, counting begins with what waits.
-            let told = mark.filter(|mark| mark.id == self.id);
-            self.account = told.map(|mark| mark.account.clone()).unwrap_or_default();
+        if checksum.is_some_and(|sum| sum != i64::from(self.account.checksum(self.id))) {
+            // Not what was stored; the rows may well be. Where nothing tells
+            // better, counting begins with what waits.
+            (self.id, self.account) =
+                mark.map_or_else(|| (self.id, Account::default()), |mark| (mark.id, mark.account.clone()));
+            self.unnamed = true;
         }
         self.cursor = self
             .db

@@ -12,7 +12,8 @@ pub(super) const VERSION: i64 = 1;
 /// What makes of a file of version 1 one of version 2, and so on: a step for
 /// each version before [`VERSION`]. Whoever raises that adds the step here, and
 /// to the tests a file that the version before has made.
-const STEPS: [&str; VERSION.cast_unsigned() as usize - 1] = [];
+const STEPS: &[&str] = &[];
+const _: () = assert!(STEPS.len() + 1 == VERSION.unsigned_abs() as usize, "a step is missing");
 
 /// `application_id`: says that the file is a record of kvmscope ("kvms").
 pub(super) const APPLICATION: i64 = 0x6b76_6d73;
@@ -91,7 +92,7 @@ pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {
     match version(db)? {
         0 => create(db),
-        old => migrate(db, old, &STEPS),
+        old => migrate(db, old, STEPS),
     }
 }
 

@@ -319,8 +319,11 @@ fn figures_altered_in_the_file_are_not_believed() {
         "UPDATE account SET lines = lines * 1000 WHERE name = 'emitted'",
         "UPDATE account SET lines = lines / 2 WHERE name = 'delivered'",
         "UPDATE account SET lines = 9223372036854775807",
-        "UPDATE account SET name = 'emittee' WHERE name = 'emitted'",
+        "UPDATE account SET name = 'delivere' WHERE name = 'delivered' AND lines > 0",
         "DELETE FROM account",
+        "UPDATE mark SET value = value + 1 WHERE name = 'id'",
+        "DELETE FROM mark WHERE name = 'id'",
+        "UPDATE mark SET value = value + 1 WHERE name = 'account'",
     ] {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = with_target(dir.path());
@@ -333,10 +336,13 @@ fn figures_altered_in_the_file_are_not_believed() {
         assert_eq!((journal.account(), journal.waiting()), (before, 6), "{alter}");
         assert_accounted(&mut journal);
         drop(journal);
+        if alter.contains("delivere'") {
+            continue;
+        }
         // With nothing beside it to compare with, they still fit each other.
         fs::write(dir.path().join(GUARD), "").unwrap();
         let db = rusqlite::Connection::open(dir.path().join(NAME)).unwrap();
-        db.execute(alter, []).unwrap();
+        db.execute_batch(alter).unwrap();
         drop(db);
         let mut journal = with_target(dir.path());
         assert_accounted(&mut journal);
