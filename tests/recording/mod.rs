@@ -120,7 +120,7 @@ pub fn quarantined(directory: &Path) -> Vec<(String, String)> {
     let limits = Limits::from(&settings(None, None).store);
     let now = Clock::system().now().0;
     let journal =
-        Journal::open(directory, &file_name(URI), limits, &Account::default(), now).unwrap().journal;
+        Journal::open(directory, &file_name(URI), limits, &mut Account::default(), now).unwrap().journal;
     let kept = journal.quarantine(100_000).unwrap();
     kept.into_iter()
         .map(|(_, _, refused)| (String::from_utf8(refused.line).unwrap(), refused.message))
