@@ -41,7 +41,10 @@ impl Host {
 fn between(before: &HostTimes, now: &HostTimes, cpus: Option<u32>, period: Duration) -> Measured<HostCpu> {
     let span = span(before.at, now.at, period)?;
     let cpus = cpus.filter(|&cpus| cpus > 0).ok_or(Missing::new(Why::NotOffered))?;
-    let whole = span.as_secs_f64() * f64::from(cpus);
+    // The instant is that of the call, and the kernel counts in ticks: over a
+    // short span more time may be counted than there seems to have been. Stolen
+    // time is counted nowhere.
+    let whole = (span.as_secs_f64() * f64::from(cpus)).max(counted(before, now)?);
     Ok(HostCpu {
         user: share(before.user, now.user, whole)?,
         system: share(before.system, now.system, whole)?,
@@ -62,6 +65,16 @@ fn span(before: MonoTime, now: MonoTime, period: Duration) -> Measured<Duration>
     } else {
         Ok(span)
     }
+}
+
+/// Seconds by which all times together have grown.
+fn counted(before: &HostTimes, now: &HostTimes) -> Measured<f64> {
+    let all = |times: &HostTimes| {
+        let idle = times.iowait.unwrap_or(Nanos(0)).0.saturating_add(times.idle.unwrap_or(Nanos(0)).0);
+        times.user.0.saturating_add(times.system.0).saturating_add(idle)
+    };
+    let grown = all(now).checked_sub(all(before)).ok_or(Missing::new(Why::CounterRestarted))?;
+    Ok(Duration::from_nanos(grown).as_secs_f64())
 }
 
 /// Growth of a time in percent of `whole` seconds.
@@ -88,6 +101,7 @@ mod tests {
                 user: Nanos(user * SECOND / 10),
                 system: Nanos(system * SECOND / 10),
                 iowait: Some(Nanos(iowait * SECOND / 10)),
+                idle: None,
             }),
             memory: Ok(HostMemory { total: Kib(100), available: Kib(36) }),
             pressure: Ok(Pressure { cpu: 1.0, memory: 2.0, io: 3.0 }),
@@ -108,6 +122,25 @@ mod tests {
         let cpu = host.load.cpu.unwrap();
         assert!((cpu.user - 25.0).abs() < 1e-9 && (cpu.system - 15.0).abs() < 1e-9, "{cpu:?}");
         assert!((cpu.iowait.unwrap() - 5.0).abs() < 1e-9 && (cpu.busy() - 40.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_busy_host_is_never_more_than_busy() {
+        let mut host = Host::default();
+        let times = |at: u64, user: u64, idle: u64| {
+            let RawHost { cpu, memory, pressure } = raw(at, user, 0, 0);
+            let cpu = cpu.map(|times| HostTimes { idle: Some(Nanos(idle * SECOND / 10)), ..times });
+            RawHost { cpu, memory, pressure }
+        };
+        host.take(&times(10, 0, 0), Some(2), PERIOD);
+        // 2.2 s of two CPUs are counted in the second that has passed.
+        host.take(&times(11, 22, 0), Some(2), PERIOD);
+        assert!((host.load.cpu.unwrap().busy() - 100.0).abs() < 1e-9);
+        host.take(&times(12, 33, 11), Some(2), PERIOD);
+        assert!((host.load.cpu.unwrap().busy() - 50.0).abs() < 1e-9);
+        // Half of it was stolen.
+        host.take(&times(13, 43, 11), Some(2), PERIOD);
+        assert!((host.load.cpu.unwrap().busy() - 50.0).abs() < 1e-9);
     }
 
     #[test]

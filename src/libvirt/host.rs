@@ -138,6 +138,7 @@ fn cpu(stats: &[(String, u64)], at: MonoTime) -> Option<HostTimes> {
         user: Nanos(named(stats, "user")?),
         system: Nanos(named(stats, "kernel")?),
         iowait: named(stats, "iowait").map(Nanos),
+        idle: named(stats, "idle").map(Nanos),
     })
 }
 

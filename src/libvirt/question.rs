@@ -211,6 +211,8 @@ pub struct HostTimes {
     pub system: Nanos,
     /// Idle with a disk request out, where the driver counts it.
     pub iowait: Option<Nanos>,
+    /// Idle, where the driver counts it.
+    pub idle: Option<Nanos>,
 }
 
 /// One domain of the roster.
