@@ -222,7 +222,7 @@ impl Storm {
         let missing = (emitted.len() - arrived.len()) as u64;
         let counted = status.dropped_total() + status.quarantined;
         assert!(missing <= counted, "{missing} lines never arrived, {counted} are counted: {status:#?}");
-        assert!(status.emitted >= emitted.len() as u64, "{status:#?}");
+        assert_eq!(status.emitted, emitted.len() as u64, "{status:#?}");
     }
 }
 

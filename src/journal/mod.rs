@@ -3,14 +3,22 @@
 //! Owns the file, its place and its schema (`open`, `place`, `schema`),
 //! appending cycles (`append`), reading them back (`read`) and the cursor of
 //! each target (`cursor`), the account of every line (`account`), what is
-//! deleted when (`retention`), set-aside files (`asides`), what is remembered beside it (`mark`), and the lock by which one process per host
-//! records ([`lock`]). It knows lines as bytes and reasons as words: no
-//! InfluxDB, no HTTP, no policy, no thread and no clock. What a figure means
-//! after a failed write is said at each method; nothing here is ever counted
-//! twice or forgotten.
+//! deleted when (`retention`, `removal`, `asides`), what is noticed of files
+//! that were lost or changed (`mark`, `takeover`, `standing`), and the lock by
+//! which one process per host records ([`lock`]). It knows lines as bytes and
+//! reasons as words: no InfluxDB, no HTTP, no policy, no thread and no clock.
+//! What a figure means after a failed write is said at each method; nothing
+//! here is ever counted twice or forgotten.
 //!
 //! While it is open the file belongs to this process alone; other programs
 //! can read it when delivery has ended.
+//!
+//! ## What a lost file or log means
+//! A file's account, its id and the ids of the files it has taken over are in
+//! the file, and as of the last write beside it (`mark`). What a file, its log
+//! or a row has lost is told from them when it is opened, and counted once
+//! (`takeover`). A log that is removed while it is written is saved before the
+//! next append (`standing`).
 //!
 //! ## What power loss means
 //! An append returns after the data is on the disk (`synchronous=FULL` syncs
@@ -35,9 +43,11 @@ mod mark;
 mod open;
 mod place;
 mod read;
+mod removal;
 mod retention;
 mod schema;
 mod standing;
+mod takeover;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -17,6 +17,7 @@ use super::{
     place::{SetAside, guard, make_directory, private_file, put_aside, unusable},
     schema,
     standing::Seen,
+    takeover::add_lost,
 };
 use crate::model::WallTime;
 
@@ -186,48 +187,6 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Compares a file that was just opened with what is remembered of it:
-    /// a lost write-ahead log is taken back silently, and what was in it is
-    /// counted here.
-    fn compare(&mut self, mark: Option<&Mark>) -> Result<(), Error> {
-        let Some(mark) = mark.filter(|mark| mark.id == self.id) else { return Ok(()) };
-        let lost = mark.lost_since(&self.account());
-        if !lost.is_empty() {
-            // The file may also be a mixture of old pages and new ones.
-            let sound: String = self
-                .db
-                .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-                .map_err(self.failed("checking"))?;
-            if sound != "ok" {
-                return Err(Error::Inconsistent { path: self.path.clone(), found: sound });
-            }
-            self.unsaved.delta.add(&lost);
-            self.unsaved.moved = true;
-        }
-        Ok(())
-    }
-
-    /// Counts in this file what was in others: `carried`, and what is
-    /// remembered of one that is gone.
-    fn take_over(&mut self, mark: Option<&Mark>, carried: &mut Account) -> Result<(), Error> {
-        if let Some(mark) = mark
-            && mark.id != self.id
-            && !self.account.files.contains(&mark.id)
-        {
-            carried.add_lost(Some(mark.id), &mark.account);
-        }
-        let mut account = self.account();
-        if carried.files.contains(&self.id) {
-            account = carried.returned(self.id, self.totals.waiting);
-        } else {
-            account.add(carried);
-        }
-        if account == self.account && !self.unsaved.moved {
-            return Ok(());
-        }
-        self.commit("taking over figures", account, self.totals, |_| Ok(()))
-    }
-
     /// Reads account, cursor and totals.
     fn load(&mut self, mark: Option<&Mark>) -> rusqlite::Result<()> {
         self.account = stored_account(&self.db)?;
@@ -392,25 +351,6 @@ impl Journal {
 /// zstd's level: its default; higher ones win a few percent for several times
 /// the work.
 const LEVEL: i32 = 3;
-
-/// Adds the figures of the file that stood in the record's place, as it was
-/// found (`id`, `account`) and as it is remembered.
-fn add_lost(carried: &mut Account, id: Option<FileId>, account: &Account, mark: Option<&Mark>) {
-    let Some(mark) = mark else { return carried.add_lost(id, account) };
-    if id == Some(mark.id) || id.is_none() {
-        // The same file, read in part at most.
-        let known = if account.emitted > mark.account.emitted { account } else { &mark.account };
-        return carried.add_lost(Some(mark.id), known);
-    }
-    // Another one; the figures of one may be in the other's.
-    if id.is_some_and(|id| mark.account.files.contains(&id)) {
-        carried.add_lost(Some(mark.id), &mark.account);
-        carried.add_lost(id, account);
-    } else {
-        carried.add_lost(id, account);
-        carried.add_lost(Some(mark.id), &mark.account);
-    }
-}
 
 /// The file's own id, if it was ever told.
 pub(super) fn stored_id(db: &Connection) -> rusqlite::Result<Option<FileId>> {

@@ -12,8 +12,7 @@ pub(super) const VERSION: i64 = 1;
 /// What makes of a file of version 1 one of version 2, and so on: a step for
 /// each version before [`VERSION`]. Whoever raises that adds the step here, and
 /// to the tests a file that the version before has made.
-const STEPS: &[&str] = &[];
-const _: () = assert!(STEPS.len() + 1 == VERSION.unsigned_abs() as usize, "a step is missing");
+pub(super) const STEPS: &[&str] = &[];
 
 /// `application_id`: says that the file is a record of kvmscope ("kvms").
 pub(super) const APPLICATION: i64 = 0x6b76_6d73;

@@ -43,6 +43,11 @@ fn a_record_of_version_1_is_read_and_written_on() {
 }
 
 #[test]
+fn there_is_a_step_from_every_version_to_the_next() {
+    assert_eq!(i64::try_from(schema::STEPS.len()).unwrap() + 1, schema::VERSION);
+}
+
+#[test]
 fn steps_are_taken_from_the_files_version_on_all_or_none() {
     let dir = tempfile::tempdir().unwrap();
     version_1(dir.path());
