@@ -332,19 +332,13 @@ fn a_target_that_cannot_be_saved_keeps_the_figures() {
     let (before, _) = bench.status();
     drop(bench);
     let mut bench = Bench::new(Some(dir.path()), 1000);
-    let db = rusqlite::Connection::open(dir.path().join("record.db")).unwrap();
-    db.execute_batch(
-        "CREATE TRIGGER no_more BEFORE UPDATE ON target BEGIN SELECT raise(IGNORE) FROM missing; END",
-    )
-    .unwrap();
-    drop(db);
+    let refuse = "CREATE TRIGGER no_more BEFORE UPDATE ON target BEGIN SELECT 1 FROM missing; END";
+    crate::journal::tests::alter(&dir.path().join("record.db"), refuse);
     bench.pass(0);
     let (status, store) = bench.status();
     assert!(matches!(store.state, StoreState::Failing { .. }), "{store:?}");
     assert_eq!((status.emitted, status.waiting_on_disk), (before.emitted, 100));
-    let db = rusqlite::Connection::open(dir.path().join("record.db")).unwrap();
-    db.execute_batch("DROP TRIGGER no_more").unwrap();
-    drop(db);
+    crate::journal::tests::alter(&dir.path().join("record.db"), "DROP TRIGGER no_more");
     bench.pass(60);
     let (status, _) = bench.status();
     assert_eq!((status.emitted, status.waiting_on_disk), (before.emitted, 100));

@@ -33,6 +33,11 @@ pub(crate) mod full_disk {
     }
 }
 
+/// Changes a record as another program would.
+pub(crate) fn alter(path: &Path, sql: &str) {
+    rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
 const NAME: &str = "record.db";
 const SECOND: i64 = 1_000_000_000;
 
