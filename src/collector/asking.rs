@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Sink,
-    calls::{CallKind, ListCall},
+    calls::{CallKind, Calls, ListCall},
     domains::Track,
     engine::Engine,
     probing::Probe,
@@ -40,7 +40,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         self.note_calls();
         let cycle = self.cycle.number();
         // Those that may still be held by an earlier process's call first.
-        let to_ask = self.inherited.to_ask().into_iter();
+        let to_ask = self.inherited.to_ask(&self.cycle.undecided).into_iter();
         for single in to_ask.filter(|single| !being_read.contains(&single.uuid)) {
             if single.held {
                 self.cycle.waiting.push_back(self.single(single));
@@ -66,7 +66,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.cycle.waiting.push_back(ListCall { light, ..ListCall::new(members, cycle) });
             }
         }
-        self.ask_waiting();
+        self.go_on_after_probes();
     }
 
     /// Asks lists that wait as far as calls may be out: at most
@@ -74,11 +74,15 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// together with those that hang already they stay within the bound.
     pub(super) fn ask_waiting(&mut self) {
         self.ask_probes();
-        while self.calls.all_lists_in_flight() < self.settings.libvirt.max_parallel
+        let in_flight = |calls: &Calls, link| calls.all_lists_in_flight() + calls.probes_in_flight(link);
+        while in_flight(&self.calls, self.link_number) < self.settings.libvirt.max_parallel
             && let Some(mut list) = self.cycle.waiting.pop_front()
         {
             // One that takes the place of an inherited call adds nothing.
-            if list.single.is_none() && self.calls_out() >= self.settings.libvirt.max_stuck_calls {
+            if list.single.is_none()
+                && !list.monitor_free
+                && self.calls_out() >= self.settings.libvirt.max_stuck_calls
+            {
                 if self.calls.in_flight_that_can_hang() > 0 {
                     self.cycle.waiting.push_front(list);
                     return;

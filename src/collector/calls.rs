@@ -215,6 +215,15 @@ impl Calls {
         self.lists_in_flight(link).chain(slow).flat_map(|list| list.members.iter().copied()).collect()
     }
 
+    /// Questions whether a domain is held that are out, of whatever link, stuck
+    /// or not.
+    pub fn probes(&self) -> impl Iterator<Item = &Uuid> {
+        self.all().filter_map(|call| match &call.kind {
+            CallKind::Control(probe) => Some(probe.uuid()),
+            _ => None,
+        })
+    }
+
     /// Questions whether a domain is held that are in flight on this link.
     pub fn probes_in_flight(&self, link: u64) -> usize {
         let probes = |call: &&Call| call.link == link && matches!(call.kind, CallKind::Control(_));

@@ -3,7 +3,11 @@
 //!
 //! What it asks is in `asking`, what the answers mean in `taking`.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use uuid::Uuid;
 
@@ -35,6 +39,8 @@ pub(super) struct Cycle {
     /// Domains that are not read before the probes are over: a call of an
     /// earlier process may hang on them.
     pub(super) set_aside: Vec<Uuid>,
+    /// Of whom a probe could tell nothing.
+    pub(super) undecided: HashSet<Uuid>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +64,7 @@ impl Cycle {
         self.waiting.clear();
         self.probes.clear();
         self.set_aside.clear();
+        self.undecided.clear();
     }
 
     /// Its number.
@@ -110,7 +117,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let worth_waiting = !self.pace.is_unsettled()
             && !self.calls.only_repeats_pending(self.link_number, self.cycle.number);
         // A second try is milliseconds away.
-        let idle = self.cycle.waiting.is_empty() && self.cycle.second_tries.is_empty();
+        let idle = self.cycle.waiting.is_empty()
+            && self.cycle.second_tries.is_empty()
+            && self.cycle.probes.is_empty()
+            && self.cycle.set_aside.is_empty();
         if self.cycle.phase == Phase::Lists && answered && idle && !worth_waiting {
             self.close_cycle();
             return true;
@@ -143,8 +153,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if self.describe_where_needed(now) {
             self.cycle.phase = Phase::Describing(now.plus(self.describing_takes()));
         } else {
-            self.ask_lists();
             self.cycle.phase = Phase::Lists;
+            self.ask_lists();
         }
     }
 
@@ -154,8 +164,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let Phase::Describing(until) = self.cycle.phase else { return };
         let all_described = self.domains.values().all(|track| !track.is_live() || track.devices().is_some());
         if all_described || !self.describing(now) || until <= now {
-            self.ask_lists();
             self.cycle.phase = Phase::Lists;
+            self.ask_lists();
         }
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    libvirt::{Answer, Question, ReaderId, Reply},
+    libvirt::{Answer, Control, Question, ReaderId, Reply},
     model::{Missing, MonoTime, Why, frame::HostFacts, status::CollectionState},
 };
 
@@ -259,10 +259,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.idle.push(call.reader);
                 self.take_control(probe, control);
             }
-            (CallKind::Control(_), Err(error)) => {
+            (CallKind::Control(probe), Err(error)) => {
                 self.idle.push(call.reader);
                 self.note_error(error.to_string());
-                self.go_on_after_probes();
+                self.take_control(probe, Control::Unknown);
             }
             (CallKind::Describe { uuid, id }, Ok(Reply::Description { devices, .. })) => {
                 let now = self.clock.now().1;
@@ -408,7 +408,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 }
                 self.repeat_list(&list);
             }
-            CallKind::Control(_) => self.go_on_after_probes(),
+            CallKind::Control(probe) => {
+                let probe = *probe;
+                self.take_control(probe, Control::Unknown);
+            }
             CallKind::Job { .. } => self.jobs.reader = None,
             CallKind::Describe { uuid, .. } => {
                 let uuid = *uuid;

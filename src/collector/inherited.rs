@@ -8,6 +8,8 @@
 //! back short, the question holds nothing itself; once it comes back whole,
 //! the call has returned.
 
+use std::collections::{HashMap, HashSet};
+
 use uuid::Uuid;
 
 use crate::model::WallTime;
@@ -22,10 +24,16 @@ pub(super) struct PastCall {
     pub domains: Vec<Uuid>,
 }
 
+/// Who cannot be told held or free so many times is taken for free: a monitor
+/// that is broken is no call that hangs.
+const DOUBTS: u32 = 10;
+
 /// All calls of earlier processes that are not known to have returned.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
     calls: Vec<Holder>,
+    /// How often nothing could be told of a domain.
+    doubts: HashMap<Uuid, u32>,
     last: u64,
 }
 
@@ -84,17 +92,28 @@ impl Inherited {
         for holder in &mut self.calls {
             holder.call.domains.retain(&is_live);
         }
+        self.doubts.retain(|uuid, _| is_live(uuid));
         self.forget_empty();
     }
 
-    /// What to ask next: one domain of each call, no domain twice.
-    pub fn to_ask(&self) -> Vec<Single> {
+    /// Nothing could be told of a domain; `true` when that is so for good.
+    pub fn doubt(&mut self, uuid: Uuid) -> bool {
+        let doubts = self.doubts.entry(uuid).or_default();
+        *doubts += 1;
+        *doubts >= DOUBTS
+    }
+
+    /// What to ask next: one domain of each call, no domain twice, and none of
+    /// `undecided`.
+    pub fn to_ask(&self, undecided: &HashSet<Uuid>) -> Vec<Single> {
         let mut singles: Vec<Single> = Vec::new();
         let mut sorted: Vec<&Holder> = self.calls.iter().collect();
         // Who is known to be held is nobody else's to ask about.
         sorted.sort_by_key(|holder| (!holder.proven, holder.call.domains.len()));
         for holder in sorted {
-            let free = |uuid: &&Uuid| singles.iter().all(|single| single.uuid != **uuid);
+            let free = |uuid: &&Uuid| {
+                !undecided.contains(*uuid) && singles.iter().all(|single| single.uuid != **uuid)
+            };
             if let Some(uuid) = holder.call.domains.iter().find(free) {
                 singles.push(Single { number: holder.number, uuid: *uuid, held: holder.proven });
             }
@@ -102,10 +121,10 @@ impl Inherited {
         singles
     }
 
-    /// The answer to a single: whether its domain is held. Tells what to ask
-    /// next on behalf of the same call, if anything.
-    pub fn answered(&mut self, single: Single, held: bool, now: WallTime) -> Option<Single> {
+    /// The answer to a single: whether its domain is held.
+    pub fn answered(&mut self, single: Single, held: bool, now: WallTime) {
         let uuid = single.uuid;
+        self.doubts.remove(&uuid);
         for holder in &mut self.calls {
             if held && holder.number == single.number {
                 holder.call.domains = vec![uuid];
@@ -120,7 +139,11 @@ impl Inherited {
             }
         }
         self.forget_empty();
-        self.to_ask().into_iter().find(|next| next.number == single.number)
+    }
+
+    /// What to ask next on behalf of the same call as `single`, if anything.
+    pub fn next(&self, single: Single, undecided: &HashSet<Uuid>) -> Option<Single> {
+        self.to_ask(undecided).into_iter().find(|next| next.number == single.number)
     }
 
     /// A single hangs itself: its domain was not held by an earlier call.
@@ -146,6 +169,15 @@ mod tests {
         numbers.iter().copied().map(Uuid::from_u128).collect()
     }
 
+    fn to_ask(inherited: &Inherited) -> Vec<Single> {
+        inherited.to_ask(&HashSet::new())
+    }
+
+    fn answered(inherited: &mut Inherited, single: Single, held: bool) -> Option<Single> {
+        inherited.answered(single, held, NOW);
+        inherited.next(single, &HashSet::new())
+    }
+
     fn call(since: i64, numbers: &[u128]) -> PastCall {
         PastCall { since: WallTime(since), domains: uuids(numbers) }
     }
@@ -154,19 +186,19 @@ mod tests {
     fn suspects_are_asked_in_order_until_one_is_short() {
         let mut inherited = Inherited::default();
         inherited.adopt([call(5, &[1, 2, 3])]);
-        let first = inherited.to_ask()[0];
+        let first = to_ask(&inherited)[0];
         assert_eq!((first.uuid, first.held), (Uuid::from_u128(1), false));
-        let second = inherited.answered(first, false, NOW).unwrap();
+        let second = answered(&mut inherited, first, false).unwrap();
         assert_eq!(second.uuid, Uuid::from_u128(2));
         assert_eq!(inherited.since(&second.uuid), None, "not known yet");
-        let full = inherited.answered(second, true, NOW).unwrap();
+        let full = answered(&mut inherited, second, true).unwrap();
         assert!(full.held && full.uuid == second.uuid, "read in full from now on");
         assert_eq!(inherited.since(&Uuid::from_u128(2)), Some(WallTime(5)));
         assert!(!inherited.covers(&Uuid::from_u128(3)), "what comes after it was never reached");
         assert_eq!(inherited.count(), 1);
-        let again = inherited.to_ask()[0];
+        let again = to_ask(&inherited)[0];
         assert_eq!(again, full);
-        assert_eq!(inherited.answered(again, false, NOW), None);
+        assert_eq!(answered(&mut inherited, again, false), None);
         assert_eq!(inherited.count(), 0, "the call has returned");
     }
 
@@ -174,13 +206,13 @@ mod tests {
     fn calls_over_one_list_are_held_by_different_domains() {
         let mut inherited = Inherited::default();
         inherited.adopt([call(1, &[1, 2, 3]), call(2, &[1, 2, 3]), call(3, &[2])]);
-        let singles = inherited.to_ask();
+        let singles = to_ask(&inherited);
         assert_eq!(singles.iter().map(|s| s.uuid).collect::<Vec<_>>(), uuids(&[2, 1, 3]));
         for single in singles {
-            inherited.answered(single, true, NOW);
+            answered(&mut inherited, single, true);
         }
         assert_eq!(inherited.count(), 3);
-        assert!(inherited.to_ask().iter().all(|single| single.held));
+        assert!(to_ask(&inherited).iter().all(|single| single.held));
         // One hangs anew: its earlier call has returned, and ours counts now.
         inherited.hangs(&Uuid::from_u128(2));
         assert_eq!(inherited.count(), 2);
@@ -193,9 +225,9 @@ mod tests {
         let mut inherited = Inherited::default();
         inherited.adopt([call(1, &[1, 2]), call(1, &[])]);
         assert_eq!(inherited.count(), 1);
-        let mut next = inherited.to_ask().pop();
+        let mut next = to_ask(&inherited).pop();
         while let Some(single) = next {
-            next = inherited.answered(single, false, NOW);
+            next = answered(&mut inherited, single, false);
         }
         assert_eq!(inherited.count(), 0);
         assert!(!inherited.covers(&Uuid::from_u128(1)));

@@ -57,15 +57,29 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             .collect();
         suspects.sort_unstable();
         suspects.dedup();
+        // Nobody is cleared while nothing is asked in full, so each cycle asks
+        // about the next ones.
+        let cycle = usize::try_from(self.cycle.number()).unwrap_or(0);
+        if let Some(begin) = cycle.wrapping_mul(AT_ONCE).checked_rem(suspects.len()) {
+            suspects.rotate_left(begin);
+        }
         self.cycle.probes.extend(suspects.into_iter().take(AT_ONCE).map(Probe::Own));
     }
 
-    /// Asks as many probes as calls may be out at once.
+    /// Asks as many probes as calls may be out at once. One that does not
+    /// return, of whatever link, is one less: others would not return either.
     pub(super) fn ask_probes(&mut self) {
-        while self.calls.probes_in_flight(self.link_number) < self.settings.libvirt.max_parallel
-            && let Some(probe) = self.cycle.probes.pop_front()
-        {
+        let most = self.settings.libvirt.max_parallel;
+        while let Some(probe) = self.cycle.probes.pop_front() {
+            let in_flight = self.calls.probes_in_flight(self.link_number);
+            if in_flight + self.calls.all_lists_in_flight() >= most && in_flight > 0 {
+                self.cycle.probes.push_front(probe);
+                return;
+            }
             let uuid = *probe.uuid();
+            if self.calls.probes().count() >= most || self.calls.probes().any(|probed| *probed == uuid) {
+                continue;
+            }
             let Some(id) = self.domains.get(&uuid).and_then(|track| track.identity.id) else {
                 continue;
             };
@@ -82,24 +96,36 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         }
     }
 
-    /// Takes the answer to a probe, in time.
+    /// Takes the answer to a probe, in time; [`Control::Unknown`] where there
+    /// is none.
     pub(super) fn take_control(&mut self, probe: Probe, control: Control) {
         let held = match control {
-            Control::Free => false,
-            Control::Held(time) if time >= HELD => true,
-            // Not known: the next cycle asks again.
-            Control::Held(_) | Control::Unknown => return self.go_on_after_probes(),
+            Control::Free => Some(false),
+            Control::Held(time) if time >= HELD => Some(true),
+            Control::Held(_) | Control::Unknown => None,
         };
-        match probe {
-            Probe::Earlier(single) => self.hear_of(single, held),
-            Probe::Own(uuid) => {
-                let since = self.calls.stuck_since(&uuid, self.answered(&uuid)).filter(|_| held);
+        match (probe, held) {
+            (Probe::Earlier(single), Some(held)) => self.hear_of(single, held),
+            (Probe::Earlier(single), None) => self.pass_over(single),
+            (Probe::Own(uuid), Some(true)) => {
+                let since = self.calls.stuck_since(&uuid, self.answered(&uuid));
                 if let (Some(since), Some(track)) = (since, self.domains.get_mut(&uuid)) {
                     track.hear(Some(Missing::since(Why::MonitorNotAnswering, since)));
                 }
             }
+            (Probe::Own(_), _) => {}
         }
         self.go_on_after_probes();
+    }
+
+    /// Nothing can be told of a suspect in this cycle: the next one is asked
+    /// about.
+    fn pass_over(&mut self, single: Single) {
+        if self.inherited.doubt(single.uuid) {
+            return self.hear_of(single, false);
+        }
+        self.cycle.undecided.insert(single.uuid);
+        self.ask_next_of(single);
     }
 
     /// Takes the answer of a domain that was held and has been read singly:
@@ -111,16 +137,21 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// What is known now of a domain that a call of an earlier process may
     /// hang on.
     fn hear_of(&mut self, single: Single, held: bool) {
-        let known = single.held && held;
-        let next = self.inherited.answered(single, held, self.clock.now().0);
-        if let Some(next) = next.filter(|_| !known && self.cycle.is_reading()) {
-            if next.held {
-                self.cycle.waiting.push_front(self.single(next));
-            } else {
-                self.cycle.probes.push_front(Probe::Earlier(next));
-            }
+        self.inherited.answered(single, held, self.clock.now().0);
+        if !(single.held && held) {
+            self.ask_next_of(single);
         }
         self.note_calls();
+    }
+
+    /// Asks about the next suspect of the same call, or reads the one it holds.
+    fn ask_next_of(&mut self, single: Single) {
+        let next = self.inherited.next(single, &self.cycle.undecided);
+        match next.filter(|_| self.cycle.is_reading()) {
+            Some(next) if next.held => self.cycle.waiting.push_front(self.single(next)),
+            Some(next) => self.cycle.probes.push_front(Probe::Earlier(next)),
+            None => {}
+        }
     }
 
     /// The call that reads a held domain.
@@ -129,17 +160,26 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     /// Asks what there is left to ask. When the last probe is over, those that
-    /// nothing holds are read as ever.
+    /// nothing holds are read as ever, and of those of whom that is not known
+    /// what needs no monitor.
     pub(super) fn go_on_after_probes(&mut self) {
         self.ask_probes();
-        if self.calls.probes_in_flight(self.link_number) > 0 || !self.cycle.is_reading() {
-            return;
-        }
-        let mut free = std::mem::take(&mut self.cycle.set_aside);
-        free.retain(|uuid| !self.inherited.covers(uuid));
-        let share = free.len().div_ceil(self.figures.lists.max(1)).max(1);
-        for members in free.chunks(share) {
-            self.cycle.waiting.push_back(ListCall::new(members.to_vec(), self.cycle.number()));
+        if self.calls.probes_in_flight(self.link_number) == 0
+            && self.cycle.probes.is_empty()
+            && self.cycle.is_reading()
+        {
+            let aside = std::mem::take(&mut self.cycle.set_aside);
+            let (covered, free): (Vec<_>, Vec<_>) =
+                aside.into_iter().partition(|uuid| self.inherited.covers(uuid));
+            let unsure: Vec<_> =
+                covered.into_iter().filter(|uuid| self.inherited.since(uuid).is_none()).collect();
+            let cycle = self.cycle.number();
+            let share = free.len().div_ceil(self.figures.lists.max(1)).max(1);
+            let lists = free.chunks(share).map(|members| ListCall::new(members.to_vec(), cycle));
+            self.cycle.waiting.extend(lists);
+            if !unsure.is_empty() {
+                self.cycle.waiting.push_back(ListCall { monitor_free: true, ..ListCall::new(unsure, cycle) });
+            }
         }
         self.ask_waiting();
     }

@@ -7,6 +7,9 @@ use virt::{domain::Domain, error::Error, sys};
 
 use super::super::question::Control;
 
+/// No call hangs for so many milliseconds.
+const LONGEST: u64 = 10 * 365 * 86_400_000;
+
 /// Whether a call holds `domain`, from libvirt's own books: neither the
 /// monitor nor a job is needed to tell.
 pub(in super::super) fn of(domain: &Domain) -> Result<Control, Error> {
@@ -18,10 +21,12 @@ pub(in super::super) fn of(domain: &Domain) -> Result<Control, Error> {
     }
     Ok(match info.state {
         sys::VIR_DOMAIN_CONTROL_OK => Control::Free,
-        // `stateTime` is in milliseconds.
-        sys::VIR_DOMAIN_CONTROL_JOB | sys::VIR_DOMAIN_CONTROL_OCCUPIED => {
+        // In milliseconds of the host's wall clock, which may have been set back.
+        sys::VIR_DOMAIN_CONTROL_OCCUPIED if info.stateTime < LONGEST => {
             Control::Held(Duration::from_millis(info.stateTime))
         }
+        // While a migration or a backup runs, any question makes this the
+        // state, since that began: whether a call hangs it does not tell.
         _ => Control::Unknown,
     })
 }

@@ -61,7 +61,11 @@ impl Session {
         }
         let rest = |read: &Read<'_>, place: usize| read.list[place].asked.without(common);
         let mut left = places.clone();
-        left.retain(|&place| !read.list[place].gone && !monitor_free && !rest(&read, place).is_empty());
+        left.retain(|&place| {
+            let raw = &read.list[place];
+            let readable = !raw.gone && raw.error.is_none() && self.handles.contains_key(&raw.uuid);
+            readable && !monitor_free && !rest(&read, place).is_empty()
+        });
         while self.bulk && !left.is_empty() {
             let groups = left.iter().map(|&place| rest(&read, place)).max().unwrap_or_default();
             let (now, later) = left.into_iter().partition::<Vec<_>, _>(|&place| rest(&read, place) == groups);

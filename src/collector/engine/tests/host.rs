@@ -121,6 +121,8 @@ pub(super) struct Host {
     pub job: Option<DomainJob>,
     /// Questions for a job are never answered.
     pub jobs_hang: bool,
+    /// Nobody is told who is held.
+    pub probes_hang: bool,
     /// The driver knows no jobs.
     pub no_jobs: bool,
 }
@@ -165,6 +167,7 @@ impl Host {
             balloon: Balloon::Absent,
             job: None,
             jobs_hang: false,
+            probes_hang: false,
             no_jobs: false,
         }
     }
@@ -204,6 +207,9 @@ impl Host {
                 }
                 if matches!(question, Question::Job { .. }) {
                     return !self.jobs_hang;
+                }
+                if matches!(question, Question::Control { .. }) {
+                    return !self.probes_hang;
                 }
                 let Question::List { members, monitor_free: false, .. } = question else { return true };
                 let held: Vec<u128> = self.hanging.values().chain(&self.left_behind).copied().collect();

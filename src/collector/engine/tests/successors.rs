@@ -160,3 +160,51 @@ fn nobody_is_asked_in_full_who_is_only_suspected_while_the_bound_is_reached() {
     assert_eq!(stuck.len(), 8);
     assert!(["vm-5", "vm-20", "vm-30", "vm-36"].iter().all(|name| named.contains(name)), "{named:?}");
 }
+
+#[test]
+fn who_can_never_be_told_held_or_free_blinds_nobody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    leave_note(directory.path(), &[(0, 1..=9)]);
+    let mut host = noting(directory.path(), 9);
+    host.busy = vec![3];
+    host.start();
+    host.pass(1_500);
+    for number in (1..=9).filter(|number| *number != 3) {
+        assert_eq!(host.health(number), Health::Answering, "{number}");
+    }
+    let frame = host.frame();
+    let unsure = frame.find("vm-3").unwrap();
+    assert!(unsure.fresh && unsure.rates.cpu_cores.is_ok(), "what needs no monitor goes on: {unsure:?}");
+    host.pass(15_000);
+    assert_eq!(why(host.health(3)), Some(Why::Busy), "asked in full in the end");
+    assert!(host.status().stuck_calls.is_empty());
+}
+
+#[test]
+fn questions_about_who_is_held_that_never_return_do_not_pile_up() {
+    let directory = tempfile::tempdir().unwrap();
+    leave_note(directory.path(), &[(0, 1..=5), (0, 6..=9)]);
+    let mut host = noting(directory.path(), 9);
+    host.probes_hang = true;
+    host.start();
+    host.pass(300_000);
+    let out = host.open().iter().filter(|(_, _, q)| matches!(q, Question::Control { .. })).count();
+    assert!(out <= 3, "{out} are out");
+    let frame = host.frame();
+    assert!(frame.domains.iter().all(|d| d.fresh && d.rates.cpu_cores.is_ok()), "CPU goes on");
+    host.probes_hang = false;
+    host.pass(30_000);
+    assert!(host.frame().domains.iter().all(|d| d.health == Health::Answering));
+}
+
+#[test]
+fn at_the_bound_each_call_gets_its_name_whoever_it_hangs_on() {
+    let mut host = Host::new(200, 8);
+    host.start();
+    host.pass(3_500);
+    host.stopped = (150..180).collect();
+    host.pass(60_000);
+    let stuck = host.status().stuck_calls;
+    assert_eq!(stuck.len(), 8);
+    assert!(stuck.iter().all(|call| call.domain.is_some()), "{stuck:?}");
+}
