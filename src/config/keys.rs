@@ -322,7 +322,7 @@ pub static KEYS: &[Key] = &[
     key(
         "store.max_bytes",
         "\"1 GiB\"",
-        "Most the local record takes on disk.",
+        "Most the local record takes on disk. The newest one set aside as damaged is kept beside it for store.max_age.",
         within!(Bytes, config.store.max_bytes, MIB, 16 * TIB),
     ),
     key(
