@@ -153,16 +153,17 @@ fn cycles_leave_nothing_behind() {
         assert_eq!(frame.domains.len(), DOMAINS);
         lines.clear();
         let done = encoder.encode(&frame, &mut lines);
-        done.lines
+        let described = frame.domains.iter().all(|domain| domain.devices.disks.len() == 1);
+        (done.lines, described)
     };
-    // Metrics, totals, a disk and a NIC of each, once every XML is read.
-    let whole = 4 * DOMAINS as u64;
-    lab::within(Duration::from_mins(1), "all lines of all domains", || (take() >= whole).then_some(()));
+    lab::within(Duration::from_mins(1), "every XML is read", || take().1.then_some(()));
+    // Metrics, totals and a NIC of each; disks take turns on a busy machine.
+    let least_lines = 3 * DOMAINS as u64;
     let mut run = |cycles: u32| {
         let mut least = isize::MAX;
         for _ in 0..cycles {
-            let lines = take();
-            assert!(lines >= whole, "{lines} lines");
+            let (lines, described) = take();
+            assert!(lines >= least_lines && described, "{lines} lines");
             least = least.min(IN_USE.load(Ordering::Relaxed));
         }
         least

@@ -280,6 +280,8 @@ impl Lab {
     pub fn inside(&self, command: &[&str]) {
         let status = Command::new("nsenter")
             .arg(format!("--mount=/proc/{}/ns/mnt", self.daemon_pid()))
+            // Where the tests run in a changed root, so does the daemon.
+            .arg(format!("--root=/proc/{}/root", self.daemon_pid()))
             .args(command)
             .status()
             .unwrap();
