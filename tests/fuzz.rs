@@ -17,7 +17,11 @@ mod fuzzing;
 mod lab;
 mod sample;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use fuzzing::{Chance, Run, mutate};
 use influxdb_line_protocol::{FieldValue, parse_lines};
@@ -95,6 +99,7 @@ fn no_answer_breaks_the_policy() {
         .map(str::as_bytes)
         .chain([&b"\xff"[..], b"\xc3", b"database not found"])
         .collect();
+    let seen = Mutex::new(HashSet::new());
     Run::new("answers", 20_251_121).over(
         inputs(30_000, 6_000_000),
         |_| (),
@@ -120,9 +125,11 @@ fn no_answer_breaks_the_policy() {
             let api = *chance.pick(&["v1", "v2", "v3"]);
             let decision = decide(api, &answer, lines);
             assert_documented(&answer, lines, &decision);
+            seen.lock().unwrap().insert(std::mem::discriminant(&decision));
             assert_fit(&summary(&answer), &answer);
         },
     );
+    assert_eq!(seen.into_inner().unwrap().len(), 7, "every kind of decision was reached");
 }
 
 /// One line that a screen can show.
