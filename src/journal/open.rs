@@ -222,8 +222,12 @@ impl Journal {
     /// Counts what is in the file, by its small rows.
     pub(super) fn count(&mut self) -> rusqlite::Result<()> {
         let (totals, last) = self.totals_without(&[])?;
+        let last = last.max(self.cursor.row);
+        if last > LAST_ROW {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(5, last));
+        }
         self.totals = totals;
-        self.next_row = last.max(self.cursor.row) + 1;
+        self.next_row = last + 1;
         Ok(())
     }
 
@@ -351,6 +355,10 @@ impl Journal {
 /// zstd's level: its default; higher ones win a few percent for several times
 /// the work.
 const LEVEL: i32 = 3;
+
+/// A row or a cursor beyond it is damage: no record is written for so long, and
+/// behind the last number there is is no room for another row.
+const LAST_ROW: i64 = i64::MAX / 2;
 
 /// The file's own id, if it was ever told.
 pub(super) fn stored_id(db: &Connection) -> rusqlite::Result<Option<FileId>> {

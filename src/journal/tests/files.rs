@@ -189,3 +189,18 @@ fn text_that_is_no_text_is_damage_and_the_record_is_begun_anew() {
     let opened = Journal::open(dir.path(), NAME, wide(), &mut Account::default(), at(0)).unwrap();
     assert!(opened.set_aside.is_some());
 }
+
+#[test]
+fn a_row_number_that_leaves_none_for_the_next_is_damage() {
+    let end = i64::MAX;
+    for change in [
+        format!("UPDATE cycle SET seq = {end} WHERE seq = (SELECT max(seq) FROM cycle)"),
+        format!("UPDATE cycle SET seq = {end} - 1 WHERE seq = (SELECT max(seq) FROM cycle)"),
+        format!("UPDATE target SET row = {end}"),
+    ] {
+        let (dir, mut opened) = reopen_spoiled(|path| alter(path, &change));
+        let account = opened.journal.account();
+        assert_eq!(account.emitted, account.settled(), "{change}");
+        assert_set_aside(dir.path(), &mut opened, "damaged", "out of range");
+    }
+}
