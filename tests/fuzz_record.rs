@@ -223,11 +223,11 @@ const VALUES: &str = "NULL -1 0 1 3 8 20 'text' x'00ff' 1e300 4294967296 9223372
 /// Changes what the tables say, in a file whose form stays sound: what damage
 /// to the bytes hits too seldom.
 fn rewrite(chance: &mut Chance, directory: &Path) {
-    let values: Vec<&str> = VALUES.split(' ').collect();
+    let numbers: Vec<&str> = VALUES.split(' ').collect();
     let Ok(db) = rusqlite::Connection::open(path(directory, "")) else { return };
     for _ in 0..=chance.below(3) {
         let (table, columns) = *chance.pick(TABLES);
-        let (key, column, value) = (columns[0], *chance.pick(columns), *chance.pick(&values));
+        let (key, column, value) = (columns[0], *chance.pick(columns), *chance.pick(&numbers));
         let nth = chance.below(12);
         let rows = if chance.one_in(4) {
             String::new()
