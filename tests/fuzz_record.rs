@@ -224,7 +224,7 @@ const VALUES: &str = "NULL -1 0 1 3 8 20 'text' x'00ff' 1e300 4294967296 9223372
 /// to the bytes hits too seldom.
 fn rewrite(chance: &mut Chance, directory: &Path) {
     let numbers: Vec<&str> = VALUES.split(' ').collect();
-    let Ok(db) = rusqlite::Connection::open(path(directory, "")) else { return };
+    let Ok(file) = rusqlite::Connection::open(path(directory, "")) else { return };
     for _ in 0..=chance.below(3) {
         let (table, columns) = *chance.pick(TABLES);
         let (key, column, value) = (columns[0], *chance.pick(columns), *chance.pick(&numbers));
@@ -234,13 +234,13 @@ fn rewrite(chance: &mut Chance, directory: &Path) {
         } else {
             format!("WHERE {key} = (SELECT {key} FROM {table} ORDER BY {key} LIMIT 1 OFFSET {nth})")
         };
-        let change = match chance.below(20) {
+        let sql = match chance.below(20) {
             0 => format!("DROP TABLE {table}"),
             1..4 => format!("DELETE FROM {table} {rows}"),
             _ => format!("UPDATE OR REPLACE {table} SET {column} = {value} {rows}"),
         };
         // What the table does not take changes nothing.
-        let _ = db.execute_batch(&change);
+        let _ = file.execute_batch(&sql);
     }
 }
 
