@@ -69,16 +69,18 @@ impl Journal {
         let mut account = self.account();
         account.add(delta);
         let mut totals = self.totals;
+        // A damaged row may say that it has any number of lines.
+        let add = |figure: &mut u64, lines: u64| *figure = figure.saturating_add(lines);
         for Packed { entry, .. } in &packed {
-            account.emitted += entry.lines;
+            add(&mut account.emitted, entry.lines);
             if !wanted {
-                account.local += entry.lines;
+                add(&mut account.local, entry.lines);
             }
             totals.rows += 1;
             totals.cycles += u64::from(entry.part == 0);
-            totals.lines += entry.lines;
+            add(&mut totals.lines, entry.lines);
             if wanted && entry.lines > 0 {
-                totals.waiting += entry.lines;
+                add(&mut totals.waiting, entry.lines);
                 totals.waiting_rows += 1;
             }
         }

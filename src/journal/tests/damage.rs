@@ -132,3 +132,29 @@ fn a_local_part_with_a_flipped_bit_is_never_taken_for_what_was_stored() {
         assert!(sound, "bit {bit} of {}", stored.len() * 8);
     }
 }
+
+#[test]
+fn rows_that_claim_more_lines_than_can_be_counted_do_not_stop_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    append(&mut journal, 1, 3);
+    journal.set_target(Some("t"), at(1)).unwrap();
+    append(&mut journal, 2, 3);
+    let closes = |journal: &Journal| {
+        let account = journal.account();
+        assert_eq!(account.emitted, account.settled().saturating_add(journal.waiting()));
+    };
+    // What waits, what is lost and what is local: together more than there are numbers.
+    for lost in [0, u64::MAX / 2, u64::MAX / 2, u64::MAX / 2] {
+        let mut delta = Account::default();
+        delta.emitted = lost;
+        delta.drop_lines("lost", lost);
+        journal.account.add(&delta);
+        journal.db.execute("UPDATE cycle SET lines = ?1 WHERE seq = 2", [i64::MAX / 2]).unwrap();
+        journal.recount().unwrap();
+        closes(&journal);
+        let text = text(3, 3);
+        journal.append(&[entry(3, &text)], &Account::default()).unwrap();
+        closes(&journal);
+    }
+}
