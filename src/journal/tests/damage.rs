@@ -146,8 +146,7 @@ fn rows_that_claim_more_lines_than_can_be_counted_do_not_stop_recording() {
     };
     // What waits, what is lost and what is local: together more than there are numbers.
     for lost in [0, u64::MAX / 2, u64::MAX / 2, u64::MAX / 2] {
-        let mut delta = Account::default();
-        delta.emitted = lost;
+        let mut delta = Account { emitted: lost, ..Account::default() };
         delta.drop_lines("lost", lost);
         journal.account.add(&delta);
         journal.db.execute("UPDATE cycle SET lines = ?1 WHERE seq = 2", [i64::MAX / 2]).unwrap();
