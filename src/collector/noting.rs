@@ -61,7 +61,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     fn hanging(&self) -> Vec<PastCall> {
-        let own = self.blamed(|uuid| self.is_hung(uuid)).into_iter().filter(|(call, _)| call.can_hang());
+        let own = self.blamed().into_iter().filter(|(call, _)| call.can_hang());
         // A note that names the wrong one would have its worker forgotten:
         // the most likely one stands first, and nobody but the cleared is left
         // out.

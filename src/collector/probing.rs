@@ -48,8 +48,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// Has everybody asked about that one of our own calls may hang on and of
     /// whom nobody knows yet.
     pub(super) fn probe_our_own(&mut self) {
-        let nameless =
-            self.blamed(|uuid| self.is_hung(uuid)).into_iter().filter(|(_, domain)| domain.is_none());
+        let nameless = self.blamed().into_iter().filter(|(_, domain)| domain.is_none());
         let mut suspects: Vec<Uuid> = nameless
             .flat_map(|(call, _)| call.members().iter().filter(|uuid| !call.is_cleared(self.answered(uuid))))
             .copied()
@@ -128,15 +127,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         self.ask_next_of(single);
     }
 
-    /// Takes the answer of a domain that was held and has been read singly:
-    /// whether it still is.
-    pub(super) fn take_single(&mut self, single: Single, short: bool) {
-        self.hear_of(single, short);
-    }
-
     /// What is known now of a domain that a call of an earlier process may
-    /// hang on.
-    fn hear_of(&mut self, single: Single, held: bool) {
+    /// hang on: from a probe, or from having read it singly.
+    pub(super) fn hear_of(&mut self, single: Single, held: bool) {
         self.inherited.answered(single, held, self.clock.now().0);
         if !(single.held && held) {
             self.ask_next_of(single);

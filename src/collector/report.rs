@@ -73,8 +73,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     /// Each stuck call of this process with the domain it most likely waits on.
-    pub(super) fn blamed(&self, is_hung: impl Fn(&Uuid) -> bool) -> Vec<(&Call, Option<Uuid>)> {
-        self.calls.blame(is_hung, |uuid| self.answered(uuid))
+    pub(super) fn blamed(&self) -> Vec<(&Call, Option<Uuid>)> {
+        self.calls.blame(|uuid| self.is_hung(uuid), |uuid| self.answered(uuid))
     }
 
     /// Whether a domain's monitor does not answer, as far as is known.
@@ -92,7 +92,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// first.
     fn stuck_calls(&self) -> Vec<StuckCall> {
         let name = |uuid: &Uuid| self.domains.get(uuid).map(|t| t.identity.name.to_string());
-        let own = self.blamed(|uuid| self.is_hung(uuid)).into_iter().map(|(call, domain)| StuckCall {
+        let own = self.blamed().into_iter().map(|(call, domain)| StuckCall {
             domain: domain.as_ref().and_then(name),
             among: call.members().len(),
             since: Some(call.asked_wall),

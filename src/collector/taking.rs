@@ -53,7 +53,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if let (Some(single), Some((_, raw))) = (list.single, readings.first())
             && raw.error.is_none()
         {
-            self.take_single(single, raw.short && !raw.gone);
+            self.hear_of(single, raw.short && !raw.gone);
         }
         let mut busy = Vec::new();
         for (at, raw) in readings {
