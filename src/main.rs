@@ -1,9 +1,6 @@
 //! Parse, dispatch, exit code: nothing else.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::io::{self, Write as _};
 
 use color_eyre::eyre::{Report, Result, WrapErr as _};
 use kvmscope::{
@@ -15,24 +12,27 @@ use kvmscope::{
     telemetry::{self, table::Characters},
 };
 
+const SUCCESS: u8 = 0;
+const FAILURE: u8 = 1;
 /// `once`: libvirt answered and some VM did not.
 const SOME_SILENT: u8 = 3;
 
-fn main() -> ExitCode {
+fn main() {
     libvirt::keep_log_off_the_terminal();
     let request = match cli::read(std::env::args_os()) {
         Ok(request) => request,
         Err(error) => error.exit(),
     };
-    match color_eyre::install().and_then(|()| run(&request)) {
+    let code = match color_eyre::install().and_then(|()| run(&request)) {
         Ok(code) => code,
         Err(report) => {
             // Without a backtrace: these are words for an operator. A panic
             // still reports in full.
             let _ = writeln!(io::stderr(), "kvmscope: {}", words(&report));
-            ExitCode::FAILURE
+            FAILURE
         }
-    }
+    };
+    libvirt::leave(code)
 }
 
 /// The chain of causes, each said once: a message may hold its cause's words.
@@ -46,7 +46,7 @@ fn words(report: &Report) -> String {
     words
 }
 
-fn run(request: &cli::Request) -> Result<ExitCode> {
+fn run(request: &cli::Request) -> Result<u8> {
     match request.command {
         Command::Completions(shell) => return print(&cli::completions(shell)),
         Command::Man => return print(&cli::man()?),
@@ -62,13 +62,13 @@ fn run(request: &cli::Request) -> Result<ExitCode> {
         }
         Command::Screen { stopped } => {
             runtime::screen(loaded, stopped)?;
-            Ok(ExitCode::SUCCESS)
+            Ok(SUCCESS)
         }
-        Command::Completions(_) | Command::Man => Ok(ExitCode::SUCCESS),
+        Command::Completions(_) | Command::Man => Ok(SUCCESS),
     }
 }
 
-fn read_once(loaded: &Loaded, json: bool) -> Result<ExitCode> {
+fn read_once(loaded: &Loaded, json: bool) -> Result<u8> {
     let frame = once::read_twice(runtime::collector_settings(&loaded.config), Clock::system())?;
     if json {
         let mut text = serde_json::to_vec_pretty(&telemetry::json::frame(&frame))
@@ -79,17 +79,17 @@ fn read_once(loaded: &Loaded, json: bool) -> Result<ExitCode> {
         let characters = if loaded.config.screen.ascii { Characters::Ascii } else { Characters::Unicode };
         print(telemetry::table::table(&frame, characters).as_bytes())?;
     }
-    Ok(if once::everyone_answered(&frame) { ExitCode::SUCCESS } else { ExitCode::from(SOME_SILENT) })
+    Ok(if once::everyone_answered(&frame) { SUCCESS } else { SOME_SILENT })
 }
 
-fn check_all(loaded: &Loaded) -> Result<ExitCode> {
+fn check_all(loaded: &Loaded) -> Result<u8> {
     let tasks = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .wrap_err("cannot start the network part; the limit on open files may be reached")?;
     let checks = tasks.block_on(check::run(&loaded.config, &Clock::system()));
     print(check::text(&checks).as_bytes())?;
-    Ok(if check::all_ok(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if check::all_ok(&checks) { SUCCESS } else { FAILURE })
 }
 
 fn warn(loaded: &Loaded) {
@@ -100,12 +100,12 @@ fn warn(loaded: &Loaded) {
 
 /// Writes to standard output; a reader that has left, such as `head`, is no
 /// error.
-fn print(bytes: &[u8]) -> Result<ExitCode> {
+fn print(bytes: &[u8]) -> Result<u8> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).wrap_err("cannot write the output")
         }
-        _ => Ok(ExitCode::SUCCESS),
+        _ => Ok(SUCCESS),
     }
 }

@@ -31,7 +31,7 @@ mod diverted;
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// Exit code after a panic, as Rust itself uses.
-const PANICKED: i32 = 101;
+const PANICKED: u8 = 101;
 
 /// Longer than a stop signal takes to reach every thread.
 const STOPPING: Duration = Duration::from_millis(30);
@@ -185,7 +185,7 @@ pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(move |info| {
         restore();
         previous(info);
-        std::process::exit(PANICKED);
+        crate::libvirt::leave(PANICKED);
     }));
 }
 

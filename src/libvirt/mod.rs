@@ -47,6 +47,17 @@ pub fn keep_log_off_the_terminal() {
     ffi::log::keep_off_the_terminal();
 }
 
+/// Ends the process with `code`, at once. Whoever calls it has written what
+/// was to be written: buffers of this process are lost.
+///
+/// A process that has called libvirt ends in no other way. The handlers that
+/// C libraries have run at a normal end take apart what threads within libvirt
+/// still use: one that ends meanwhile frees `OpenSSL`'s memory a second time,
+/// and the process dies of it in place of its exit code.
+pub fn leave(code: u8) -> ! {
+    ffi::leaving::leave(code)
+}
+
 /// What a reader needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
