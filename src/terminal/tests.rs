@@ -143,7 +143,7 @@ fn the_terminal_is_entered_and_restored() {
 fn a_panic_on_any_thread_restores_the_terminal_and_ends_the_program() {
     let mut child = Child::start("panics");
     child.until("the report", |c| c.shows("a background task died"));
-    assert_eq!(child.process.wait().unwrap().exit_code(), u32::try_from(PANICKED).unwrap());
+    assert_eq!(child.process.wait().unwrap().exit_code(), u32::from(PANICKED));
     child.assert_restored();
 }
 
