@@ -13,20 +13,18 @@ mod split;
 mod tags;
 mod totals;
 
-use std::collections::{BTreeMap, HashMap};
-
-use uuid::Uuid;
+use std::collections::BTreeMap;
 
 use self::{
     columns::Columns,
-    fields::{Field, Line, field, key, offered},
+    fields::{Field, Gathered, Line, Stamp, field, key, offered},
     known::{Known, KnownDevice},
     totals::Sum,
 };
 use crate::{
     config::MissingPolicy,
     model::{
-        DomainFrame, Frame, Measured, Missing, WallTime, Why,
+        DomainFrame, Frame, Measured, Missing, Why,
         missing::Kind,
         rates::stored_memory_angle,
         reading::{DiskCounters, GuestMemory, NicCounters},
@@ -46,9 +44,9 @@ pub struct Encoder {
     missing: MissingPolicy,
     /// `,key=value` of the static tags.
     tags: Vec<u8>,
-    known: HashMap<Uuid, Known>,
-    /// Frames encoded so far; marks the domains of the current one.
-    frames: u64,
+    /// The live domains of the last frame, in its order.
+    known: Vec<Known>,
+    gathered: Box<Gathered>,
 }
 
 impl Encoder {
@@ -57,24 +55,32 @@ impl Encoder {
     /// # Errors
     /// A tag key is used by the measurements themselves or cannot be written.
     pub fn new(missing: MissingPolicy, tags: &BTreeMap<String, String>) -> Result<Self, TagError> {
-        Ok(Self { missing, tags: tags::spell(tags)?, known: HashMap::new(), frames: 0 })
+        Ok(Self { missing, tags: tags::spell(tags)?, known: Vec::new(), gathered: Box::default() })
     }
 
     /// Appends all lines of `frame` to `out`, each ended by a newline: those
     /// of live domains that were read in this cycle.
     pub fn encode(&mut self, frame: &Frame, out: &mut Vec<u8>) -> Encoded {
-        self.frames += 1;
         let mut done = Encoded::default();
+        let mut places = 0;
         for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
-            let known = self.known.entry(domain.identity().uuid).or_default();
-            known.meet(&domain.reading.identity, self.frames);
+            let place = places;
+            places += 1;
+            let known = known::meet(&mut self.known, place, &domain.reading.identity, &self.tags);
             if domain.fresh {
-                let mut lines = Lines { out, done: &mut done, missing: self.missing, tags: &self.tags };
+                known.count_nics(&domain.reading.nics, &self.tags);
+                known.count_disks(&domain.reading.disks, &self.tags);
+                let mut lines = Lines {
+                    out,
+                    done: &mut done,
+                    missing: self.missing,
+                    gathered: &mut self.gathered,
+                    at: Stamp::new(domain.reading.at),
+                };
                 lines.domain(domain, known);
             }
         }
-        let current = self.frames;
-        self.known.retain(|_, known| known.seen == current);
+        self.known.truncate(places);
         done
     }
 }
@@ -84,32 +90,33 @@ struct Lines<'a> {
     out: &'a mut Vec<u8>,
     done: &'a mut Encoded,
     missing: MissingPolicy,
-    tags: &'a [u8],
+    gathered: &'a mut Gathered,
+    /// When the domain was read.
+    at: Stamp,
 }
 
 impl Lines<'_> {
-    fn domain(&mut self, domain: &DomainFrame, known: &mut Known) {
-        known.count_nics(&domain.reading.nics);
-        known.count_disks(&domain.reading.disks);
+    fn domain(&mut self, domain: &DomainFrame, known: &Known) {
         self.metrics(domain, known);
         self.features(domain, known);
         self.devices(domain, known);
         self.totals(domain, known);
     }
 
-    fn begin(&mut self, measurement: &[u8], known: &Known) -> Line<'_> {
-        Line::begin(self.out, self.done, self.missing, [measurement, &known.tags, self.tags])
+    /// Begins a line that has `head`, the tags, and the time of the reading.
+    fn begin<const N: usize>(&mut self, head: [&[u8]; N]) -> Line<'_> {
+        Line::begin(self.out, self.done, self.missing, self.gathered, &self.at, head)
     }
 
     fn metrics(&mut self, domain: &DomainFrame, known: &Known) {
         let reading = &domain.reading;
-        let mut line = self.begin(b"vm_metrics", known);
+        let mut line = self.begin([b"vm_metrics", &known.tags]);
         line.string(key!("state"), reading.state.word());
         line.int(key!("cpu_count"), field(reading.vcpu_count.map(u64::from)));
         line.int(key!("memory_max_kb"), field(reading.memory.map(|m| m.maximum.0)));
         line.int(key!("memory_used_kb"), field(reading.memory_used().map(|(used, _)| used.0)));
         line.int(key!("cputime_ns"), field(reading.cpu.map(|cpu| cpu.time.0)));
-        line.end(reading.at.0);
+        line.end();
     }
 
     fn features(&mut self, domain: &DomainFrame, known: &Known) {
@@ -118,10 +125,10 @@ impl Lines<'_> {
             return;
         }
         let Some(rate) = domain.rates.memory_kib_per_s.ok().filter(|rate| rate.is_finite()) else { return };
-        let mut line = self.begin(b"vm_features", known);
+        let mut line = self.begin([b"vm_features", &known.tags]);
         line.float(key!("memory_rate_kb_per_sec"), rate);
         line.float(key!("memory_angle_deg"), stored_memory_angle(rate).0);
-        line.end(domain.reading.at.0);
+        line.end();
     }
 
     fn devices(&mut self, domain: &DomainFrame, known: &Known) {
@@ -131,34 +138,27 @@ impl Lines<'_> {
             let uncounted =
                 |m: &Missing| matches!(m.why, Why::HostdevNic | Why::UserModeNic | Why::UnnamedNic);
             if !nic.counters.as_ref().is_err_and(uncounted) {
-                self.device(known, &device.tag, nic.counters, reading.at);
+                self.device(&device.head, nic.counters);
             }
         }
         for (disk, device) in reading.disks.iter().flatten().zip(&known.disks) {
-            self.device(known, &device.tag, disk.counters, reading.at);
+            self.device(&device.head, disk.counters);
         }
     }
 
-    fn device<T: Columns<N>, const N: usize>(
-        &mut self,
-        known: &Known,
-        device: &[u8],
-        counters: Measured<T>,
-        at: WallTime,
-    ) {
-        let head = [b"vm_devices", &known.tags[..], device, self.tags];
-        let mut line = Line::begin(self.out, self.done, self.missing, head);
+    fn device<T: Columns<N>, const N: usize>(&mut self, head: &[u8], counters: Measured<T>) {
+        let mut line = self.begin([head]);
         let values = match counters {
             Ok(counters) => counters.values().map(offered),
             Err(missing) => [Err(missing.kind()); N],
         };
         T::device(&mut line, values);
-        line.end(at.0);
+        line.end();
     }
 
     fn totals(&mut self, domain: &DomainFrame, known: &Known) {
         let reading = &domain.reading;
-        let mut line = self.begin(b"vm_totals", known);
+        let mut line = self.begin([b"vm_totals", &known.tags]);
         let nics = reading.nics.as_ref().map(|nics| nics.iter().map(|n| n.counters.err()));
         NicCounters::total(&mut line, totals(nics, &known.nics));
         let disks = reading.disks.as_ref().map(|disks| disks.iter().map(|d| d.counters.err()));
@@ -181,7 +181,7 @@ impl Lines<'_> {
         line.int(key!("cputime"), cpu.map(|cpu| cpu.time.0));
         line.int(key!("cpus"), field(reading.vcpu_count.map(u64::from)));
         line.int(key!("state"), Ok(u64::from(reading.state.code())));
-        line.end(reading.at.0);
+        line.end();
     }
 }
 

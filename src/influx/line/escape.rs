@@ -4,6 +4,8 @@
 //! here never holds a control character, a backslash that could be taken for
 //! an escape, or nothing at all.
 
+use std::io::Write as _;
+
 use crate::model::name::storable;
 
 /// Appends `raw` as a tag value: made storable, then comma, equals sign and
@@ -34,61 +36,88 @@ pub(super) fn string_value(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// The longest `i64`: its sign and its digits.
-const LONGEST: usize = 20;
-/// What is copied for a number: more than any has, and always the same, which
-/// the compiler turns into two moves in place of a call.
-const COPIED: usize = 24;
+/// Below this a number has at most eight digits.
+const EIGHT: u64 = 100_000_000;
+/// Below this, sixteen.
+const SIXTEEN: u64 = EIGHT * EIGHT;
 
-/// The two digits of each number below 100.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[b'0'; 2]; 100];
-    let mut number: u8 = 0;
-    while number < 100 {
-        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
-        number += 1;
-    }
-    pairs
-};
-
-/// Appends a whole number and one byte that follows it.
+/// The eight decimal digits of a number below [`EIGHT`], a byte for each, the
+/// first in the lowest byte. Two, then four, then eight digits are parted at
+/// once in one register: a buffer that is filled digit by digit and read back
+/// as a whole would make the processor wait for itself.
 #[inline]
-pub(super) fn number(out: &mut Vec<u8>, value: i64, then: u8) {
-    let mut text = [0; LONGEST + COPIED];
-    text[LONGEST] = then;
-    let first = digits(&mut text, value);
-    let length = out.len() + LONGEST + 1 - first;
-    out.extend_from_slice(&text[first..first + COPIED]);
-    out.truncate(length);
+fn eight_digits(number: u64) -> u64 {
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    // A hundredth of each half: 10,486 / 2^20 is exact below 10,000.
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    // A tenth of each quarter: 103 / 2^10 is exact below 100.
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - tens * 10) << 8)
 }
 
-/// Writes `value` so that it ends before `LONGEST`; where it begins.
-fn digits(text: &mut [u8; LONGEST + COPIED], value: i64) -> usize {
-    let mut first = LONGEST;
-    #[allow(clippy::cast_possible_truncation, reason = "a pair is below 100")]
-    let mut put = |pair: u64| {
-        first -= 2;
-        text[first..first + 2].copy_from_slice(&PAIRS[pair as usize]);
+/// Turns eight digits into their characters.
+const CHARACTERS: u64 = 0x3030_3030_3030_3030;
+
+/// Room for the longest number: its sign, 19 digits and the byte behind it,
+/// and for moves that are longer than what they move.
+pub(super) const ROOM: usize = 32;
+
+/// Writes a number below [`EIGHT`] without leading zeros; where it ends.
+#[inline]
+fn leading(room: &mut [u8; ROOM], at: usize, number: u64) -> usize {
+    let digits = eight_digits(number);
+    // The last digit stands even where it is zero.
+    let zeros = (digits.trailing_zeros() / 8).min(7);
+    // Always the same number of bytes: a move in place of a call.
+    room[at..at + 8].copy_from_slice(&((digits | CHARACTERS) >> (8 * zeros)).to_le_bytes());
+    at + 8 - zeros as usize
+}
+
+/// Writes all eight digits of a number below [`EIGHT`]; where it ends.
+#[inline]
+fn following(room: &mut [u8; ROOM], at: usize, number: u64) -> usize {
+    room[at..at + 8].copy_from_slice(&(eight_digits(number) | CHARACTERS).to_le_bytes());
+    at + 8
+}
+
+/// Writes a whole number and one byte that follows it to the beginning of
+/// `room`; how long both are.
+#[inline]
+pub(super) fn number(room: &mut [u8; ROOM], value: i64, then: u8) -> usize {
+    // Counters of errors and drops are mostly this short.
+    if let Ok(digit @ 0..10) = u8::try_from(value) {
+        room[0] = b'0' + digit;
+        room[1] = then;
+        return 2;
+    }
+    longer(room, value, then)
+}
+
+fn longer(room: &mut [u8; ROOM], value: i64, then: u8) -> usize {
+    let value = match u64::try_from(value) {
+        Ok(value) if value < SIXTEEN => value,
+        _ => return longest(room, value, then),
     };
-    let mut rest = value.unsigned_abs();
-    // Two pairs at a time: half the long divisions.
-    while rest >= 10_000 {
-        let four = rest % 10_000;
-        rest /= 10_000;
-        put(four % 100);
-        put(four / 100);
-    }
-    if rest >= 100 {
-        put(rest % 100);
-        rest /= 100;
-    }
-    put(rest);
-    first += usize::from(rest < 10);
-    if value < 0 {
-        first -= 1;
-        text[first] = b'-';
-    }
-    first
+    let end = if value < EIGHT {
+        leading(room, 0, value)
+    } else {
+        let end = leading(room, 0, value / EIGHT);
+        following(room, end, value % EIGHT)
+    };
+    room[end] = then;
+    end + 1
+}
+
+/// As [`longer`], for what is negative or has more than sixteen digits.
+#[cold]
+fn longest(room: &mut [u8; ROOM], value: i64, then: u8) -> usize {
+    let mut rest = &mut room[..];
+    // There is room for any number.
+    let _ = write!(rest, "{value}");
+    let end = ROOM - rest.len();
+    room[end] = then;
+    end + 1
 }
 
 #[cfg(test)]
@@ -101,6 +130,12 @@ mod tests {
         let mut out = Vec::new();
         append(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    fn with_i(value: i64) -> String {
+        let mut room = [b'#'; ROOM];
+        let length = number(&mut room, value, b'i');
+        String::from_utf8(room[..length].to_vec()).unwrap()
     }
 
     #[test]
@@ -120,16 +155,15 @@ mod tests {
         some.extend(some.clone().iter().map(|n| -n));
         some.push(i64::MIN);
         for value in some {
-            assert_eq!(spelled(|o| number(o, value, b'i')), format!("{value}i"));
+            assert_eq!(with_i(value), format!("{value}i"));
         }
     }
 
     proptest! {
         #[test]
-        fn any_number_follows_what_was_there(value: i64, before in "[a-z]{0,30}") {
-            let mut out = before.clone().into_bytes();
-            number(&mut out, value, b'\n');
-            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{before}{value}\n"));
+        fn any_number_is_spelled_as_the_standard_library_does(value: i64, shorter in 0_u32..64) {
+            let value = value >> shorter;
+            prop_assert_eq!(with_i(value), format!("{value}i"));
         }
     }
 

@@ -15,21 +15,21 @@ use crate::model::{
 pub(super) struct Known {
     identity: Option<Arc<Identity>>,
     /// `,VMID=…,name=…,uuid=…`.
+    own_tags: Vec<u8>,
+    /// The same, followed by the static tags.
     pub tags: Vec<u8>,
     /// NICs in the order of the last reading that listed them.
     pub nics: Vec<KnownDevice<NicCounters>>,
     /// Disks in the order of the last reading that listed them.
     pub disks: Vec<KnownDevice<DiskCounters>>,
-    /// Number of the last frame the domain was live in.
-    pub seen: u64,
 }
 
 /// One device of a domain.
 #[derive(Debug)]
 pub(super) struct KnownDevice<T> {
     name: Arc<str>,
-    /// `,devtype=…,device=…`.
-    pub tag: Vec<u8>,
+    /// `vm_devices` and all tags.
+    pub head: Vec<u8>,
     /// Its last counters in this incarnation of the domain.
     pub last: Option<T>,
 }
@@ -65,13 +65,32 @@ impl Device for DiskReading {
     }
 }
 
+/// The domain of `identity`, which is at `place` in this frame: where it was
+/// in the last one, mostly. Those before `place` have been met already.
+pub(super) fn meet<'a>(
+    known: &'a mut Vec<Known>,
+    place: usize,
+    identity: &Arc<Identity>,
+    tags: &[u8],
+) -> &'a mut Known {
+    let is_there = |old: &Known| old.identity.as_ref().is_some_and(|old| Arc::ptr_eq(old, identity));
+    if !known.get(place).is_some_and(is_there) {
+        let same = |old: &Known| old.identity.as_ref().is_some_and(|old| old.uuid == identity.uuid);
+        match known.iter().skip(place).position(same) {
+            Some(offset) => known.swap(place, place + offset),
+            None => known.insert(place, Known::default()),
+        }
+        known[place].identify(identity, tags);
+    }
+    &mut known[place]
+}
+
 impl Known {
-    /// Notes that the domain is live in frame number `frame`. A new
-    /// incarnation starts without devices, a changed identity is spelled anew.
-    pub fn meet(&mut self, identity: &Arc<Identity>, frame: u64) {
-        self.seen = frame;
-        if let Some(known) = &self.identity {
-            if Arc::ptr_eq(known, identity) || known == identity {
+    /// Notes who it is. A new incarnation starts without devices, a changed
+    /// identity is spelled anew.
+    fn identify(&mut self, identity: &Arc<Identity>, tags: &[u8]) {
+        if let Some(known) = self.identity.replace(Arc::clone(identity)) {
+            if known == *identity {
                 return;
             }
             if known.id != identity.id {
@@ -79,35 +98,51 @@ impl Known {
                 self.disks.clear();
             }
         }
-        self.spell(identity);
-        self.identity = Some(Arc::clone(identity));
+        self.spell(identity, tags);
     }
 
-    fn spell(&mut self, identity: &Identity) {
-        self.tags.clear();
-        self.tags.extend_from_slice(b",VMID=");
-        escape::number(&mut self.tags, identity.id.map_or(-1, i64::from), b',');
-        self.tags.extend_from_slice(b"name=");
-        escape::tag_value(&mut self.tags, &identity.name);
-        self.tags.extend_from_slice(b",uuid=");
+    fn spell(&mut self, identity: &Identity, tags: &[u8]) {
+        let own = &mut self.own_tags;
+        own.clear();
+        own.extend_from_slice(b",VMID=");
+        let mut room = [0; escape::ROOM];
+        let length = escape::number(&mut room, identity.id.map_or(-1, i64::from), b',');
+        own.extend_from_slice(&room[..length]);
+        own.extend_from_slice(b"name=");
+        escape::tag_value(own, &identity.name);
+        own.extend_from_slice(b",uuid=");
         let mut text = uuid::Uuid::encode_buffer();
-        self.tags.extend_from_slice(identity.uuid.hyphenated().encode_lower(&mut text).as_bytes());
+        own.extend_from_slice(identity.uuid.hyphenated().encode_lower(&mut text).as_bytes());
+        self.tags.clear();
+        self.tags.extend_from_slice(own);
+        self.tags.extend_from_slice(tags);
+        for nic in &mut self.nics {
+            nic.spell::<NicReading>(own, tags);
+        }
+        for disk in &mut self.disks {
+            disk.spell::<DiskReading>(own, tags);
+        }
     }
 
     /// Takes in what this reading says of the NICs.
-    pub fn count_nics(&mut self, nics: &Measured<Vec<NicReading>>) {
-        follow(&mut self.nics, nics);
+    pub fn count_nics(&mut self, nics: &Measured<Vec<NicReading>>, tags: &[u8]) {
+        follow(&mut self.nics, nics, &self.own_tags, tags);
     }
 
     /// Takes in what this reading says of the disks.
-    pub fn count_disks(&mut self, disks: &Measured<Vec<DiskReading>>) {
-        follow(&mut self.disks, disks);
+    pub fn count_disks(&mut self, disks: &Measured<Vec<DiskReading>>, tags: &[u8]) {
+        follow(&mut self.disks, disks, &self.own_tags, tags);
     }
 }
 
 /// Brings `known` into the order of the reading and notes its counters.
 /// A group that merely did not answer leaves everything as it was.
-fn follow<D: Device>(known: &mut Vec<KnownDevice<D::Counters>>, devices: &Measured<Vec<D>>) {
+fn follow<D: Device>(
+    known: &mut Vec<KnownDevice<D::Counters>>,
+    devices: &Measured<Vec<D>>,
+    own_tags: &[u8],
+    tags: &[u8],
+) {
     let devices = match devices {
         Ok(devices) => devices,
         Err(missing) if missing.kind() == Kind::NeverThere => return known.clear(),
@@ -116,7 +151,7 @@ fn follow<D: Device>(known: &mut Vec<KnownDevice<D::Counters>>, devices: &Measur
     for (place, device) in devices.iter().enumerate() {
         match known.iter().skip(place).position(|old| same(&old.name, device.name())) {
             Some(offset) => known.swap(place, place + offset),
-            None => known.insert(place, KnownDevice::new(D::TYPE, device.name())),
+            None => known.insert(place, KnownDevice::new::<D>(device.name(), own_tags, tags)),
         }
         match device.counters() {
             Ok(now) => known[place].last = Some(now),
@@ -133,10 +168,20 @@ fn same(one: &Arc<str>, other: &Arc<str>) -> bool {
 }
 
 impl<T> KnownDevice<T> {
-    fn new(devtype: &[u8], name: &Arc<str>) -> Self {
-        let mut tag = devtype.to_vec();
-        tag.extend_from_slice(b",device=");
-        escape::tag_value(&mut tag, name);
-        Self { name: Arc::clone(name), tag, last: None }
+    fn new<D: Device>(name: &Arc<str>, own_tags: &[u8], tags: &[u8]) -> Self {
+        let mut new = Self { name: Arc::clone(name), head: Vec::new(), last: None };
+        new.spell::<D>(own_tags, tags);
+        new
+    }
+
+    fn spell<D: Device>(&mut self, own_tags: &[u8], tags: &[u8]) {
+        let head = &mut self.head;
+        head.clear();
+        head.extend_from_slice(b"vm_devices");
+        head.extend_from_slice(own_tags);
+        head.extend_from_slice(D::TYPE);
+        head.extend_from_slice(b",device=");
+        escape::tag_value(head, &self.name);
+        head.extend_from_slice(tags);
     }
 }
