@@ -1,5 +1,6 @@
 //! kvmscope itself as a process, cut off from the machine it runs on: its own
-//! home, no configuration, no credentials, no `KVMSCOPE_*` of the caller.
+//! home, no configuration, no credentials, no proxy, no `KVMSCOPE_*` of the
+//! caller.
 
 use std::{path::Path, process::Command};
 
@@ -8,8 +9,9 @@ use super::{installed, skipped};
 /// Where the program is.
 pub const PATH: &str = env!("CARGO_BIN_EXE_kvmscope");
 
-/// Every variable that kvmscope reads, so that none comes from the caller.
-const READ: [&str; 13] = [
+/// Every variable that kvmscope reads, so that none comes from the caller: a
+/// developer's proxy must not get to see what the tests send.
+const READ: [&str; 22] = [
     "LIBVIRT_URI",
     "LIBVIRT_TIMEOUT",
     "DEVICE_CACHE_TTL",
@@ -23,6 +25,15 @@ const READ: [&str; 13] = [
     "BATCH_MAX_SEC",
     "MAX_QUEUE",
     "NO_COLOR",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "REQUEST_METHOD",
 ];
 
 /// The environment of one run: name and value; `None` removes.
