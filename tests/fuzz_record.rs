@@ -271,22 +271,9 @@ fn used(journal: &mut Journal) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the file's header says that only a newer `SQLite` may write it.
-/// `SQLite` calls that "read-only", and the record asks the operator to make it
-/// writable instead of setting it aside: the one damage that does not mend
-/// itself.
-fn wants_newer_writer(directory: &Path) -> bool {
-    fs::read(path(directory, "")).is_ok_and(|file| file.get(18).is_some_and(|version| *version > 2))
-}
-
 /// How far a record took its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Came {
-    /// It was not opened: see [`wants_newer_writer`].
-    Nowhere,
-    /// The damage was met by the first write, so opening failed; set aside by
-    /// the caller, a new one was begun.
-    AsideByCaller,
     /// It was set aside when it was opened, and a new one used.
     Aside,
     /// It was used; lines in it were lost, and counted.
@@ -299,21 +286,8 @@ enum Came {
 
 fn opened_and_used(directory: &Path) -> Came {
     let mut carried = Account::default();
-    let Opened { mut journal, set_aside } = match open(directory, &mut carried) {
-        Ok(opened) => opened,
-        Err(error) if wants_newer_writer(directory) => {
-            assert!(!error.is_full() && error.fault() == Fault::Surroundings, "{error}");
-            return Came::Nowhere;
-        }
-        Err(error) if error.fault() == Fault::File => {
-            Journal::set_aside(&path(directory, ""), &error.to_string(), NOW).unwrap();
-            let mut journal = open(directory, &mut carried).unwrap().journal;
-            assert_closes(&journal.account(), journal.waiting());
-            used(&mut journal).unwrap();
-            return Came::AsideByCaller;
-        }
-        Err(error) => panic!("it is not opened: {error}"),
-    };
+    let Opened { mut journal, set_aside } =
+        open(directory, &mut carried).unwrap_or_else(|error| panic!("it is not opened: {error}"));
     assert!(carried.is_empty());
     assert_closes(&journal.account(), journal.waiting());
     let mut carried = match used(&mut journal) {
@@ -375,7 +349,7 @@ fn no_record_breaks_the_opener() {
     );
     let seen = seen.into_inner().unwrap();
     println!("records: {seen:?}");
-    let rare = [Came::Abandoned, Came::AsideByCaller].into_iter().filter(|_| lab::torture());
+    let rare = [Came::Abandoned].into_iter().filter(|_| lab::torture());
     for came in [Came::Aside, Came::WithLosses, Came::Whole].into_iter().chain(rare) {
         assert!(seen.contains_key(&came), "nothing came to {came:?}: {seen:?}");
     }

@@ -93,9 +93,9 @@ pub fn file_name(libvirt_uri: &str) -> String {
 
 impl Journal {
     /// Opens the record `name` in `directory`, making both where they are
-    /// missing (0700, 0600). A damaged file, or one of a newer kvmscope, is
-    /// renamed and a new one begun. `carried` is counted in the file and is
-    /// empty then.
+    /// missing (0700, 0600). A damaged file, also one that turns out so when it
+    /// is first written, or one of a newer kvmscope, is renamed and a new one
+    /// begun. `carried` is counted in the file and is empty then.
     ///
     /// # Errors
     /// The place does not allow it, or another process writes this record.
@@ -132,7 +132,18 @@ impl Journal {
             }
             opened => opened?,
         };
-        journal.take_over(mark.as_ref(), carried)?;
+        if let Err(error) = journal.take_over(mark.as_ref(), carried) {
+            if error.fault() != Fault::File {
+                return Err(error);
+            }
+            // It can be read and not written: all that is known of it goes on in a new one.
+            let (id, account) = (journal.id, journal.account());
+            drop(journal);
+            set_aside = Some(put_aside(&path, "damaged", &error.to_string(), now)?.0);
+            carried.add_lost(Some(id), &account);
+            journal = open()?;
+            journal.take_over(mark.as_ref(), carried)?;
+        }
         *carried = Account::default();
         Ok(Opened { journal, set_aside })
     }

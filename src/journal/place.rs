@@ -85,8 +85,15 @@ pub(super) fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Er
         let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let version = schema::version(&db)?;
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        // Otherwise the permissions or the file system are to blame, and can be mended.
+        let asks_for_newer = db.is_readonly(rusqlite::MAIN_DB)? && may_be_written(path);
         Ok(if tables > 0 && application != schema::APPLICATION {
             Some(("foreign", "it is a database of another program".to_owned()))
+        } else if asks_for_newer {
+            Some((
+                "damaged",
+                "it is damaged: its header asks for an SQLite that is not written yet".to_owned(),
+            ))
         } else if version > schema::VERSION {
             let known = schema::VERSION;
             let why = format!("it was written by a newer kvmscope (form {version}, this one knows {known})");
@@ -100,6 +107,11 @@ pub(super) fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Er
         Err(error) if is_damage(&error) => Ok(Some(("damaged", format!("it is damaged: {error}")))),
         Err(source) => Err(Error::Sqlite { path: path.to_owned(), action: "opening", source }),
     }
+}
+
+/// Whether the system lets this user write the file at `path`.
+fn may_be_written(path: &Path) -> bool {
+    OpenOptions::new().write(true).custom_flags(crate::rundir::NO_FOLLOW).open(path).is_ok()
 }
 
 /// What `SQLite` keeps beside the file.

@@ -40,6 +40,15 @@ pub(super) struct Trouble {
     tries: u32,
 }
 
+/// What is done with a file that turns out damaged when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replacing {
+    /// It is set aside, and a new one begun.
+    Damaged,
+    /// It was begun a moment ago: that is tried again later.
+    Nothing,
+}
+
 impl Store {
     pub(super) fn new(place: Option<Place>, target: Option<String>) -> Self {
         Self {
@@ -110,6 +119,18 @@ impl Store {
                 }
             };
         }
+        self.open_file(delta, wall, mono, Replacing::Damaged)
+    }
+
+    /// Opens the file, or begins one. `replacing`: whether it is set aside
+    /// where it turns out damaged.
+    fn open_file(
+        &mut self,
+        delta: &mut Account,
+        wall: WallTime,
+        mono: MonoTime,
+        replacing: Replacing,
+    ) -> bool {
         let Some(place) = &self.place else { return false };
         let before = delta.clone();
         let opened = match Journal::open(&place.directory, &place.name, place.limits, delta, wall) {
@@ -135,12 +156,40 @@ impl Store {
         // What was carried over is in the file now, whatever comes next.
         self.last_known = journal.saved_account();
         if let Err(error) = journal.set_target(self.target.as_deref(), wall) {
+            if replacing == Replacing::Damaged && error.fault() == Fault::File {
+                return self.replace(journal, &error, delta, wall, mono);
+            }
             self.note(&error, wall, mono);
             return false;
         }
         self.journal = Some(journal);
         self.recovered();
         true
+    }
+
+    /// Sets aside a file that turned out damaged or is gone, counts what was
+    /// in it, and begins a new one: once, as where the new one is no better
+    /// something else is wrong. Whether there is one that can be written.
+    fn replace(
+        &mut self,
+        journal: Journal,
+        error: &Error,
+        delta: &mut Account,
+        wall: WallTime,
+        mono: MonoTime,
+    ) -> bool {
+        tracing::error!("{error}");
+        let path = journal.path().to_owned();
+        delta.add(&journal.abandon());
+        self.last_known = Account::default();
+        self.epoch += 1;
+        if !matches!(error, Error::Gone { .. })
+            && let Err(error) = Journal::set_aside(&path, &error.to_string(), wall)
+        {
+            self.note(&error, wall, mono);
+            return false;
+        }
+        self.open_file(delta, wall, mono, Replacing::Nothing)
     }
 
     fn recovered(&mut self) {
@@ -161,18 +210,7 @@ impl Store {
         if error.fault() == Fault::File
             && let Some(journal) = self.journal.take()
         {
-            tracing::error!("{error}");
-            let path = journal.path().to_owned();
-            delta.add(&journal.abandon());
-            self.last_known = Account::default();
-            self.epoch += 1;
-            if !matches!(error, Error::Gone { .. })
-                && let Err(error) = Journal::set_aside(&path, &error.to_string(), wall)
-            {
-                self.note(&error, wall, mono);
-                return;
-            }
-            self.open(delta, wall, mono);
+            self.replace(journal, error, delta, wall, mono);
             return;
         }
         self.note(error, wall, mono);

@@ -332,17 +332,44 @@ fn a_target_that_cannot_be_saved_keeps_the_figures() {
     let (before, _) = bench.status();
     drop(bench);
     let mut bench = Bench::new(Some(dir.path()), 1000);
-    let refuse = "CREATE TRIGGER no_more BEFORE UPDATE ON target BEGIN SELECT 1 FROM missing; END";
-    crate::journal::tests::alter(&dir.path().join("record.db"), refuse);
+    // A name for which the file has no room left.
+    let long = format!("target {}", "x".repeat(20_000));
+    bench.ledger.store = Store::new(bench.ledger.store.place().cloned(), Some(long));
+    crate::journal::tests::full_disk::set(true);
     bench.pass(0);
     let (status, store) = bench.status();
     assert!(matches!(store.state, StoreState::Failing { .. }), "{store:?}");
     assert_eq!((status.emitted, status.waiting_on_disk), (before.emitted, 100));
-    crate::journal::tests::alter(&dir.path().join("record.db"), "DROP TRIGGER no_more");
+    crate::journal::tests::full_disk::set(false);
     bench.pass(60);
     let (status, _) = bench.status();
     assert_eq!((status.emitted, status.waiting_on_disk), (before.emitted, 100));
     assert_eq!(bench.drain(), (1..=50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_refuses_what_is_written_when_it_is_opened_is_replaced_at_once() {
+    for table in ["target", "account", "mark"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(Some(dir.path()), 1000);
+        bench.cycles(50);
+        bench.drain();
+        bench.cycles(10);
+        drop(bench);
+        let refuse =
+            format!("CREATE TRIGGER no_more BEFORE INSERT ON {table} BEGIN SELECT 1 FROM missing; END");
+        crate::journal::tests::alter(&dir.path().join("record.db"), &refuse);
+        let mut bench = Bench::new(Some(dir.path()), 1000);
+        bench.pass(0);
+        let (status, store) = bench.status();
+        assert_eq!(store.state, StoreState::Writable, "{table}");
+        assert_eq!((status.emitted, status.delivered, status.dropped_total()), (120, 100, 20), "{table}");
+        let damaged = |name: &str| name.starts_with("record.db.damaged-") && name.ends_with(".reason");
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name());
+        assert!(names.into_iter().any(|name| damaged(name.to_str().unwrap())), "{table}");
+        bench.cycles(1);
+        assert_eq!(bench.drain(), [1], "{table}");
+    }
 }
 
 #[test]

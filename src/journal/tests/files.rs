@@ -204,3 +204,46 @@ fn a_row_number_that_leaves_none_for_the_next_is_damage() {
         assert_set_aside(dir.path(), &mut opened, "damaged", "out of range");
     }
 }
+
+/// One byte of the file's header becomes another.
+fn set_byte(path: &Path, place: u64, value: u8) {
+    use std::os::unix::fs::FileExt as _;
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[value], place).unwrap();
+}
+
+#[test]
+fn a_file_that_asks_for_a_newer_sqlite_is_damaged_and_not_somebody_elses_to_make_writable() {
+    for (place, reason) in [(18, "SQLite"), (19, "not a database")] {
+        for value in [3, 0xff] {
+            let (dir, mut opened) = reopen_spoiled(|path| set_byte(path, place, value));
+            let account = opened.journal.account();
+            assert_eq!((account.emitted, account.dropped_total()), (1000, 1000), "{place}: {value}");
+            assert_set_aside(dir.path(), &mut opened, "damaged", reason);
+        }
+    }
+}
+
+#[test]
+fn a_record_that_does_not_take_over_what_others_lost_is_set_aside_and_all_of_it_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    journal.set_target(Some("t"), at(1)).unwrap();
+    append(&mut journal, 1, 20);
+    drop(journal);
+    // It can be read to its end, and no figure of it can be changed.
+    let refuse = "CREATE TRIGGER no_more BEFORE INSERT ON account BEGIN SELECT 1 FROM missing; END";
+    alter(&dir.path().join(NAME), refuse);
+    let mut carried = Account { emitted: 7, ..Account::default() };
+    carried.drop_lines("lost before", 7);
+    let mut opened = Journal::open(dir.path(), NAME, wide(), &mut carried, at(1_700_000_000)).unwrap();
+    assert!(carried.is_empty());
+    let account = opened.journal.account();
+    assert_eq!(account.emitted, 27);
+    let lost = [("lost before".to_owned(), 7), (reason::DAMAGED_FILE.to_owned(), 20)];
+    assert_eq!(account.dropped, lost.into());
+    assert_set_aside(dir.path(), &mut opened, "damaged", "missing");
+    drop(opened);
+    let again = open(dir.path()).account();
+    assert_eq!(again.emitted, 30, "each is counted once");
+}
