@@ -3,6 +3,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -13,8 +14,11 @@ use super::{http, installed, skipped, within};
 pub struct Server {
     process: Child,
     address: SocketAddr,
+    /// How it is started, and the path at which it says that it is ready.
+    command: fn(SocketAddr, &Path) -> Command,
+    ready: &'static str,
     // Removed after the process has ended.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Server {
@@ -85,33 +89,58 @@ impl Server {
         )
     }
 
-    fn start(ready: &str, command: impl Fn(SocketAddr, &std::path::Path) -> Command) -> Self {
+    /// Ends it as a power cut would: nothing is flushed.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again where it was, with what it has on disk.
+    pub fn restart(&mut self) {
+        self.process = spawn(self.command, self.address, self.directory.path());
+        assert!(self.answers(), "it ended at once");
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until it answers; false where it ends instead.
+    fn answers(&mut self) -> bool {
+        within(Duration::from_secs(30), "the server answers", || {
+            if self.process.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            let (status, _) = http::request(self.address, "GET", self.ready, b"").ok()?;
+            (200..300).contains(&status).then_some(true)
+        })
+    }
+
+    fn start(ready: &'static str, command: fn(SocketAddr, &Path) -> Command) -> Self {
         // Another process may take the port between choosing and binding it:
         // then the server ends, and the next port is tried.
         for _ in 0..5 {
             let directory = tempfile::tempdir().unwrap();
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let log = std::fs::File::create(directory.path().join("log")).unwrap();
-            let process = command(address, directory.path())
-                .stdin(Stdio::null())
-                .stdout(log.try_clone().unwrap())
-                .stderr(log)
-                .spawn()
-                .unwrap();
-            let mut server = Self { process, address, _directory: directory };
-            let answers = within(Duration::from_secs(30), "the server answers", || {
-                if server.process.try_wait().unwrap().is_some() {
-                    return Some(false);
-                }
-                let (status, _) = http::request(address, "GET", ready, b"").ok()?;
-                (200..300).contains(&status).then_some(true)
-            });
-            if answers {
+            let process = spawn(command, address, directory.path());
+            let mut server = Self { process, address, command, ready, directory };
+            if server.answers() {
                 return server;
             }
         }
         panic!("the server ends at once, five times");
     }
+}
+
+fn spawn(command: fn(SocketAddr, &Path) -> Command, address: SocketAddr, directory: &Path) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
+    command(address, directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Server {
