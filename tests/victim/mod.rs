@@ -22,7 +22,10 @@ use kvmscope::{
 };
 use tempfile::TempDir;
 
-use crate::lab::terminal::Terminal;
+use crate::lab::{
+    terminal::{PATIENCE, Terminal},
+    within,
+};
 
 /// The database that is written to.
 pub const DATABASE: &str = "vmstats";
@@ -80,12 +83,24 @@ impl Host {
         Terminal::start(self.home.path(), (24, 120), &arguments, &variables)
     }
 
-    /// The same, and how long it took until it showed its first reading.
-    pub fn started(&self) -> (Terminal, Duration) {
+    /// The same, and how long it took until it showed its first reading, and
+    /// until the first was recorded.
+    pub fn started(&self) -> (Terminal, [Duration; 2]) {
+        let before = self.emitted();
         let begun = Instant::now();
         let terminal = self.start(&[]);
         terminal.wait_for("zebra-");
-        (terminal, begun.elapsed())
+        let shown = begun.elapsed();
+        within(PATIENCE, "a cycle is recorded", || (self.emitted() > before).then_some(()));
+        (terminal, [shown, begun.elapsed()])
+    }
+
+    /// Lines that were ever recorded, as the record remembers beside itself
+    /// after each write.
+    fn emitted(&self) -> u64 {
+        let account = fs::read(self.file(".lock")).unwrap_or_default();
+        let account = String::from_utf8_lossy(&account);
+        account.lines().find_map(|line| line.strip_prefix("emitted=")?.parse().ok()).unwrap_or(0)
     }
 
     /// Lets a kvmscope that collects nothing deliver what waits, and end.
