@@ -12,7 +12,7 @@ use std::{
 
 use kvmscope::{
     clock::Clock,
-    config::{Api, Auth, Influx, MissingPolicy, Record, Store},
+    config::{Api, Auth, Influx, MissingPolicy, Proxy, Record, Store},
     delivery::{self, Handle, Role, Settings},
     influx::line::Encoder,
     journal::{Account, Journal, Limits, file_name},
@@ -63,13 +63,15 @@ pub fn encoded(frame: &Frame) -> Vec<String> {
     String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Settings that deliver to `url` without credentials, as v3.
+/// Settings that deliver to `url` without credentials or proxy, as v3.
 pub fn settings(url: Option<String>, directory: Option<&Path>) -> Settings {
     Settings {
         influx: Influx {
             url,
             auth: Auth::None,
             api: Api::V3,
+            // Not the developer's.
+            proxy: Proxy::Direct,
             batch_max_sec: Duration::from_millis(20),
             ..Influx::default()
         },
