@@ -1,5 +1,7 @@
 //! The record and the way to a database: lines appended with their sync, bytes
-//! they take, and lines that real servers accept beside curl.
+//! they take, lines that real servers accept beside curl, and a million lines
+//! that waited for one. `cargo bench --bench deliver -- drain` runs that part
+//! alone.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +11,7 @@
     reason = "a benchmark fails by panicking, and its counts are small"
 )]
 
+mod draining;
 mod fleet;
 #[path = "../tests/lab/mod.rs"]
 mod lab;
@@ -37,7 +40,7 @@ use kvmscope::{
 use fleet::{Fleet, LINES, START};
 use lab::servers::Server;
 use side_by_side::{
-    Bar, Rounds, Side, Table, bytes, count, median, process_cpu, seconds, skipped, timed, wanted,
+    Bar, Rounds, Side, Table, bytes, chosen, count, median, process_cpu, seconds, skipped, timed, wanted,
 };
 
 const VMS: u32 = 40;
@@ -64,8 +67,13 @@ impl Source {
         Self { fleet, encoder: Encoder::new(MissingPolicy::Zero, &BTreeMap::new()).unwrap() }
     }
 
+    /// The next cycle as the collector hands it over.
+    fn frame(&mut self) -> Arc<Frame> {
+        self.fleet.cycle()
+    }
+
     fn next(&mut self) -> Cycle {
-        let frame = self.fleet.cycle();
+        let frame = self.frame();
         let mut lines = Vec::new();
         let done = self.encoder.encode(&frame, &mut lines);
         assert_eq!(usize::try_from(done.lines), Ok(LINES_PER_CYCLE));
@@ -320,9 +328,12 @@ fn servers() {
 }
 
 fn main() {
-    if !wanted() {
+    if !wanted() || draining::is_child() {
         return;
     }
-    record();
-    servers();
+    for (name, part) in [("record", record as fn()), ("servers", servers), ("drain", draining::drain)] {
+        if chosen(name) {
+            part();
+        }
+    }
 }

@@ -16,6 +16,12 @@ pub fn wanted() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
+/// Whether the part `name` is to run: all do where none is named.
+pub fn chosen(name: &str) -> bool {
+    let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    named.peek().is_none() || named.any(|argument| argument == name)
+}
+
 /// Whether the long form is asked for (`make torture`).
 pub fn torture() -> bool {
     std::env::var_os("KVMSCOPE_TORTURE").is_some_and(|value| !value.is_empty())

@@ -64,6 +64,11 @@ impl Server {
         }))
     }
 
+    /// Its process, to freeze it and the like.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where it listens: a loopback address.
     pub fn address(&self) -> SocketAddr {
         self.address
