@@ -5,6 +5,7 @@
 //! queue and waits for no retry. Nothing it returns, prints or shows in
 //! `Debug` holds a secret.
 
+mod body;
 mod check;
 mod credentials;
 mod endpoint;
@@ -15,15 +16,12 @@ mod reply;
 mod tls;
 mod via;
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use flate2::{Compression, write::GzEncoder};
 use reqwest::{RequestBuilder, header, redirect};
 
 use self::{
+    body::Body,
     credentials::Credentials,
     endpoint::{Dialect, Endpoint},
     reply::Reply,
@@ -34,7 +32,12 @@ use crate::{
     influx::policy::{Answer, FailedStep},
 };
 
-pub use self::{check::Check, credentials::Kind as SecretKind, error::ClientError};
+pub use self::{
+    body::{Packed, Packer},
+    check::Check,
+    credentials::Kind as SecretKind,
+    error::ClientError,
+};
 
 /// A client of one server.
 #[derive(Debug)]
@@ -98,8 +101,22 @@ impl Client {
     /// with a token file read anew, if its value changed.
     pub async fn write(&mut self, lines: &[u8]) -> (Answer, Duration) {
         let begun = Instant::now();
-        let answer = self.write_now(lines).await.unwrap_or_else(|failed| failed);
+        let packed = self.packer().pack(lines);
+        let (answer, _) = self.write_packed(lines, &packed).await;
         (answer, begun.elapsed())
+    }
+
+    /// As [`Client::write`], with `packed` made of these lines before.
+    pub async fn write_packed(&mut self, lines: &[u8], packed: &Packed) -> (Answer, Duration) {
+        let begun = Instant::now();
+        let answer = self.write_now(Body { lines, packed }).await.unwrap_or_else(|failed| failed);
+        (answer, begun.elapsed())
+    }
+
+    /// What makes lines ready for this client.
+    #[must_use]
+    pub fn packer(&self) -> Packer {
+        Packer { gzip: self.gzip }
     }
 
     /// `v1`, `v2` or `v3` once known.
@@ -125,38 +142,36 @@ impl Client {
         self.via.shown(&self.endpoint.shown(None))
     }
 
-    async fn write_now(&mut self, lines: &[u8]) -> Result<Answer, Answer> {
+    async fn write_now(&mut self, body: Body<'_>) -> Result<Answer, Answer> {
         self.credentials.refresh();
         let Some(dialect) = self.dialect else {
-            return Ok(self.search(lines, None).await?.into_answer());
+            return Ok(self.search(body, None).await?.into_answer());
         };
-        let reply = self.post(dialect, lines).await?;
+        let reply = self.post(dialect, body).await?;
         // Another server may have taken the place of the one that was asked.
         if self.configured.is_none() && probe::is_absent(&reply) {
-            return Ok(self.search(lines, Some((dialect, reply))).await?.into_answer());
+            return Ok(self.search(body, Some((dialect, reply))).await?.into_answer());
         }
         Ok(reply.into_answer())
     }
 
     /// One write request, repeated once with credentials read anew.
-    async fn post(&mut self, dialect: Dialect, lines: &[u8]) -> Result<Reply, Answer> {
-        let reply = self.post_once(dialect, lines).await?;
+    async fn post(&mut self, dialect: Dialect, body: Body<'_>) -> Result<Reply, Answer> {
+        let reply = self.post_once(dialect, body).await?;
         if reply.status == 401 && self.reread_credentials()? {
-            return self.post_once(dialect, lines).await;
+            return self.post_once(dialect, body).await;
         }
         Ok(reply)
     }
 
-    async fn post_once(&self, dialect: Dialect, lines: &[u8]) -> Result<Reply, Answer> {
+    async fn post_once(&self, dialect: Dialect, body: Body<'_>) -> Result<Reply, Answer> {
         let request = self
             .http
             .post(self.endpoint.write(dialect))
             .header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
-        let request = match self.gzip.then(|| compressed(lines)) {
-            Some(Ok(body)) => request.header(header::CONTENT_ENCODING, "gzip").body(body),
-            // Compressing into memory does not fail; plain is right as well.
-            Some(Err(_)) | None => request.body(lines.to_vec()),
-        };
+        let (posted, is_packed) = body.posted();
+        let request = if is_packed { request.header(header::CONTENT_ENCODING, "gzip") } else { request };
+        let request = request.body(posted);
         self.send(request, Some(dialect)).await
     }
 
@@ -180,10 +195,4 @@ impl Client {
             .reread()
             .map_err(|error| Answer::Failed { step: FailedStep::Credentials, text: error.to_string() })
     }
-}
-
-fn compressed(lines: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut packed = GzEncoder::new(Vec::with_capacity(lines.len() / 8), Compression::fast());
-    packed.write_all(lines)?;
-    packed.finish()
 }

@@ -6,7 +6,7 @@
 //! never an answer about them.
 
 use super::{
-    Client, Reply,
+    Body, Client, Reply,
     endpoint::{Dialect, is_unknown_path},
 };
 use crate::influx::policy::{Answer, FailedStep};
@@ -69,7 +69,7 @@ impl Client {
     /// was found not to.
     pub(super) async fn search(
         &mut self,
-        lines: &[u8],
+        body: Body<'_>,
         absent: Option<(Dialect, Reply)>,
     ) -> Result<Reply, Answer> {
         self.dialect = None;
@@ -80,7 +80,7 @@ impl Client {
             if known == Some(dialect) {
                 continue;
             }
-            let reply = self.post(dialect, lines).await?;
+            let reply = self.post(dialect, body).await?;
             match standing(&reply) {
                 Standing::Spoken => {
                     self.dialect = Some(dialect);
