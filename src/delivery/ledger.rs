@@ -52,12 +52,17 @@ pub mod reason {
 pub(super) struct Load {
     pub(super) bytes: Vec<u8>,
     pub(super) lines: usize,
+    /// Whether a full one waits behind it.
+    pub(super) is_followed: bool,
     origin: Origin,
 }
 
-#[derive(Debug)]
-enum Origin {
+/// Where lines are that are on their way.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// In the record; the batch without its bytes.
     Record { batch: Batch, epoch: u64 },
+    /// In memory alone.
     Memory { epoch: u64 },
 }
 
@@ -91,6 +96,7 @@ pub(super) struct Ledger {
     committed_at: Option<MonoTime>,
     pub(super) wire: Wire,
     lately: Lately,
+    published_at: Option<MonoTime>,
     database: String,
     published: watch::Sender<(DeliveryStatus, StoreStatus)>,
 }
@@ -118,6 +124,7 @@ impl Ledger {
             batch_span: influx.batch_max_sec,
             committed_at: None,
             lately: Lately::default(),
+            published_at: None,
             database: influx.db.clone(),
             published,
         }
@@ -125,8 +132,10 @@ impl Ledger {
 
     /// Takes an encoded cycle. It is in memory until a commit is due.
     pub(super) fn accept(&mut self, parts: impl IntoIterator<Item = Part>, saturated: u64) {
+        let (_, mono) = self.clock.now();
         self.saturated += saturated;
         for part in parts {
+            self.lately.emitted(mono, part.lines);
             self.held.push(part);
         }
         if self.held.lines() >= self.batch_lines {
@@ -210,19 +219,46 @@ impl Ledger {
     pub(super) fn take(&mut self, max_lines: usize, max_bytes: usize) -> Option<Load> {
         let (wall, mono) = self.clock.now();
         match self.store.next_batch(max_lines, max_bytes) {
-            Ok(Some(mut batch)) => {
-                let (bytes, lines) = (std::mem::take(&mut batch.bytes), batch.lines);
-                return Some(Load {
-                    bytes,
-                    lines,
-                    origin: Origin::Record { epoch: self.store.epoch(), batch },
-                });
-            }
+            Ok(Some(batch)) => return Some(self.load(batch, max_lines)),
             Ok(None) => {}
             Err(error) => self.store.failed(&error, &mut self.delta, wall, mono),
         }
         let FromMemory { bytes, lines, epoch } = self.held.take(max_lines, max_bytes)?;
-        Some(Load { bytes, lines, origin: Origin::Memory { epoch } })
+        Some(Load { bytes, lines, is_followed: false, origin: Origin::Memory { epoch } })
+    }
+
+    fn load(&self, mut batch: Batch, max_lines: usize) -> Load {
+        let (bytes, lines) = (std::mem::take(&mut batch.bytes), batch.lines);
+        let (_, waiting) = self.store.account();
+        Load {
+            bytes,
+            lines,
+            is_followed: waiting >= (lines as u64).saturating_add(max_lines as u64),
+            origin: Origin::Record { epoch: self.store.epoch(), batch },
+        }
+    }
+
+    /// The lines that come after a load that is on its way, where a full load
+    /// of them waits in the record.
+    pub(super) fn take_after(&mut self, origin: &Origin, max_lines: usize, max_bytes: usize) -> Option<Load> {
+        let Origin::Record { batch, epoch } = origin else { return None };
+        if *epoch != self.store.epoch() {
+            return None;
+        }
+        // What cannot be read is met again when its turn has come.
+        let next = self.store.batch_after(batch, max_lines, max_bytes).ok()??;
+        Some(self.load(next, max_lines))
+    }
+
+    /// Whether a load that was taken early is what comes next now.
+    pub(super) fn is_next(&self, load: &Load) -> bool {
+        match &load.origin {
+            Origin::Record { batch, epoch } => {
+                *epoch == self.store.epoch()
+                    && self.store.journal().is_some_and(|journal| journal.is_next(batch))
+            }
+            Origin::Memory { .. } => false,
+        }
     }
 
     /// A load is tried again later: until then the oldest lines in memory may
@@ -283,8 +319,17 @@ impl Ledger {
                 lines
             }
         };
-        self.lately.delivered(mono, delivered);
-        self.publish();
+        self.lately.settled(mono, (upto - before) as u64, delivered);
+        self.publish_at_times();
+    }
+
+    /// The server takes lines.
+    pub(super) fn delivering(&mut self) {
+        if self.wire.state != DeliveryState::Delivering {
+            self.lately.restart(self.clock.now().1);
+        }
+        self.wire.state = DeliveryState::Delivering;
+        self.wire.backoff = None;
     }
 
     /// The last thing: whatever is still only in memory is lost, and said so.
@@ -303,9 +348,19 @@ impl Ledger {
 }
 
 impl Load {
+    /// Where its lines are.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whether a piece is all of it.
+    pub(super) fn is_whole(&self, piece: &Piece) -> bool {
+        piece.begin == 0 && piece.len() == self.lines
+    }
+
     /// The text of a piece of it.
     pub(super) fn text(&self, piece: &Piece) -> Cow<'_, [u8]> {
-        if piece.begin == 0 && piece.len() == self.lines {
+        if self.is_whole(piece) {
             return Cow::Borrowed(&self.bytes);
         }
         let mut wanted = piece.indices().peekable();

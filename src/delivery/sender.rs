@@ -1,7 +1,7 @@
 //! The sender's thread: takes what waits, one request in flight, and does
 //! what the policy decides.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{borrow::Cow, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -12,14 +12,14 @@ use super::{
     Shared, Stop,
     attempt::{Attempt, Piece, Verdict},
     backoff::{Random, backoff},
-    ledger::{Load, Wire},
+    ledger::{Load, Origin, Wire},
     recorder::MAX_BYTES,
 };
 use crate::{
     clock::Clock,
     config::{self, Auth, SecretSource},
     influx::{
-        client::Client,
+        client::{Client, Packed, Packer},
         policy::{self, Answer, Decision},
     },
     model::status::{DeliveryState, LastAnswer},
@@ -57,8 +57,23 @@ pub(super) struct Sender {
     successes: u32,
     /// Every line of the last batch was refused.
     all_alike: bool,
+    /// What comes after the load on its way, made ready meanwhile.
+    ahead: Option<Ready>,
     /// Paths that credentials and certificates come from, and their state.
     files: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+/// A load as it is posted.
+struct Ready {
+    load: Load,
+    body: Packed,
+}
+
+impl Ready {
+    fn new(load: Load, packer: Option<Packer>) -> Option<Self> {
+        let body = packer?.pack(&load.bytes);
+        Some(Self { load, body })
+    }
 }
 
 /// Enough to see that a file is another one or has other content.
@@ -104,6 +119,7 @@ impl Sender {
             max_bytes: MAX_BYTES,
             successes: 0,
             all_alike: false,
+            ahead: None,
             files,
         }
     }
@@ -132,9 +148,8 @@ impl Sender {
             }
             // Asked before the look at what is left: nothing is recorded after it.
             let last = self.is_stopping() && self.shared.recorder_ended();
-            let load = self.shared.ledger().take(self.most_lines(), self.max_bytes);
-            let flow = match load {
-                Some(load) => self.deliver(load).await,
+            let flow = match self.next_load() {
+                Some(ready) => self.deliver(&ready).await,
                 None if last => Flow::End,
                 None => self.idle().await,
             };
@@ -153,8 +168,23 @@ impl Sender {
         if self.all_alike { wanted.max(FEW) } else { wanted }
     }
 
+    /// What to send next, most likely made ready while the last was sent.
+    fn next_load(&mut self) -> Option<Ready> {
+        let mut ledger = self.shared.ledger();
+        if let Some(ready) = self.ahead.take() {
+            if ledger.is_next(&ready.load) {
+                return Some(ready);
+            }
+            ledger.release();
+        }
+        let load = ledger.take(self.most_lines(), self.max_bytes);
+        drop(ledger);
+        Ready::new(load?, self.client.as_ref().map(Client::packer))
+    }
+
     /// Waits for something to send.
     async fn idle(&mut self) -> Flow {
+        self.shared.ledger().publish();
         let stop = self.stop.clone();
         tokio::select! {
             () = self.shared.data.notified() => {}
@@ -165,33 +195,33 @@ impl Sender {
     }
 
     /// Sends a load until every line of it is settled or it must wait.
-    async fn deliver(&mut self, load: Load) -> Flow {
+    async fn deliver(&mut self, ready: &Ready) -> Flow {
+        let load = &ready.load;
         let mut attempt = Attempt::new(load.lines);
         let mut settled = 0;
         while let Some(piece) = attempt.next() {
             if self.is_over() {
                 return Flow::End;
             }
-            let Some((answer, decision)) = self.request(&load, &piece).await else { return Flow::End };
+            let Some((answer, decision)) = self.request(ready, &piece).await else { return Flow::End };
             match decision {
                 Decision::Retry { after, why } => {
                     if self.retry(&answer, after, why).await == Flow::End {
                         return Flow::End;
                     }
-                    if !self.shared.ledger().resume(&load) {
+                    if !self.shared.ledger().resume(load) {
                         break;
                     }
                 }
                 Decision::Pause { why, mend } => return self.pause(why, &mend, PROBE_EVERY).await,
                 decision => {
-                    self.note_size(&decision, &load, &piece);
+                    self.note_size(&decision, load, &piece);
                     self.failures = 0;
                     let verdict = attempt.learn(decision);
                     if let Some(new) = attempt.settled() {
                         let mut ledger = self.shared.ledger();
-                        ledger.wire.state = DeliveryState::Delivering;
-                        ledger.wire.backoff = None;
-                        ledger.settle(&load, settled, new.upto, new.refused);
+                        ledger.delivering();
+                        ledger.settle(load, settled, new.upto, new.refused);
                         settled = new.upto;
                     }
                     if let Verdict::AllAlike { why } = verdict {
@@ -202,21 +232,31 @@ impl Sender {
                 }
             }
         }
-        self.shared.ledger().release();
+        if self.ahead.is_none() {
+            self.shared.ledger().release();
+        }
         self.all_alike = false;
         Flow::GoOn
     }
 
     /// One request. `None`: the deadline has come.
-    async fn request(&mut self, load: &Load, piece: &Piece) -> Option<(Answer, Decision)> {
+    async fn request(&mut self, ready: &Ready, piece: &Piece) -> Option<(Answer, Decision)> {
+        let load = &ready.load;
+        let (most_lines, max_bytes) = (self.most_lines(), self.max_bytes);
         let client = self.client.as_mut()?;
         let before = client.api();
+        let packer = client.packer();
         let text = load.text(piece);
+        let body =
+            if load.is_whole(piece) { Cow::Borrowed(&ready.body) } else { Cow::Owned(packer.pack(&text)) };
         let stop = self.stop.clone();
-        let (answer, took) = tokio::select! {
-            answered = client.write(&text) => answered,
+        let shared = (load.is_followed && self.ahead.is_none()).then(|| Arc::clone(&self.shared));
+        let ahead = make_ready(shared, load.origin(), most_lines, max_bytes, packer);
+        let ((answer, took), next) = tokio::select! {
+            both = async { tokio::join!(client.write_packed(&text, &body), ahead) } => both,
             () = deadline(stop) => return None,
         };
+        self.ahead = next.or(self.ahead.take());
         let api = client.api();
         let mut decision = policy::decide(api.or(before).unwrap_or("v1"), &answer, piece.len());
         let never_sent = api.is_none() && before.is_none();
@@ -236,7 +276,7 @@ impl Sender {
         };
         let success = matches!(decision, Decision::Delivered | Decision::DeliveredExcept(_));
         let text = policy::summary(&answer);
-        self.show(|wire| {
+        self.note(|wire| {
             wire.last_answer = Some(LastAnswer { at, status, took, text });
             wire.api = api.or(wire.api);
             wire.target = Some(target);
@@ -286,6 +326,7 @@ impl Sender {
     /// Waits for the operator, looking now and then whether it is mended.
     async fn pause(&mut self, why: String, mend: &str, wait: Duration) -> Flow {
         let next_at = self.later(wait);
+        self.ahead = None;
         self.shared.ledger().release();
         self.show(|wire| {
             if !matches!(&wire.state, DeliveryState::Paused { why: before, .. } if *before == why) {
@@ -352,10 +393,18 @@ impl Sender {
         crate::model::WallTime(self.clock.now().0.0.saturating_add(nanos))
     }
 
+    /// Shows a change at once.
     fn show(&self, change: impl FnOnce(&mut Wire)) {
         let mut ledger = self.shared.ledger();
         change(&mut ledger.wire);
         ledger.publish();
+    }
+
+    /// Notes a change that many others like it follow.
+    fn note(&self, change: impl FnOnce(&mut Wire)) {
+        let mut ledger = self.shared.ledger();
+        change(&mut ledger.wire);
+        ledger.publish_at_times();
     }
 
     fn is_stopping(&self) -> bool {
@@ -366,6 +415,23 @@ impl Sender {
     fn is_over(&self) -> bool {
         matches!(*self.stop.borrow(), Stop::By(deadline) if Instant::now() >= deadline)
     }
+}
+
+/// Reads and compresses what comes after a load, on a thread of its own: the
+/// server is at work on that load meanwhile. One load at most is made ready.
+async fn make_ready(
+    shared: Option<Arc<Shared>>,
+    after: &Origin,
+    most_lines: usize,
+    max_bytes: usize,
+    packer: Packer,
+) -> Option<Ready> {
+    let (shared, after) = (shared?, after.clone());
+    let read = move || {
+        let load = shared.ledger().take_after(&after, most_lines, max_bytes);
+        Ready::new(load?, Some(packer))
+    };
+    tokio::task::spawn_blocking(read).await.ok()?
 }
 
 /// Ends when the deadline for stopping has come.

@@ -132,7 +132,32 @@ impl Journal {
         totals: Totals,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
+        self.commit_as("FULL", action, account, totals, change)
+    }
+
+    /// As [`Journal::commit`], where nothing but the cursor has moved. What it
+    /// writes outlives this process at once and a power cut with the next sync,
+    /// be it an append's or the log's own; until then the file is as it was
+    /// before, and the lines wait.
+    pub(super) fn commit_unsynced(
+        &mut self,
+        action: &'static str,
+        account: Account,
+        totals: Totals,
+    ) -> Result<(), Error> {
+        self.commit_as("NORMAL", action, account, totals, |_| Ok(()))
+    }
+
+    fn commit_as(
+        &mut self,
+        synchronous: &str,
+        action: &'static str,
+        account: Account,
+        totals: Totals,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
         let saved = (|| {
+            self.db.pragma_update(None, "synchronous", synchronous)?;
             let tx = self.db.unchecked_transaction()?;
             change(&tx)?;
             for (name, lines) in account.figures() {

@@ -24,6 +24,8 @@ pub struct Batch {
     pub lines: usize,
     /// Timestamp of the oldest.
     pub oldest: WallTime,
+    /// Where the cursor is when these lines are next.
+    from: Position,
     /// Each row's place in the batch.
     rows: Vec<BatchRow>,
 }
@@ -112,7 +114,7 @@ impl Journal {
             if self.totals.waiting == 0 {
                 return Ok(None);
             }
-            let (batch, damaged) = self.read_batch(max_lines, max_bytes)?;
+            let (batch, damaged) = self.read_batch(self.cursor, max_lines, max_bytes)?;
             if batch.lines > 0 {
                 self.sending = batch.rows.last().map(|row| row.row);
                 return Ok(Some(batch));
@@ -128,10 +130,47 @@ impl Journal {
         Ok(None)
     }
 
-    /// Reads rows until a limit or a damaged one. Where damaged ones come
-    /// first, their numbers are returned.
-    fn read_batch(&self, max_lines: usize, max_bytes: usize) -> Result<(Batch, Vec<i64>), Error> {
-        let mut batch = Batch::default();
+    /// The lines that come after `batch`, which is on its way: a full batch of
+    /// them, or `None` where fewer wait or the first are damaged. They are to
+    /// be sent once [`Journal::is_next`] says so; until then retention leaves
+    /// them alone as well.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn batch_after(
+        &mut self,
+        batch: &Batch,
+        max_lines: usize,
+        max_bytes: usize,
+    ) -> Result<Option<Batch>, Error> {
+        let Some(from) = batch.position_after(batch.lines) else { return Ok(None) };
+        let full = (batch.lines as u64).saturating_add(max_lines as u64);
+        if batch.from != self.cursor || self.totals.waiting < full {
+            return Ok(None);
+        }
+        let (next, _) = self.read_batch(from, max_lines, max_bytes)?;
+        if next.lines == 0 {
+            return Ok(None);
+        }
+        self.sending = next.rows.last().map(|row| row.row).max(self.sending);
+        Ok(Some(next))
+    }
+
+    /// Whether the cursor has come to where these lines begin.
+    #[must_use]
+    pub fn is_next(&self, batch: &Batch) -> bool {
+        batch.from == self.cursor
+    }
+
+    /// Reads rows from a position until a limit or a damaged one. Where
+    /// damaged ones come first, their numbers are returned.
+    fn read_batch(
+        &self,
+        from: Position,
+        max_lines: usize,
+        max_bytes: usize,
+    ) -> Result<(Batch, Vec<i64>), Error> {
+        let mut batch = Batch { from, ..Batch::default() };
         let mut damaged = Vec::new();
         (|| {
             let mut query = self.db.prepare_cached(
@@ -140,7 +179,7 @@ impl Journal {
                  WHERE wanted AND (cycle.seq > ?1 OR (cycle.seq = ?1 AND cycle.lines > ?2))
                  ORDER BY cycle.seq",
             )?;
-            let mut rows = query.query((self.cursor.row, self.cursor.line))?;
+            let mut rows = query.query((from.row, from.line))?;
             while batch.lines < max_lines
                 && batch.bytes.len() < max_bytes
                 && damaged.len() < MOST_DAMAGED
@@ -163,7 +202,7 @@ impl Journal {
                 if !damaged.is_empty() {
                     break;
                 }
-                let skipped = if seq == self.cursor.row { self.cursor.line } else { 0 };
+                let skipped = if seq == from.row { from.line } else { 0 };
                 let skipped = usize::try_from(skipped).unwrap_or(0);
                 let begin = batch.lines;
                 if begin == 0 {
@@ -183,7 +222,9 @@ impl Journal {
 
     /// Moves the cursor: the lines up to `to` are settled. `refused` of them
     /// go to quarantine, all others are delivered. Figures, cursor and
-    /// quarantine change in one transaction. Returns the lines delivered.
+    /// quarantine change in one transaction, without a sync of its own: a
+    /// power cut takes back all of it together, and those lines are sent
+    /// again. Returns the lines delivered.
     ///
     /// # Errors
     /// The file could not be told. The cursor has moved all the same, so that
@@ -235,7 +276,7 @@ impl Journal {
     /// It still cannot be told.
     pub fn save(&mut self) -> Result<(), Error> {
         if self.unsaved.moved {
-            self.commit("moving the cursor", self.account(), self.totals, |_| Ok(()))?;
+            self.commit_unsynced("moving the cursor", self.account(), self.totals)?;
         }
         Ok(())
     }

@@ -24,7 +24,8 @@
 //! An append returns after the data is on the disk (`synchronous=FULL` syncs
 //! the write-ahead log in each transaction). Delivery commits at most every
 //! `influx.batch_max_sec`, so a power cut loses what was read in at most that
-//! span, and a killed process the same.
+//! span, and a killed process the same. That a line was delivered is synced
+//! with the next append: after a power cut the last of them are sent again.
 //!
 //! ## Which lines a target gets
 //! A target (server and database) gets what is recorded from the moment it is

@@ -219,6 +219,9 @@ pub struct DeliveryStatus {
     pub backoff: Option<Duration>,
     /// Lines per second delivered lately.
     pub lines_per_second: f64,
+    /// How long what waits will take at that rate, less what is new meanwhile.
+    /// `None`: nothing is behind, or it does not become less.
+    pub time_left: Option<Duration>,
 }
 
 impl DeliveryStatus {

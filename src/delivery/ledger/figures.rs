@@ -7,38 +7,122 @@ use crate::{
     journal::Account,
     model::{
         MonoTime, WallTime,
-        status::{DeliveryStatus, StoreState, StoreStatus},
+        status::{DeliveryState, DeliveryStatus, StoreState, StoreStatus},
     },
 };
 
-/// What was delivered in the last [`SPAN`].
+/// What came and went in the last [`SPAN`], or since delivery goes on after a
+/// failure where that is less.
 #[derive(Debug, Default)]
 pub(super) struct Lately {
-    answers: VecDeque<(MonoTime, u64)>,
+    moments: VecDeque<Moment>,
+    since: Option<MonoTime>,
+}
+
+/// Lines of a moment of [`MOMENT`].
+#[derive(Debug)]
+struct Moment {
+    at: MonoTime,
+    emitted: u64,
+    delivered: u64,
+    settled: u64,
 }
 
 /// The span that "lately" means.
 const SPAN: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_millis(250);
+/// Before this nothing can be said of a second.
+const LEAST: Duration = Duration::from_secs(1);
+/// What takes longer than lines are kept is no estimate.
+const LONGEST: f64 = 7.0 * 86_400.0;
 
 impl Lately {
-    pub(super) fn delivered(&mut self, at: MonoTime, lines: u64) {
-        if lines > 0 {
-            self.answers.push_back((at, lines));
+    pub(super) fn emitted(&mut self, at: MonoTime, lines: u64) {
+        if let Some(moment) = self.moment(at, lines) {
+            moment.emitted += lines;
         }
     }
 
-    fn per_second(&mut self, now: MonoTime) -> f64 {
-        while self.answers.front().is_some_and(|(at, _)| now.since(*at) > SPAN) {
-            self.answers.pop_front();
+    pub(super) fn settled(&mut self, at: MonoTime, lines: u64, delivered: u64) {
+        if let Some(moment) = self.moment(at, lines) {
+            moment.settled += lines;
+            moment.delivered += delivered;
         }
-        let lines: u64 = self.answers.iter().map(|(_, lines)| lines).sum();
-        u32::try_from(lines).map_or(f64::from(u32::MAX), f64::from) / SPAN.as_secs_f64()
+    }
+
+    /// Delivery goes on: what was before says nothing of its speed.
+    pub(super) fn restart(&mut self, at: MonoTime) {
+        *self = Self { moments: VecDeque::new(), since: Some(at) };
+    }
+
+    fn moment(&mut self, at: MonoTime, lines: u64) -> Option<&mut Moment> {
+        if lines == 0 {
+            return None;
+        }
+        self.since.get_or_insert(at);
+        self.forget(at);
+        if self.moments.back().is_none_or(|last| at.since(last.at) > MOMENT) {
+            self.moments.push_back(Moment { at, emitted: 0, delivered: 0, settled: 0 });
+        }
+        self.moments.back_mut()
+    }
+
+    fn forget(&mut self, now: MonoTime) {
+        while self.moments.front().is_some_and(|moment| now.since(moment.at) > SPAN) {
+            self.moments.pop_front();
+        }
+    }
+
+    /// Lines delivered per second.
+    fn per_second(&mut self, now: MonoTime) -> f64 {
+        self.forget(now);
+        self.sum(|moment| moment.delivered) / self.seconds(now)
+    }
+
+    /// How long `waiting` lines will take, less what is new meanwhile; `None`
+    /// where they do not become fewer, or are no more than what is just new.
+    fn time_left(&mut self, now: MonoTime, waiting: u64) -> Option<Duration> {
+        self.forget(now);
+        if self.since.is_none_or(|since| now.since(since) < LEAST) {
+            return None;
+        }
+        let seconds = self.seconds(now);
+        let new = self.sum(|moment| moment.emitted) / seconds;
+        let net = self.sum(|moment| moment.settled) / seconds - new;
+        let waiting = number(waiting);
+        if waiting <= new * 2.0 || net <= 0.0 || waiting / net > LONGEST {
+            return None;
+        }
+        Duration::try_from_secs_f64((waiting / net).ceil()).ok()
+    }
+
+    fn seconds(&self, now: MonoTime) -> f64 {
+        self.since.map_or(SPAN, |since| now.since(since)).clamp(LEAST, SPAN).as_secs_f64()
+    }
+
+    fn sum(&self, figure: impl Fn(&Moment) -> u64) -> f64 {
+        number(self.moments.iter().map(figure).sum())
     }
 }
 
+fn number(lines: u64) -> f64 {
+    u32::try_from(lines).map_or(f64::from(u32::MAX), f64::from)
+}
+
 impl Ledger {
+    /// Publishes the figures if that is due: while much is sent they change
+    /// faster than anybody looks. Who goes on to wait calls
+    /// [`Ledger::publish`] before.
+    pub(in crate::delivery) fn publish_at_times(&mut self) {
+        let (_, mono) = self.clock.now();
+        if self.published_at.is_none_or(|at| mono.since(at) >= PUBLISH_EVERY) {
+            self.publish();
+        }
+    }
+
     /// Publishes the figures where they have changed.
     pub(in crate::delivery) fn publish(&mut self) {
+        self.published_at = Some(self.clock.now().1);
         let now = (self.delivery(), self.store());
         self.published.send_if_modified(|before| {
             let changed = *before != now;
@@ -54,6 +138,10 @@ impl Ledger {
         account.add(&self.delta);
         let oldest_on_disk = journal.and_then(|journal| journal.oldest_waiting().ok().flatten());
         let in_memory = self.held.lines();
+        let time_left = match self.wire.state {
+            DeliveryState::Delivering => self.lately.time_left(mono, on_disk + in_memory),
+            _ => None,
+        };
         let Account { emitted, delivered, quarantined, local, dropped, .. } = account;
         // What was recorded while there was no target was never to be sent.
         let emitted = (emitted + in_memory).saturating_sub(if self.deliver { local } else { 0 });
@@ -75,6 +163,7 @@ impl Ledger {
             last_answer: self.wire.last_answer.clone(),
             backoff: self.wire.backoff,
             lines_per_second: self.lately.per_second(mono),
+            time_left,
         }
     }
 
@@ -98,3 +187,6 @@ impl Ledger {
         }
     }
 }
+
+/// The screen shows them no more often.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);

@@ -266,6 +266,19 @@ impl Store {
         }
     }
 
+    /// The lines behind a batch that is on its way.
+    pub(super) fn batch_after(
+        &mut self,
+        batch: &Batch,
+        max_lines: usize,
+        max_bytes: usize,
+    ) -> Result<Option<Batch>, Error> {
+        match &mut self.journal {
+            Some(journal) => journal.batch_after(batch, max_lines, max_bytes),
+            None => Ok(None),
+        }
+    }
+
     /// Moves the cursor behind the first `upto` lines of a batch. Returns the
     /// lines delivered, beside an error where the file could not be told.
     pub(super) fn advance(

@@ -100,11 +100,8 @@ fn traffic(document: &mut Document, app: &App, look: &Look, width: u16) {
         document.line(fact("oldest waits", format!("since {}, {age}", oldest.hms()), look));
     }
     let mut rate = format!("{:.0} lines/s", delivery.lines_per_second);
-    if delivery.lines_per_second > 0.0 && delivery.waiting() > 0 {
-        #[allow(clippy::cast_precision_loss, reason = "an estimate in whole seconds")]
-        let seconds = delivery.waiting() as f64 / delivery.lines_per_second;
-        let drain = std::time::Duration::try_from_secs_f64(seconds.ceil()).unwrap_or_default();
-        rate = format!("{rate}, {} to drain", units::span(drain));
+    if let Some(left) = delivery.time_left {
+        rate = format!("{rate}, {} to drain", units::span(left));
     }
     document.line(fact("rate", rate, look));
     let batches = format!("{}, {} repeated", units::count(delivery.batches), units::count(delivery.retries));
