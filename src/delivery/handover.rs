@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::stall::Lost;
 use crate::{influx::line::Encoder, model::Frame};
 
 /// Most frames that wait, whatever their size.
@@ -22,12 +23,12 @@ pub(super) struct HandOver {
     inner: Mutex<Inner>,
     ready: Condvar,
     max_lines: usize,
+    lost: Arc<Lost>,
 }
 
 #[derive(Debug)]
 struct Inner {
     frames: VecDeque<Arc<Frame>>,
-    lost: u64,
     closed: bool,
     /// Counts the lines of a frame that is dropped unencoded.
     counter: Encoder,
@@ -37,21 +38,19 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) frames: VecDeque<Arc<Frame>>,
-    /// Lines of frames that had to make room.
-    pub(super) lost: u64,
     /// Nothing more will come.
     pub(super) closed: bool,
 }
 
 impl HandOver {
-    /// At most about `max_lines` lines wait in it.
-    pub(super) fn new(counter: Encoder, max_lines: usize) -> Self {
-        let inner = Inner { frames: VecDeque::new(), lost: 0, closed: false, counter };
-        Self { inner: Mutex::new(inner), ready: Condvar::new(), max_lines }
+    /// At most about `max_lines` lines wait in it. The lines of frames that
+    /// had to make room are counted in `lost`.
+    pub(super) fn new(counter: Encoder, max_lines: usize, lost: Arc<Lost>) -> Self {
+        let inner = Inner { frames: VecDeque::new(), closed: false, counter };
+        Self { inner: Mutex::new(inner), ready: Condvar::new(), max_lines, lost }
     }
 
-    /// Hands over a frame. Where too many wait, the oldest goes and its lines
-    /// are counted.
+    /// Hands over a frame. Where too many wait, the oldest goes.
     pub(super) fn push(&self, frame: Arc<Frame>) {
         let mut inner = self.lock();
         if inner.closed {
@@ -61,7 +60,7 @@ impl HandOver {
         while self.too_many(&inner.frames) {
             if let Some(oldest) = inner.frames.pop_front() {
                 let mut lines = Vec::new();
-                inner.lost += inner.counter.encode(&oldest, &mut lines).lines;
+                self.lost.add(inner.counter.encode(&oldest, &mut lines).lines);
             }
         }
         drop(inner);
@@ -79,11 +78,12 @@ impl HandOver {
         if inner.frames.is_empty() && !inner.closed {
             inner = self.ready.wait_timeout(inner, span).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Taken {
-            frames: std::mem::take(&mut inner.frames),
-            lost: std::mem::take(&mut inner.lost),
-            closed: inner.closed,
-        }
+        Taken { frames: std::mem::take(&mut inner.frames), closed: inner.closed }
+    }
+
+    /// How many frames wait.
+    pub(super) fn frames(&self) -> usize {
+        self.lock().frames.len()
     }
 
     /// No frame is accepted from here on.
@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn when_nobody_takes_frames_the_oldest_go_and_their_lines_are_counted_exactly() {
-        let handover = HandOver::new(encoder(), 1_000_000);
+        let lost = Arc::new(Lost::default());
+        let handover = HandOver::new(encoder(), 1_000_000, Arc::clone(&lost));
         let total = MOST_FRAMES as u64 + 10;
         for cycle in 0..total {
             handover.push(frame(cycle, 3));
@@ -170,13 +171,12 @@ mod tests {
         let mut lines = Vec::new();
         let of_one = encoder().encode(&frame(0, 3), &mut lines).lines;
         assert!(of_one > 0);
-        assert_eq!(taken.lost, 10 * of_one);
-        assert_eq!(handover.take(Duration::ZERO).lost, 0, "told once");
+        assert_eq!(lost.all(), 10 * of_one);
     }
 
     #[test]
     fn large_frames_are_bounded_by_their_lines() {
-        let handover = HandOver::new(encoder(), 2000);
+        let handover = HandOver::new(encoder(), 2000, Arc::default());
         for cycle in 0..40 {
             handover.push(frame(cycle, 100));
         }
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn after_the_end_nothing_is_accepted() {
-        let handover = HandOver::new(encoder(), 2000);
+        let handover = HandOver::new(encoder(), 2000, Arc::default());
         handover.push(frame(1, 1));
         handover.close();
         handover.push(frame(2, 1));

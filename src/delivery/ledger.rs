@@ -16,7 +16,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ use self::{figures::Lately, store::Store};
 use super::{
     attempt::Piece,
     held::{FromMemory, Held, Part},
+    stall::Lost,
 };
 use crate::{
     clock::Clock,
@@ -85,6 +86,9 @@ pub(super) struct Ledger {
     held: Held,
     /// Figures of lines that are neither held nor known to the record.
     delta: Account,
+    /// Lines lost before they came here, and how many of them are counted.
+    lost_before: Arc<Lost>,
+    lost_counted: u64,
     /// Refused lines, sent from memory, that the record has yet to keep.
     refused: Vec<(WallTime, Refused)>,
     saturated: u64,
@@ -117,6 +121,8 @@ impl Ledger {
             store: Store::new(place, target),
             held: Held::default(),
             delta: Account::default(),
+            lost_before: Arc::default(),
+            lost_counted: 0,
             refused: Vec::new(),
             saturated: 0,
             max_queue: influx.max_queue as u64,
@@ -128,6 +134,11 @@ impl Ledger {
             database: influx.db.clone(),
             published,
         }
+    }
+
+    /// Counts from now on what is lost on the way to it, too.
+    pub(super) fn with_lost(self, lost_before: Arc<Lost>) -> Self {
+        Self { lost_before, ..self }
     }
 
     /// Takes an encoded cycle. It is in memory until a commit is due.
@@ -143,8 +154,8 @@ impl Ledger {
         }
     }
 
-    /// Counts lines that were lost before they came here.
-    pub(super) fn lost(&mut self, lines: u64, why: &str) {
+    /// Counts lines that were lost.
+    fn lost(&mut self, lines: u64, why: &str) {
         if lines > 0 {
             self.delta.emitted += lines;
             self.delta.drop_lines(why, lines);
@@ -152,11 +163,18 @@ impl Ledger {
         }
     }
 
+    fn count_lost_before(&mut self) {
+        let all = self.lost_before.all();
+        self.lost(all - self.lost_counted, reason::HANDOVER_FULL);
+        self.lost_counted = all;
+    }
+
     /// Does what is due: commits, tries a failing record again, keeps the
     /// record within its bounds, publishes the figures. Returns after how
     /// long it wants to be called again at the latest.
     pub(super) fn turn(&mut self) -> Duration {
         let (wall, mono) = self.clock.now();
+        self.count_lost_before();
         let opened = self.store.is_due(mono) && self.store.open(&mut self.delta, wall, mono);
         let mut next = IDLE;
         let has_something = !self.held.is_empty() || !self.delta.is_empty();
@@ -335,6 +353,7 @@ impl Ledger {
     /// The last thing: whatever is still only in memory is lost, and said so.
     pub(super) fn close(&mut self) {
         self.release();
+        self.count_lost_before();
         self.commit();
         let left = self.held.lines();
         self.held.moved();

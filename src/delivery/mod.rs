@@ -1,9 +1,10 @@
 //! From frames to the record, and from the record to the database.
 //!
-//! Owns two threads and what they share. The *recorder* encodes each frame
+//! Owns three threads and what they share. The *recorder* encodes each frame
 //! and has its lines and reasons appended to the record, or held in memory
 //! while the record cannot take them. The *sender* reads what waits, sends it
-//! with one request in flight, and moves the cursor after the answer.
+//! with one request in flight, and moves the cursor after the answer. The
+//! *lookout* says so where the record's disk holds up both (`stall`).
 //! Receiving never waits for sending, and the collector waits for neither.
 //!
 //! It encodes nothing itself ([`crate::influx::line`]), decides nothing about
@@ -21,15 +22,16 @@ pub mod ledger;
 pub mod local;
 mod recorder;
 mod sender;
+mod stall;
 
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, watch};
@@ -39,6 +41,7 @@ use self::{
     ledger::{Ledger, Place},
     recorder::Recorder,
     sender::Sender,
+    stall::{InUse, Locked, Lookout, Lost},
 };
 use crate::{
     clock::Clock,
@@ -136,9 +139,11 @@ enum Stop {
     By(tokio::time::Instant),
 }
 
-/// What the two threads share.
+/// What recorder and sender share.
 struct Shared {
     ledger: Mutex<Ledger>,
+    in_use: Arc<InUse>,
+    clock: Clock,
     /// There may be something to send.
     data: Notify,
     /// Somebody wants a failed delivery tried now.
@@ -147,8 +152,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ledger(&self) -> Locked<'_> {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_use.from(self.clock.now().1, ledger)
     }
 
     fn recorder_has_ended(&self) {
@@ -172,6 +178,10 @@ pub struct Handle {
 
 struct Work {
     handover: Arc<HandOver>,
+    /// Whether lines go anywhere at all.
+    useful: bool,
+    /// Nothing is ever sent: it ends the lookout.
+    _lookout: mpsc::Sender<()>,
     shared: Arc<Shared>,
     stop: watch::Sender<Stop>,
     /// Nothing is ever sent: it closes when both threads have ended.
@@ -181,7 +191,7 @@ struct Work {
     lock: Mutex<Option<Lock>>,
 }
 
-/// Starts the two threads. Opening the record and reaching the server happen
+/// Starts the threads. Opening the record and reaching the server happen
 /// there: this returns at once.
 ///
 /// # Errors
@@ -209,11 +219,25 @@ pub fn start(settings: Settings, clock: Clock) -> Result<Handle, StartError> {
     let target = influx.url.as_deref().map(|url| target_name(url, &influx.db));
     let encoder = Encoder::new(record.missing, &influx.tags)?;
     let counter = Encoder::new(record.missing, &influx.tags)?;
-    let handover = Arc::new(HandOver::new(counter, influx.max_queue));
+    let lost = Arc::new(Lost::default());
+    let handover = Arc::new(HandOver::new(counter, influx.max_queue, Arc::clone(&lost)));
     let useful = place.is_some() || target.is_some();
     let deliver = target.is_some();
+    let ledger = Ledger::new(&influx, place, target, clock.clone(), published.clone());
+    let in_use = Arc::new(InUse::default());
+    let (lookout, ended_too) = mpsc::channel();
+    let watcher = Lookout {
+        in_use: Arc::clone(&in_use),
+        lost: Arc::clone(&lost),
+        handover: Arc::clone(&handover),
+        clock: clock.clone(),
+        published,
+        ended: ended_too,
+    };
     let shared = Arc::new(Shared {
-        ledger: Mutex::new(Ledger::new(&influx, place, target, clock.clone(), published)),
+        ledger: Mutex::new(ledger.with_lost(lost)),
+        in_use,
+        clock: clock.clone(),
         data: Notify::new(),
         kick: Notify::new(),
         recorder_ended: AtomicBool::new(false),
@@ -226,13 +250,14 @@ pub fn start(settings: Settings, clock: Clock) -> Result<Handle, StartError> {
         shared: Arc::clone(&shared),
         encoder,
         max_lines: influx.batch_max_lines,
-        useful,
     };
     let alive = running.clone();
     let thread = || std::thread::Builder::new();
     // From here on the handle, where it is dropped, ends what has begun.
     let work = Work {
         handover,
+        useful,
+        _lookout: lookout,
         shared: Arc::clone(&shared),
         stop,
         ended: Mutex::new(ended),
@@ -244,6 +269,7 @@ pub fn start(settings: Settings, clock: Clock) -> Result<Handle, StartError> {
         recorder.run();
         drop(alive);
     })?;
+    thread().name("lookout".into()).spawn(move || watcher.run())?;
     if deliver {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let sender = Sender::new(shared, influx, clock, stopped);
@@ -261,7 +287,7 @@ impl Handle {
     /// Hands over a frame; never waits. Where the recorder cannot keep up,
     /// the oldest frame goes and its lines are counted as dropped.
     pub fn record(&self, frame: Arc<Frame>) {
-        if let Some(work) = &self.work {
+        if let Some(work) = self.work.as_ref().filter(|work| work.useful) {
             work.handover.push(frame);
         }
     }
@@ -301,8 +327,7 @@ impl Work {
         }
         self.handover.close();
         self.stop.send_replace(Stop::By(tokio::time::Instant::now() + deadline));
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = ended.recv_timeout(deadline + GRACE) == Err(mpsc::RecvTimeoutError::Disconnected);
+        let all = self.have_ended(Instant::now() + deadline);
         if all {
             self.shared.ledger().close();
             drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -312,6 +337,27 @@ impl Work {
         all
     }
 }
+
+impl Work {
+    /// Waits until both threads have ended: up to `deadline`, and for the last
+    /// write to a disk that answers.
+    fn have_ended(&self, deadline: Instant) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = (deadline + GRACE).saturating_duration_since(Instant::now());
+            if ended.recv_timeout(left.min(LOOK_EVERY)) == Err(mpsc::RecvTimeoutError::Disconnected) {
+                return true;
+            }
+            let stalled = self.shared.in_use.is_stalled(self.shared.clock.now().1);
+            if left.is_zero() || (stalled && Instant::now() >= deadline) {
+                return false;
+            }
+        }
+    }
+}
+
+/// How often it is looked whether the disk still answers.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the threads may take beyond the deadline: the last write to disk.
 const GRACE: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Shared, handover::HandOver, held::Part, ledger, local};
+use super::{Shared, handover::HandOver, held::Part, local};
 use crate::{
     influx::line::{self, Encoder},
     model::{Frame, WallTime},
@@ -17,8 +17,6 @@ pub(super) struct Recorder {
     pub(super) shared: Arc<Shared>,
     pub(super) encoder: Encoder,
     pub(super) max_lines: usize,
-    /// Whether lines go anywhere at all.
-    pub(super) useful: bool,
 }
 
 impl Recorder {
@@ -28,11 +26,8 @@ impl Recorder {
         let mut wait = self.turn();
         loop {
             let taken = self.handover.take(wait);
-            if self.useful {
-                self.shared.ledger().lost(taken.lost, ledger::reason::HANDOVER_FULL);
-                for frame in &taken.frames {
-                    self.record(frame, &mut buffer);
-                }
+            for frame in &taken.frames {
+                self.record(frame, &mut buffer);
             }
             wait = self.turn();
             if taken.closed {

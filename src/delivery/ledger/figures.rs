@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::Ledger;
+use super::{Ledger, reason};
 use crate::{
     journal::Account,
     model::{
@@ -123,19 +123,24 @@ impl Ledger {
     /// Publishes the figures where they have changed.
     pub(in crate::delivery) fn publish(&mut self) {
         self.published_at = Some(self.clock.now().1);
-        let now = (self.delivery(), self.store());
+        let lost = self.lost_before.all();
+        let now = (self.delivery(lost - self.lost_counted), self.store());
         self.published.send_if_modified(|before| {
             let changed = *before != now;
             *before = now;
             changed
         });
+        self.lost_before.is_published(lost);
     }
 
-    fn delivery(&mut self) -> DeliveryStatus {
+    /// The figures, with `lost` lines that are not counted yet.
+    fn delivery(&mut self, lost: u64) -> DeliveryStatus {
         let (_, mono) = self.clock.now();
         let journal = self.store.journal();
         let (mut account, on_disk) = self.store.account();
         account.add(&self.delta);
+        account.emitted += lost;
+        account.drop_lines(reason::HANDOVER_FULL, lost);
         let oldest_on_disk = journal.and_then(|journal| journal.oldest_waiting().ok().flatten());
         let in_memory = self.held.lines();
         let time_left = match self.wire.state {
