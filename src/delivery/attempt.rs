@@ -6,8 +6,16 @@
 //! accepted. After [`BOUND`] refusals in a row it asks with single lines from
 //! elsewhere in the batch; where those fail alike, it is the set-up that is
 //! wrong and not the lines, so nothing is put aside.
+//!
+//! The lines of a series come to the server in their order, so those it asks
+//! with are the next of their series: all before them are settled or have
+//! failed on their own. One exception remains, for a batch that would wait for
+//! ever otherwise: where nothing in it was accepted yet and a series has failed
+//! [`BOUND`] times more, its last line is tried before those between. Lines
+//! that are sent again, after an answer was lost or as one that is known to be
+//! good, come a second time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::influx::policy::{Decision, RefusedLine};
 
@@ -18,7 +26,9 @@ const SAMPLES: usize = 8;
 
 /// A batch of lines, by their indices.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct Attempt<'a> {
+    /// The lines, each ended by a newline.
+    text: &'a [u8],
     total: usize,
     /// Still to be sent; the last comes next and is the leftmost.
     pieces: Vec<Piece>,
@@ -92,11 +102,12 @@ impl Piece {
     }
 }
 
-impl Attempt {
+impl<'a> Attempt<'a> {
     /// All `lines` of a batch, to be sent as a whole first.
-    pub(super) fn new(lines: usize) -> Self {
+    pub(super) fn new(lines: usize, text: &'a [u8]) -> Self {
         let pieces = if lines == 0 { Vec::new() } else { vec![Piece::new(0, lines)] };
         Self {
+            text,
             total: lines,
             pieces,
             suspects: BTreeMap::new(),
@@ -122,7 +133,7 @@ impl Attempt {
         let verdict = if self.samples.is_empty() {
             self.learn_of_piece(decision)
         } else {
-            self.learn_of_sample(&decision)
+            self.learn_of_sample(decision)
         };
         if verdict != Verdict::GoOn || !self.samples.is_empty() {
             return verdict;
@@ -191,47 +202,72 @@ impl Attempt {
         }
     }
 
-    fn learn_of_sample(&mut self, decision: &Decision) -> Verdict {
-        match decision {
-            Decision::Retry { .. } | Decision::Pause { .. } => {}
+    fn learn_of_sample(&mut self, decision: Decision) -> Verdict {
+        let why = match decision {
+            Decision::Retry { .. } | Decision::Pause { .. } => return Verdict::GoOn,
             Decision::Delivered => {
                 self.good = self.samples.front().copied();
                 self.samples.clear();
                 self.accepted();
+                return Verdict::GoOn;
             }
-            Decision::DeliveredExcept(_)
-            | Decision::TakeOut(_)
-            | Decision::Halve
-            | Decision::Bisect { .. } => {
-                self.samples.pop_front();
-                if self.samples.is_empty() {
-                    return self.all_alike();
-                }
+            Decision::DeliveredExcept(lines) => lines.into_iter().next().map(|line| line.message),
+            Decision::TakeOut(line) => Some(line.message),
+            Decision::Bisect { why } => Some(why),
+            Decision::Halve => None,
+        };
+        if let Some(line) = self.samples.pop_front()
+            && self.good.is_none()
+        {
+            self.take_out(line);
+            self.suspects.insert(line, why.unwrap_or_else(|| "too large for the server".to_owned()));
+        }
+        if self.samples.is_empty() { self.all_alike() } else { Verdict::GoOn }
+    }
+
+    /// Takes a line out of the piece that holds it.
+    fn take_out(&mut self, line: usize) {
+        for piece in self.pieces.iter_mut().filter(|piece| (piece.begin..piece.end).contains(&line)) {
+            if let Err(at) = piece.without.binary_search(&line) {
+                piece.without.insert(at, line);
             }
         }
-        Verdict::GoOn
+        self.pieces.retain(|piece| piece.len() > 0);
     }
 
     /// Chooses lines to try: one that was accepted before (sent twice, it
-    /// changes nothing), else some from all over what was not refused yet.
+    /// changes nothing), else the next of some series from all over the batch,
+    /// and one series to its end.
     fn take_samples(&mut self) -> Verdict {
         if let Some(good) = self.good {
             self.samples.push_back(good);
             return Verdict::GoOn;
         }
-        let untried: Vec<usize> = self
-            .pieces
-            .iter()
-            .rev()
-            .flat_map(Piece::indices)
-            .filter(|i| !self.suspects.contains_key(i))
-            .collect();
-        if untried.is_empty() {
-            return self.all_alike();
+        let lines: Vec<&[u8]> = self.text.split_inclusive(|byte| *byte == b'\n').collect();
+        let mut of_series: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        let mut next = Vec::new();
+        for index in self.pieces.iter().rev().flat_map(Piece::indices) {
+            let series = lines.get(index).map_or(&[][..], |line| series(line));
+            let others = of_series.entry(series).or_default();
+            if others.is_empty() {
+                next.push((series, index));
+            }
+            others.push(index);
         }
-        let count = SAMPLES.min(untried.len());
-        self.samples = (1..=count).map(|n| untried[n * untried.len() / count - 1]).collect();
-        Verdict::GoOn
+        let count = SAMPLES.min(next.len());
+        self.samples = (1..=count).map(|n| next[n * next.len() / count - 1].1).collect();
+        // The one that comes to its end first.
+        let shortest =
+            next.iter().rev().filter_map(|(series, _)| of_series.get(series)).min_by_key(|of| of.len());
+        if let Some(shortest) = shortest {
+            let (walk, rest) = shortest.split_at(shortest.len().min(BOUND as usize));
+            for line in walk.iter().chain(rest.last()) {
+                if !self.samples.contains(line) {
+                    self.samples.push_back(*line);
+                }
+            }
+        }
+        if self.samples.is_empty() { self.all_alike() } else { Verdict::GoOn }
     }
 
     /// Something was accepted: the suspects are to blame themselves.
@@ -257,6 +293,17 @@ impl Attempt {
         self.reported = upto;
         Some(Settled { upto, refused })
     }
+}
+
+/// Measurement and tags of a line: up to the first space that is not escaped.
+fn series(line: &[u8]) -> &[u8] {
+    let mut escaped = false;
+    let end = line.iter().position(|byte| {
+        let ends = *byte == b' ' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    line.get(..end.unwrap_or(line.len())).unwrap_or_default()
 }
 
 /// The lines a server named by their place in a piece, by their place in the

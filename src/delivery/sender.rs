@@ -197,7 +197,7 @@ impl Sender {
     /// Sends a load until every line of it is settled or it must wait.
     async fn deliver(&mut self, ready: &Ready) -> Flow {
         let load = &ready.load;
-        let mut attempt = Attempt::new(load.lines);
+        let mut attempt = Attempt::new(load.lines, &load.bytes);
         let mut settled = 0;
         while let Some(piece) = attempt.next() {
             if self.is_over() {

@@ -20,13 +20,30 @@ struct Server {
     manner: Manner,
     largest: usize,
     written: BTreeSet<usize>,
+    /// As they came first.
+    order: Vec<usize>,
     requests: usize,
 }
 
 impl Server {
     fn new(manner: Manner, poisoned: impl IntoIterator<Item = usize>) -> Self {
         let poisoned = poisoned.into_iter().collect();
-        Self { poisoned, manner, largest: usize::MAX, written: BTreeSet::new(), requests: 0 }
+        Self {
+            poisoned,
+            manner,
+            largest: usize::MAX,
+            written: BTreeSet::new(),
+            order: Vec::new(),
+            requests: 0,
+        }
+    }
+
+    fn write(&mut self, lines: impl IntoIterator<Item = usize>) {
+        for line in lines {
+            if self.written.insert(line) {
+                self.order.push(line);
+            }
+        }
     }
 
     fn answer(&mut self, piece: &Piece) -> Decision {
@@ -41,11 +58,12 @@ impl Server {
         let words = |index: usize| RefusedLine { index, message: format!("bad {}", lines[index]) };
         match (bad.first(), self.manner) {
             (None, _) => {
-                self.written.extend(lines);
+                self.write(lines);
                 Decision::Delivered
             }
             (_, Manner::Partial) => {
-                self.written.extend(lines.iter().filter(|l| !self.poisoned.contains(l)));
+                let good: Vec<usize> = lines.iter().copied().filter(|l| !self.poisoned.contains(l)).collect();
+                self.write(good);
                 Decision::DeliveredExcept(bad.into_iter().map(words).collect())
             }
             (Some(first), Manner::NamesOne) => Decision::TakeOut(words(*first)),
@@ -54,9 +72,20 @@ impl Server {
     }
 }
 
-/// Sends a whole batch; the refused lines, or why all failed alike.
+/// Lines that go round so many series.
+fn text(lines: usize, series: usize) -> Vec<u8> {
+    (0..lines).flat_map(|line| format!("m,s=a\\ {} v=1 {line}\n", line % series).into_bytes()).collect()
+}
+
+/// Sends a whole batch, each line of a series of its own; the refused lines, or why all failed alike.
 fn run(lines: usize, server: &mut Server) -> Result<BTreeSet<usize>, String> {
-    let mut attempt = Attempt::new(lines);
+    run_series(lines, lines, server)
+}
+
+/// The same with so many series in turn.
+fn run_series(lines: usize, series: usize, server: &mut Server) -> Result<BTreeSet<usize>, String> {
+    let text = text(lines, series);
+    let mut attempt = Attempt::new(lines, &text);
     let mut refused = BTreeSet::new();
     let mut before = 0;
     while let Some(piece) = attempt.next() {
@@ -106,7 +135,8 @@ fn a_run_of_poisoned_lines_longer_than_the_bound_is_still_only_that_run() {
 fn when_every_line_fails_alike_nothing_is_refused_and_it_is_known_soon() {
     for manner in [Manner::NamesOne, Manner::NamesNone] {
         let mut server = Server::new(manner, 0..2000);
-        let mut attempt = Attempt::new(2000);
+        let text = text(2000, 2000);
+        let mut attempt = Attempt::new(2000, &text);
         let why = loop {
             let piece = attempt.next().unwrap();
             let verdict = attempt.learn(server.answer(&piece));
@@ -133,7 +163,8 @@ fn a_single_line_without_siblings_is_not_blamed() {
 
 #[test]
 fn a_server_that_turns_bad_midway_makes_no_line_refused() {
-    let mut attempt = Attempt::new(64);
+    let text = text(64, 64);
+    let mut attempt = Attempt::new(64, &text);
     let mut server = Server::new(Manner::NamesNone, [0]);
     while attempt.good.is_none() {
         let piece = attempt.next().unwrap();
@@ -155,7 +186,8 @@ fn a_server_that_turns_bad_midway_makes_no_line_refused() {
 fn too_large_is_halved_until_it_fits_and_keeps_the_order() {
     let mut server = Server::new(Manner::Partial, []);
     server.largest = 10;
-    let mut attempt = Attempt::new(100);
+    let text = text(100, 100);
+    let mut attempt = Attempt::new(100, &text);
     let mut order = Vec::new();
     while let Some(piece) = attempt.next() {
         let decision = server.answer(&piece);
@@ -167,7 +199,67 @@ fn too_large_is_halved_until_it_fits_and_keeps_the_order() {
     assert_eq!(order, (0..100).collect::<Vec<_>>());
 }
 
+/// Whether the lines of each series came first in their order.
+fn in_order(order: &[usize], series: usize) -> bool {
+    let mut last = vec![None; series];
+    order.iter().all(|line| last[line % series].replace(*line) < Some(*line))
+}
+
+#[test]
+fn a_long_run_of_poisoned_lines_at_the_front_keeps_every_series_in_order() {
+    for manner in [Manner::NamesOne, Manner::NamesNone] {
+        // Forty series, of which the first two cycles and a half are refused.
+        let mut server = Server::new(manner, 0..100);
+        assert_eq!(run_series(400, 40, &mut server), Ok((0..100).collect()), "{manner:?}");
+        assert!(in_order(&server.order, 40), "{manner:?}: {:?}", server.order);
+    }
+}
+
+#[test]
+fn a_series_that_is_refused_for_long_is_tried_at_its_end_so_that_nothing_waits_for_ever() {
+    let mut server = Server::new(Manner::NamesNone, 0..200);
+    assert_eq!(run_series(250, 1, &mut server), Ok((0..200).collect()));
+    // The one line that comes before its time.
+    assert_eq!(server.order[0], 249);
+    assert!(in_order(&server.order[1..], 1), "{:?}", server.order);
+}
+
+#[test]
+fn a_series_ends_where_its_tags_do() {
+    for (line, expected) in [
+        (&b"m,a=b v=1 1\n"[..], &b"m,a=b"[..]),
+        (b"m,a=b\\ c v=\"x y\" 1\n", b"m,a=b\\ c"),
+        (b"m\\ n v=1", b"m\\ n"),
+        (b"m,a=b\\\\ v=1", b"m,a=b\\\\"),
+        (b"odd", b"odd"),
+    ] {
+        assert_eq!(series(line), expected, "{}", String::from_utf8_lossy(line));
+    }
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_poisoned_each_series_arrives_in_order(
+        lines in 1_usize..300,
+        // So that no series is longer than the bound.
+        series in 13_usize..80,
+        begin in 0_usize..300,
+        span in 0_usize..200,
+        poisoned in prop::collection::btree_set(0_usize..300, 0..30),
+        manner in prop::sample::select(vec![Manner::Partial, Manner::NamesOne, Manner::NamesNone]),
+        largest in prop::sample::select(vec![1_usize, 7, 100, usize::MAX]),
+    ) {
+        let poisoned: BTreeSet<usize> =
+            poisoned.into_iter().chain(begin..begin + span).filter(|line| *line < lines).collect();
+        let mut server = Server::new(manner, poisoned.iter().copied());
+        server.largest = largest;
+        let refused = run_series(lines, series, &mut server);
+        prop_assert!(in_order(&server.order, series), "{:?}", server.order);
+        if let Ok(refused) = refused {
+            prop_assert_eq!(refused, poisoned);
+        }
+    }
+
     #[test]
     fn exactly_the_poisoned_lines_are_refused(
         lines in 1_usize..300,
