@@ -29,6 +29,7 @@
 //! | an answer of the database becomes a decision | [`influx::policy`] |
 //! | a sample is kept on disk, a cursor moves | [`journal`] |
 //! | a batch is sent, retried, quarantined | [`delivery`] |
+//! | a disk that does not answer is noticed | `delivery/stall.rs` |
 //! | a key is bound | [`app::ACTIONS`] |
 //! | a key is carried out | [`app::App::update`], `app/act.rs` |
 //! | a panel is drawn | [`ui`], a file per panel |

@@ -333,7 +333,7 @@ fn what_piled_up_while_the_server_was_away_arrives_in_order_and_new_cycles_are_f
         }
         Reply::status(204, "")
     });
-    let begun = Instant::now();
+    let (begun, back) = (Instant::now(), now());
     sender.order("back");
     let mut shown = Vec::new();
     let end = begun + Duration::from_mins(if torture { 10 } else { 2 });
@@ -367,7 +367,7 @@ fn what_piled_up_while_the_server_was_away_arrives_in_order_and_new_cycles_are_f
     check_progress(&shown, lines);
     println!(
         "drained after {:?}, {} KiB more than the {} KiB before, new cycles at most {worst:?} late",
-        arrived.drained.unwrap().since(WallTime(live[0])),
+        arrived.drained.unwrap().since(back),
         growth,
         memory[0]
     );

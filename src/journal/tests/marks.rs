@@ -82,6 +82,57 @@ fn a_log_lost_after_a_kill_is_counted() {
 }
 
 #[test]
+fn a_power_cut_takes_back_the_last_deliveries_and_loses_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = with_target(dir.path());
+    let mut sent = String::new();
+    for cycle in 1..=6 {
+        sent.push_str(&append(&mut journal, cycle, 10));
+    }
+    deliver(&mut journal, 15);
+    sent.push_str(&append(&mut journal, 7, 10));
+    let synced = killed(dir.path());
+    deliver(&mut journal, 20);
+    let batch = journal.next_batch(5, 1 << 20).unwrap().unwrap();
+    let refused = Refused { line: b"a line".to_vec(), message: "bad".into() };
+    journal.advance(batch.position_after(5).unwrap(), vec![refused], at(2)).unwrap();
+    let before = journal.account();
+    assert_eq!((before.delivered, before.quarantined), (39, 1));
+    // The file and its log as of the last sync; what stands beside them is
+    // written without one, and may be as new as it was.
+    fs::copy(dir.path().join(GUARD), synced.path().join(GUARD)).unwrap();
+    let mut journal = with_target(synced.path());
+    let account = journal.account();
+    assert_eq!((account.emitted, account.delivered, account.quarantined), (70, 15, 0));
+    assert_eq!((account.dropped_total(), journal.waiting()), (0, 55));
+    assert_accounted(&mut journal);
+    let rest: Vec<&str> = sent.lines().skip(15).collect();
+    assert_eq!(drain(&mut journal).lines().collect::<Vec<_>>(), rest, "sent again, in order");
+    assert_eq!(journal.account().delivered, 70);
+    assert_accounted(&mut journal);
+}
+
+/// `PRAGMA synchronous`.
+const FULL: i64 = 2;
+
+#[test]
+fn an_append_is_synced_whatever_was_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = with_target(dir.path());
+    let level = |journal: &Journal| -> i64 {
+        journal.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
+    };
+    for cycle in 1..=3 {
+        append(&mut journal, cycle, 10);
+        assert_eq!(level(&journal), FULL);
+        deliver(&mut journal, 5);
+        assert!(level(&journal) < FULL);
+    }
+    journal.probe().unwrap();
+    assert_eq!(level(&journal), FULL, "a disk that is tried is tried in earnest");
+}
+
+#[test]
 fn lines_settled_in_a_lost_log_count_as_delivered_where_that_is_sure() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = with_target(dir.path());
