@@ -18,7 +18,7 @@ mod sample;
 mod scripted;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
@@ -33,7 +33,7 @@ use kvmscope::{
     journal::{Account, Entry, Journal, Limits, file_name},
     model::{Frame, Nanos, WallTime, status::DeliveryState},
 };
-use recording::{LINES, URI, settings, start};
+use recording::{LINES, URI, settings, start, wait};
 use scripted::{Reply, Scripted, Write};
 
 const VMS: u32 = 40;
@@ -86,17 +86,31 @@ fn the_process_that_delivers() {
     let mut times = Vec::new();
     let ends = Instant::now() + Duration::from_mins(20);
     let mut resident = 0;
+    // Cycles handed over and not yet on disk: the lines there are with each.
+    let mut handed = VecDeque::new();
+    let mut slowest = Duration::ZERO;
+    let mut lines = 0;
     loop {
         assert!(Instant::now() < ends, "the test that started this process is gone");
         if Instant::now() >= next {
             let at = now();
             times.push(at.0.to_string());
+            if lines == 0 {
+                let (delivery, _) = wait(&handle, "the record is open", |_, store| store.lines > 0);
+                lines = delivery.emitted;
+            }
+            lines += LINES_PER_CYCLE;
+            handed.push_back((lines, Instant::now()));
             handle.record(Arc::new(cycle(times.len() as u64, at)));
             next += every;
         }
         if Instant::now() >= look {
             look += Duration::from_millis(50);
             let delivery = status.borrow().0.clone();
+            let on_disk = delivery.emitted - delivery.waiting_in_memory;
+            while let Some((_, since)) = handed.pop_front_if(|(lines, _)| *lines <= on_disk) {
+                slowest = slowest.max(since.elapsed());
+            }
             say(&format!(
                 "figures {} {} {} {:.0} {} {} {} {}",
                 u64::from(matches!(delivery.state, DeliveryState::Retrying { .. })),
@@ -122,7 +136,7 @@ fn the_process_that_delivers() {
     }
     assert!(handle.shutdown(Duration::from_secs(20)));
     say(&format!("times {}", times.join(" ")));
-    say(&format!("memory {resident} {}", memory("VmHWM:")));
+    say(&format!("memory {resident} {} {}", memory("VmHWM:"), slowest.as_millis()));
 }
 
 /// Where the test runner's own words do not stand.
@@ -363,13 +377,16 @@ fn what_piled_up_while_the_server_was_away_arrives_in_order_and_new_cycles_are_f
     let worst = arrived.lags.values().max().unwrap();
     assert!(*worst <= MOST_LAG, "new cycles are late: {:?}", arrived.lags);
     let growth = memory[1].saturating_sub(memory[0]);
+    assert!(memory[2] <= 5000, "a cycle was on disk only after {} ms", memory[2]);
     assert!(growth <= MOST_GROWTH, "{growth} KiB more than the {} KiB before", memory[0]);
     check_progress(&shown, lines);
     println!(
-        "drained after {:?}, {} KiB more than the {} KiB before, new cycles at most {worst:?} late",
+        "drained after {:?}, {} KiB more than the {} KiB before, new cycles on disk after \
+         {} ms at most, and delivered after {worst:?} once nothing waited",
         arrived.drained.unwrap().since(back),
         growth,
-        memory[0]
+        memory[0],
+        memory[2],
     );
 }
 
