@@ -11,18 +11,18 @@
 //! sent then is sent again from the record: twice is right, never is not.
 
 mod figures;
+mod load;
 mod store;
 
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
 use self::{figures::Lately, store::Store};
 use super::{
-    attempt::Piece,
     held::{FromMemory, Held, Part},
     stall::Lost,
 };
@@ -36,7 +36,10 @@ use crate::{
     },
 };
 
-pub(super) use self::store::Place;
+pub(super) use self::{
+    load::{Load, Origin},
+    store::Place,
+};
 
 /// The words under which lines are counted as lost on their way to the record.
 pub mod reason {
@@ -46,25 +49,6 @@ pub mod reason {
     pub const HANDOVER_FULL: &str = "recorder too slow";
     /// They were only in memory when the program ended.
     pub const ENDED: &str = "not recorded or delivered before the end";
-}
-
-/// Lines on their way to the server.
-#[derive(Debug)]
-pub(super) struct Load {
-    pub(super) bytes: Vec<u8>,
-    pub(super) lines: usize,
-    /// Whether a full one waits behind it.
-    pub(super) is_followed: bool,
-    origin: Origin,
-}
-
-/// Where lines are that are on their way.
-#[derive(Clone, Debug)]
-pub(super) enum Origin {
-    /// In the record; the batch without its bytes.
-    Record { batch: Batch, epoch: u64 },
-    /// In memory alone.
-    Memory { epoch: u64 },
 }
 
 /// What the sender is doing, for the screen.
@@ -363,45 +347,6 @@ impl Ledger {
         }
         self.publish();
         self.store.close();
-    }
-}
-
-impl Load {
-    /// Where its lines are.
-    pub(super) fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// Whether a piece is all of it.
-    pub(super) fn is_whole(&self, piece: &Piece) -> bool {
-        piece.begin == 0 && piece.len() == self.lines
-    }
-
-    /// The text of a piece of it.
-    pub(super) fn text(&self, piece: &Piece) -> Cow<'_, [u8]> {
-        if self.is_whole(piece) {
-            return Cow::Borrowed(&self.bytes);
-        }
-        let mut wanted = piece.indices().peekable();
-        let mut text = Vec::new();
-        for (index, line) in self.bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            if wanted.next_if_eq(&index).is_some() {
-                text.extend_from_slice(line);
-            }
-        }
-        Cow::Owned(text)
-    }
-
-    /// The text of refused lines.
-    fn refused(&self, refused: Vec<(usize, String)>) -> Vec<Refused> {
-        let mut lines = self.bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
-        refused
-            .into_iter()
-            .filter_map(|(index, message)| {
-                let (_, line) = lines.by_ref().find(|(at, _)| *at == index)?;
-                Some(Refused { line: line.trim_ascii_end().to_vec(), message })
-            })
-            .collect()
     }
 }
 

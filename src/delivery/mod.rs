@@ -14,8 +14,10 @@
 //! next → settled. At every instant
 //! `emitted = delivered + waiting + quarantined + dropped`.
 
+mod ahead;
 mod attempt;
 mod backoff;
+mod files;
 mod handover;
 mod held;
 pub mod ledger;

@@ -1,7 +1,7 @@
 //! The sender's thread: takes what waits, one request in flight, and does
 //! what the policy decides.
 
-use std::{borrow::Cow, path::PathBuf, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -10,16 +10,18 @@ use tokio::{
 
 use super::{
     Shared, Stop,
+    ahead::{Ready, make_ready},
     attempt::{Attempt, Piece, Verdict},
     backoff::{Random, backoff},
-    ledger::{Load, Origin, Wire},
+    files::Files,
+    ledger::{Load, Wire},
     recorder::MAX_BYTES,
 };
 use crate::{
     clock::Clock,
-    config::{self, Auth, SecretSource},
+    config,
     influx::{
-        client::{Client, Packed, Packer},
+        client::Client,
         policy::{self, Answer, Decision},
     },
     model::status::{DeliveryState, LastAnswer},
@@ -59,25 +61,9 @@ pub(super) struct Sender {
     all_alike: bool,
     /// What comes after the load on its way, made ready meanwhile.
     ahead: Option<Ready>,
-    /// Paths that credentials and certificates come from, and their state.
-    files: Vec<(PathBuf, Option<Stamp>)>,
+    /// What credentials and certificates come from.
+    files: Files,
 }
-
-/// A load as it is posted.
-struct Ready {
-    load: Load,
-    body: Packed,
-}
-
-impl Ready {
-    fn new(load: Load, packer: Option<Packer>) -> Option<Self> {
-        let body = packer?.pack(&load.bytes);
-        Some(Self { load, body })
-    }
-}
-
-/// Enough to see that a file is another one or has other content.
-type Stamp = (std::time::SystemTime, u64, u64);
 
 /// What ended a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,8 +92,7 @@ impl Sender {
         clock: Clock,
         stop: watch::Receiver<Stop>,
     ) -> Self {
-        let files =
-            watched(&settings).into_iter().map(|path| (stamp(&path), path)).map(|(s, p)| (p, s)).collect();
+        let files = Files::of(&settings);
         Self {
             shared,
             settings,
@@ -368,24 +353,12 @@ impl Sender {
                 () = deadline(self.stop.clone()) => return Woken::Over,
                 _ = stop.changed(), if !stopping => return Woken::Stop,
                 () = sleep(LOOK_EVERY) => {
-                    if self.files_changed() {
+                    if self.files.have_changed() {
                         return Woken::Files;
                     }
                 }
             }
         }
-    }
-
-    /// Whether a file of credentials or certificates has changed since this
-    /// was asked last.
-    fn files_changed(&mut self) -> bool {
-        let mut changed = false;
-        for (path, before) in &mut self.files {
-            let now = stamp(path);
-            changed |= now != *before;
-            *before = now;
-        }
-        changed
     }
 
     fn later(&self, span: Duration) -> crate::model::WallTime {
@@ -417,23 +390,6 @@ impl Sender {
     }
 }
 
-/// Reads and compresses what comes after a load, on a thread of its own: the
-/// server is at work on that load meanwhile. One load at most is made ready.
-async fn make_ready(
-    shared: Option<Arc<Shared>>,
-    after: &Origin,
-    most_lines: usize,
-    max_bytes: usize,
-    packer: Packer,
-) -> Option<Ready> {
-    let (shared, after) = (shared?, after.clone());
-    let read = move || {
-        let load = shared.ledger().take_after(&after, most_lines, max_bytes);
-        Ready::new(load?, Some(packer))
-    };
-    tokio::task::spawn_blocking(read).await.ok()?
-}
-
 /// Ends when the deadline for stopping has come.
 async fn deadline(mut stop: watch::Receiver<Stop>) {
     loop {
@@ -448,26 +404,4 @@ async fn deadline(mut stop: watch::Receiver<Stop>) {
             }
         }
     }
-}
-
-fn watched(settings: &config::Influx) -> Vec<PathBuf> {
-    let secret = match &settings.auth {
-        Auth::Token(source) => source.as_ref(),
-        Auth::Basic { password, .. } => password.as_ref(),
-        Auth::None => None,
-    };
-    let secret = match secret {
-        Some(SecretSource::File(path)) => Some(path.clone()),
-        _ => None,
-    };
-    [secret, settings.ca_file.clone(), settings.client_cert.clone(), settings.client_key.clone()]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-fn stamp(path: &std::path::Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = path.metadata().ok()?;
-    Some((meta.modified().ok()?, meta.len(), meta.ino()))
 }
