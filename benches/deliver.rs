@@ -57,6 +57,7 @@ struct Cycle {
 struct Source {
     fleet: Fleet,
     encoder: Encoder,
+    locals: local::Encoder,
 }
 
 impl Source {
@@ -64,7 +65,8 @@ impl Source {
         let mut fleet = Fleet::new(VMS);
         // The first cycle has no rates and a line less for each VM.
         fleet.cycle();
-        Self { fleet, encoder: Encoder::new(MissingPolicy::Zero, &BTreeMap::new()).unwrap() }
+        let encoder = Encoder::new(MissingPolicy::Zero, &BTreeMap::new()).unwrap();
+        Self { fleet, encoder, locals: local::Encoder::default() }
     }
 
     /// The next cycle as the collector hands it over.
@@ -77,7 +79,7 @@ impl Source {
         let mut lines = Vec::new();
         let done = self.encoder.encode(&frame, &mut lines);
         assert_eq!(usize::try_from(done.lines), Ok(LINES_PER_CYCLE));
-        Cycle { local: local::encode(&frame), frame, lines }
+        Cycle { local: self.locals.encode(&frame), frame, lines }
     }
 }
 
@@ -113,8 +115,8 @@ fn record() {
     let mut source = Source::new();
     let cycles: Vec<Cycle> = (0..=ROUNDS * PER_ROUND + PER_ROUND).map(|_| source.next()).collect();
     let (mut ours, mut theirs) = (cycles.iter(), cycles.iter());
-    let (mut raw, mut stored) = (0, 0);
-    let mut packer = zstd::bulk::Compressor::new(3).unwrap();
+    let (mut raw, mut stored, mut beside) = (0, 0, 0);
+    let mut packer = kvmscope::journal::packer().unwrap();
     let mut cpu = Vec::new();
     // Cycles and bytes after the first rounds.
     let settled = Cell::new((0.0, 0.0));
@@ -140,6 +142,7 @@ fn record() {
                         let row = packer.compress(&cycle.lines).unwrap();
                         raw += cycle.lines.len();
                         stored += row.len();
+                        beside += packer.compress(&cycle.local).unwrap().len();
                         plain.write_all(&row).unwrap();
                         plain.sync_data().unwrap();
                     }
@@ -169,9 +172,11 @@ fn record() {
     let whole = per_vm_second(grown, appended - settled.get().0);
     table.figure("bytes per VM-second, all in", format!("{whole:.0}"), whole, Bar::AtMost(450.0));
     table.note(format!(
-        "of which lines: {:.0} raw, {:.0} with zstd; an append costs {} of CPU",
+        "of which lines: {:.0} raw, {:.0} with zstd; beside them (latency, steal, vCPUs …): {:.1}; \
+         an append costs {} of CPU",
         per_vm_second(raw as f64, appended),
         per_vm_second(stored as f64, appended),
+        per_vm_second(beside as f64, appended),
         seconds(median(cpu)),
     ));
     let day = |vms: f64| bytes(whole * vms * 86_400.0);

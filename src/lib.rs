@@ -28,6 +28,7 @@
 //! | a line is encoded | [`influx::line`]; a name becomes fit to store: [`model::name`] |
 //! | an answer of the database becomes a decision | [`influx::policy`] |
 //! | a sample is kept on disk, a cursor moves | [`journal`] |
+//! | what lines cannot say is kept, and read back | [`delivery::local`], [`delivery::recorded`] |
 //! | a batch is sent, retried, quarantined | [`delivery`] |
 //! | a disk that does not answer is noticed | `delivery/stall.rs` |
 //! | a key is bound | [`app::ACTIONS`] |

@@ -23,7 +23,7 @@ use std::{
 use kvmscope::{
     clock::Clock,
     config::{Api, Auth, SecretSource},
-    delivery::{Role, claim_in},
+    delivery::{Role, claim_in, local},
     journal::{Account, Journal, Limits, file_name},
     model::{
         Missing, Why,
@@ -448,12 +448,14 @@ fn without_a_url_the_record_is_local_and_complete() {
         .collect();
     assert!(text[..5] == lines([1]) && text[text.len() - 5..] == lines([3]));
     let (version, local) = rows[1].local.clone().unwrap();
-    let local: serde_json::Value = serde_json::from_slice(&local).unwrap();
-    let domain = &local["domains"]["550e8400-e29b-41d4-a716-446655440000"];
-    assert_eq!(version, kvmscope::delivery::local::VERSION);
-    assert_eq!((&domain["name"], &local["cycle"]), (&"web-1".into(), &2.into()));
-    assert_eq!(domain["missing"]["disks"]["why"], "monitor-not-answering");
-    assert_eq!(domain["missing"]["disks"]["since"], since.0);
+    assert_eq!(version, local::VERSION);
+    let local::Decoded::Read(mut read) = local::decode(version, &local) else { panic!("set aside") };
+    read.name_by(rows[1].bytes.as_deref().unwrap());
+    let [domain] = &*read.domains else { panic!("{read:?}") };
+    let name = domain.name.as_ref().unwrap();
+    assert_eq!((&*name.name, read.number), ("web-1", 2));
+    assert_eq!(name.uuid.to_string(), "550e8400-e29b-41d4-a716-446655440000");
+    assert_eq!(domain.missing.disks, Some(Missing::since(Why::MonitorNotAnswering, since)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! names and numbers of a hypervisor. No panic, no hang, and what comes out
 //! keeps its promises. (The record's files: `fuzz_record`.)
 //!
-//! Seeded (`KVMSCOPE_SEED`) and short; nine and a half million inputs with
+//! Seeded (`KVMSCOPE_SEED`) and short; ten million inputs with
 //! `KVMSCOPE_TORTURE=1`. Each input is made from the seed and its number alone.
 #![allow(
     clippy::unwrap_used,
@@ -27,6 +27,7 @@ use fuzzing::{Chance, Run, mutate};
 use influxdb_line_protocol::{FieldValue, parse_lines};
 use kvmscope::{
     config::MissingPolicy,
+    delivery::local,
     influx::{
         line::Encoder,
         policy::{Answer, Decision, FailedStep, RefusedLine, decide, summary},
@@ -34,6 +35,7 @@ use kvmscope::{
     model::{
         DomainFrame, DomainState, Frame, Identity, Kib, Measured, Missing, MonoTime, Nanos, WallTime, Why,
         name::is_unfit,
+        rates::{DiskRates, VcpuRates},
         reading::{
             CpuCounters, DiskCounters, DiskReading, DiskSize, GuestMemory, MemorySize, NicCounters,
             NicReading,
@@ -316,6 +318,28 @@ fn any_domain(chance: &mut Chance) -> DomainFrame {
     let rate = |c: &mut Chance| if c.one_in(2) { *c.pick(&RATES) } else { f64::from_bits(c.next()) };
     domain.rates.memory_kib_per_s = measured(chance, rate);
     domain.rates.memory_held = chance.one_in(6);
+    domain.rates.cpu_percent = measured(chance, rate);
+    domain.rates.overhead_cores = measured(chance, rate);
+    domain.rates.steal_percent = measured(chance, rate);
+    domain.rates.vcpus = (0..chance.below(4))
+        .map(|_| VcpuRates {
+            index: *chance.pick(&[0, 1, 2, u32::MAX]),
+            percent: measured(chance, rate),
+            steal_percent: measured(chance, rate),
+        })
+        .collect();
+    let disks: Vec<Arc<str>> = domain.reading.disks.iter().flatten().map(|d| d.name.clone()).collect();
+    domain.rates.disks = disks
+        .into_iter()
+        .map(|name| {
+            let mut rates = DiskRates::missing(Missing::new(Why::FirstReading));
+            rates.ms_per_read = measured(chance, rate);
+            rates.ms_per_flush = measured(chance, rate);
+            rates.flushes_per_s = measured(chance, rate);
+            rates.reads_per_s = measured(chance, rate);
+            (name, rates)
+        })
+        .collect();
     domain.fresh = !chance.one_in(8);
     domain
 }
@@ -345,6 +369,44 @@ fn no_frame_breaks_the_encoder() {
                     assert_eq!(twin.encode(&frame, again), done);
                     assert!(out == again, "one input, two outputs");
                     assert_read_back(&frame, out, done.lines);
+                }
+            }
+        },
+    );
+}
+
+/// What is kept beside the lines comes back as it went in, and damage to it is
+/// set aside with a word.
+#[test]
+fn no_local_part_breaks_its_reader() {
+    Run::new("local parts", 3_141).over(
+        inputs(8_000, 500_000),
+        |_| (local::Encoder::default(), Encoder::new(MissingPolicy::Zero, &BTreeMap::new()).unwrap()),
+        |(locals, encoder), _, chance| {
+            let domains: Vec<_> = (0..chance.below(4)).map(|_| any_domain(chance)).collect();
+            let names: Vec<_> =
+                domains.iter().filter(|d| d.is_live()).map(|d| d.reading.identity.clone()).collect();
+            let frame = sample::frame(domains);
+            let mut lines = Vec::new();
+            encoder.encode(&frame, &mut lines);
+            let bytes = locals.encode(&frame);
+            let local::Decoded::Read(mut read) = local::decode(local::VERSION, &bytes) else {
+                panic!("set aside: {frame:?}")
+            };
+            let whole = read.host.is_some();
+            assert_eq!(*read, local::Cycle::of(&frame, whole));
+            read.name_by(&lines);
+            for (domain, identity) in read.domains.iter().zip(&names) {
+                let name = domain.name.as_ref().unwrap();
+                let as_stored = kvmscope::model::name::storable(&identity.name);
+                assert!(*name.name == *as_stored || *name.name == *identity.name, "{name:?} {identity:?}");
+                assert_eq!((Some(domain.id), name.uuid), (identity.id, identity.uuid));
+            }
+            let mut damaged = bytes.clone();
+            mutate(chance, &mut damaged, &bytes, &[b"\xff\xff\xff\xff", b"\0\0\0\0"], 64 * 1024);
+            for version in [1, 2, 3] {
+                if let local::Decoded::SetAside { word } = local::decode(version, &damaged) {
+                    assert!(!word.is_empty());
                 }
             }
         },

@@ -12,10 +12,11 @@
 use std::{sync::Arc, time::Duration};
 
 use kvmscope::model::{
-    AngleScale, DomainDevices, DomainFrame, DomainReading, DomainState, Frame, Identity, Kib, MonoTime,
-    Nanos, WallTime,
+    AngleScale, DomainDevices, DomainFrame, DomainReading, DomainState, Frame, HostLoad, Identity, Kib,
+    MonoTime, Nanos, WallTime,
     domain::{Balloon, DiskDevice, NicDevice},
     frame::{Health, HostFacts},
+    host::{HostCpu, HostMemory, Pressure},
     rates::{Baseline, Periods},
     reading::{
         CpuCounters, DiskCounters, DiskReading, DiskSize, GuestMemory, MemorySize, NicCounters, NicReading,
@@ -97,7 +98,7 @@ impl Fleet {
     /// The next second's frame.
     pub fn cycle(&mut self) -> Arc<Frame> {
         self.step();
-        let now = self.now();
+        let (now, load) = (self.now(), self.load());
         let scale = AngleScale::default();
         let periods = Periods::every(INTERVAL);
         let domains = self.guests.iter_mut().map(|guest| {
@@ -122,7 +123,7 @@ impl Fleet {
             took: Duration::from_millis(118),
             interval: INTERVAL,
             host: Arc::clone(&self.host),
-            load: kvmscope::model::HostLoad::default(),
+            load,
             scale,
             domains: domains.collect(),
         })
@@ -131,6 +132,15 @@ impl Fleet {
     /// Every VM's devices, in the order of its readings.
     pub fn devices(&self) -> Vec<Arc<DomainDevices>> {
         self.guests.iter().map(|guest| Arc::clone(&guest.devices)).collect()
+    }
+
+    fn load(&mut self) -> HostLoad {
+        let mut percent = |most: f64| self.random.share() * most;
+        let cpu = HostCpu { user: percent(60.0), system: percent(20.0), iowait: Ok(percent(5.0)) };
+        let pressure = Pressure { cpu: percent(10.0), memory: percent(1.0), io: percent(10.0) };
+        let available = Kib((64 << 20) + self.random.below(1 << 20));
+        let memory = HostMemory { total: Kib(256 << 20), available };
+        HostLoad { cpu: Ok(cpu), memory: Ok(memory), pressure: Ok(pressure) }
     }
 
     fn now(&self) -> WallTime {
@@ -246,27 +256,28 @@ impl Guest {
     fn step(&mut self, random: &mut Random, cycle: u64) {
         self.load = (self.load + (random.share() - 0.5) * 0.2).clamp(0.0, 1.0);
         let load = self.load;
-        let mut work = |most: f64| (load * random.share() * most) as u64;
-        let busy = work(2e9);
+        let work = |random: &mut Random, most: f64| (load * random.share() * most) as u64;
+        let busy = work(random, 2e9);
         if let Ok(cpu) = &mut self.reading.cpu {
             cpu.time.0 += busy;
             add(&mut cpu.user, busy / 3 * 2);
             add(&mut cpu.system, busy / 3);
         }
         for vcpu in self.reading.vcpus.iter_mut().flatten() {
-            add(&mut vcpu.time, work(1e9));
-            add(&mut vcpu.delay, work(5e6));
+            add(&mut vcpu.time, work(random, 1e9));
+            add(&mut vcpu.delay, work(random, 5e6));
+            vcpu.halted = Some(random.share() > load);
         }
         if let Ok(guest) = &mut self.reading.guest_memory {
-            guest.usable = Some(Kib(MEMORY / 2 + work(1e5)));
-            guest.unused = Some(Kib(MEMORY / 3 + work(1e5)));
-            guest.disk_caches = Some(Kib(MEMORY / 4 + work(1e4)));
-            guest.minor_faults = guest.minor_faults.map(|n| n + work(1e4));
+            guest.usable = Some(Kib(MEMORY / 2 + work(random, 1e5)));
+            guest.unused = Some(Kib(MEMORY / 3 + work(random, 1e5)));
+            guest.disk_caches = Some(Kib(MEMORY / 4 + work(random, 1e4)));
+            guest.minor_faults = guest.minor_faults.map(|n| n + work(random, 1e4));
             guest.last_update = Some(START.0.cast_unsigned() / SECOND + cycle);
         }
         for nic in self.reading.nics.iter_mut().flatten() {
             if let Ok(nic) = &mut nic.counters {
-                let (rx, tx) = (work(4e7), work(4e7));
+                let (rx, tx) = (work(random, 4e7), work(random, 4e7));
                 nic.rx_bytes = nic.rx_bytes.map(|n| n + rx);
                 nic.rx_packets = nic.rx_packets.map(|n| n + rx / 900);
                 nic.tx_bytes = nic.tx_bytes.map(|n| n + tx);
@@ -275,18 +286,24 @@ impl Guest {
         }
         for disk in self.reading.disks.iter_mut().flatten() {
             if let Ok(disk) = &mut disk.counters {
-                let (read, written) = (work(4e7) / 512 * 512, work(8e7) / 512 * 512);
+                let (read, written) = (work(random, 4e7) / 512 * 512, work(random, 8e7) / 512 * 512);
                 disk.rd_bytes = disk.rd_bytes.map(|n| n + read);
                 disk.rd_reqs = disk.rd_reqs.map(|n| n + read / 16_384);
-                add(&mut disk.rd_times, read * 20);
+                // From 15 to 45 ns a byte: latencies with as many digits as real ones have.
+                add(&mut disk.rd_times, read * 15 + work_time(random, read));
                 disk.wr_bytes = disk.wr_bytes.map(|n| n + written);
                 disk.wr_reqs = disk.wr_reqs.map(|n| n + written / 32_768);
-                add(&mut disk.wr_times, written * 30);
+                add(&mut disk.wr_times, written * 15 + work_time(random, written));
                 disk.fl_reqs = disk.fl_reqs.map(|n| n + written / 1_000_000);
-                add(&mut disk.fl_times, written / 10);
+                add(&mut disk.fl_times, work_time(random, written) / 100);
             }
         }
     }
+}
+
+/// Up to 30 ns for each of so many bytes.
+fn work_time(random: &mut Random, bytes: u64) -> u64 {
+    (random.share() * 30.0 * bytes as f64) as u64
 }
 
 fn add(counter: &mut Option<Nanos>, more: u64) {

@@ -1,86 +1,78 @@
-//! A cycle's local part: what its lines cannot say, never sent. Compact JSON
-//! with a version of its own, which the record keeps beside it.
+//! A cycle's local part: what its lines cannot say, kept beside them and never
+//! sent. Reasons of what is missing, and what the screen shows beyond the
+//! lines: latencies, steal, vCPUs, QEMU's own cost, jobs, the host, cycle
+//! times. (Events have a table of their own: [`crate::journal`].)
+//!
+//! Owns its forms, each with a number that stands beside the bytes in the
+//! record. Whatever was written by whatever version is either read or set
+//! aside with a word. What can be computed from the lines is not in it: rates
+//! of counters, sums over devices, angles. Nor is what a domain's XML says of
+//! its devices. Numbers over a whole interval, such as a latency, are those of
+//! the one interval before the cycle, also where cycles next to it were
+//! thinned.
 
-use std::collections::BTreeMap;
+mod column;
+mod decode;
+mod encode;
+mod first;
+mod form;
+mod reasons;
+mod scale;
 
-use serde::Serialize;
+#[cfg(test)]
+mod tests;
 
-use crate::model::{DomainFrame, Frame, Missing, WallTime, missing::Why};
+pub use self::form::{Cycle, Disk, Domain, Given, Groups, Job, Name, Nic, Seen, Vcpu};
+use crate::model::Frame;
 
-/// The version of the form below.
-pub const VERSION: u32 = 1;
+/// The number of the form that is written.
+pub const VERSION: u32 = 2;
 
-#[derive(Serialize)]
-struct Cycle<'a> {
-    #[serde(rename = "cycle")]
-    number: u64,
-    at: WallTime,
-    took_ns: u64,
-    interval_ns: u64,
-    /// By uuid; a domain of which nothing is missing is not listed.
-    domains: BTreeMap<String, Domain<'a>>,
+/// Writes local parts, one cycle after the other.
+///
+/// What changes seldom (the host, sizes of disks) is in the first cycle of
+/// each ten seconds, which is the one that thinning keeps.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    /// The ten seconds that have had theirs.
+    had: Option<i64>,
 }
 
-#[derive(Serialize)]
-struct Domain<'a> {
-    name: &'a str,
-    id: Option<u32>,
-    /// Not read in this cycle at all.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stale: bool,
-    /// By group of fields, and `nic:` or `disk:` with the device's name.
-    missing: BTreeMap<String, Reason>,
+impl Encoder {
+    /// The local part of `frame`, in the form [`VERSION`].
+    #[must_use]
+    pub fn encode(&mut self, frame: &Frame) -> Vec<u8> {
+        let slot = crate::journal::thinning_slot(frame.at);
+        let whole = self.had.replace(slot) != Some(slot);
+        encode::encode(&Cycle::of(frame, whole))
+    }
 }
 
-#[derive(Serialize)]
-struct Reason {
-    why: Why,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<WallTime>,
+/// What became of the bytes of a local part.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decoded {
+    /// They were read.
+    Read(Box<Cycle>),
+    /// They were not.
+    SetAside {
+        /// Why, for a person.
+        word: String,
+    },
 }
 
-/// Writes the local part of `frame`.
+/// Reads a local part of the form `version`.
 #[must_use]
-pub fn encode(frame: &Frame) -> Vec<u8> {
-    let domains = frame.domains.iter().filter(|domain| domain.is_live()).filter_map(|domain| {
-        let missing = reasons(domain);
-        (!missing.is_empty() || !domain.fresh).then(|| {
-            let identity = domain.identity();
-            let entry = Domain { name: &identity.name, id: identity.id, stale: !domain.fresh, missing };
-            (identity.uuid.to_string(), entry)
-        })
-    });
-    let nanos = |span: std::time::Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-    let cycle = Cycle {
-        number: frame.cycle,
-        at: frame.at,
-        took_ns: nanos(frame.took),
-        interval_ns: nanos(frame.interval),
-        domains: domains.collect(),
+pub fn decode(version: u32, bytes: &[u8]) -> Decoded {
+    let read = match version {
+        1 => first::decode(bytes),
+        VERSION => decode::decode(bytes),
+        0 => return Decoded::SetAside { word: "no form of kvmscope's".to_owned() },
+        newer => {
+            return Decoded::SetAside { word: format!("written by a newer kvmscope, form {newer}") };
+        }
     };
-    // Maps with text keys and plain values cannot fail to be written.
-    serde_json::to_vec(&cycle).unwrap_or_default()
-}
-
-fn reasons(domain: &DomainFrame) -> BTreeMap<String, Reason> {
-    let reading = &domain.reading;
-    let groups: [(&str, Option<Missing>); 8] = [
-        ("cpu", reading.cpu.err()),
-        ("vcpus", reading.vcpus.as_ref().err().copied()),
-        ("vcpu_count", reading.vcpu_count.err()),
-        ("memory", reading.memory.err()),
-        ("rss", reading.rss.err()),
-        ("guest_memory", reading.guest_memory.err()),
-        ("nics", reading.nics.as_ref().err().copied()),
-        ("disks", reading.disks.as_ref().err().copied()),
-    ];
-    let nics = reading.nics.iter().flatten().map(|nic| ("nic:", &nic.name, nic.counters.err()));
-    let disks = reading.disks.iter().flatten().map(|disk| ("disk:", &disk.name, disk.counters.err()));
-    let devices = nics.chain(disks).map(|(kind, name, why)| (format!("{kind}{name}"), why));
-    groups
-        .into_iter()
-        .map(|(name, why)| (name.to_owned(), why))
-        .chain(devices)
-        .filter_map(|(name, why)| why.map(|w| (name, Reason { why: w.why, since: w.since })))
-        .collect()
+    match read {
+        Ok(cycle) => Decoded::Read(Box::new(cycle)),
+        Err(column::Damaged) => Decoded::SetAside { word: format!("damaged, form {version}") },
+    }
 }

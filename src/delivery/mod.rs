@@ -11,7 +11,8 @@
 //! answers ([`crate::influx::policy`]) and stores nothing itself
 //! ([`crate::journal`]). The way of a line: `handover` → `recorder` →
 //! [`ledger`] (memory or record) → `sender`, which asks `attempt` what to send
-//! next → settled. At every instant
+//! next → settled. What the lines cannot say goes with them to the record
+//! ([`local`]), and both are read back by [`recorded`]. At every instant
 //! `emitted = delivered + waiting + quarantined + dropped`.
 
 mod ahead;
@@ -22,6 +23,7 @@ mod handover;
 mod held;
 pub mod ledger;
 pub mod local;
+pub mod recorded;
 mod recorder;
 mod sender;
 mod stall;

@@ -23,11 +23,12 @@ impl Recorder {
     /// The thread.
     pub(super) fn run(mut self) {
         let mut buffer = Vec::new();
+        let mut locals = local::Encoder::default();
         let mut wait = self.turn();
         loop {
             let taken = self.handover.take(wait);
-            for frame in &taken.frames {
-                self.record(frame, &mut buffer);
+for frame in &taken.frames {
+                self.record(frame, &mut buffer, &mut locals);
             }
             wait = self.turn();
             if taken.closed {
@@ -44,18 +45,19 @@ impl Recorder {
         wait
     }
 
-    fn record(&mut self, frame: &Frame, buffer: &mut Vec<u8>) {
+    fn record(&mut self, frame: &Frame, buffer: &mut Vec<u8>, locals: &mut local::Encoder) {
         buffer.clear();
         let encoded = self.encoder.encode(frame, buffer);
         let (first, last) = span(frame);
-        let part = |number: usize, bytes: &[u8], lines: usize| Part {
+        let mut local = Some(locals.encode(frame));
+        let mut part = |number: usize, bytes: &[u8], lines: usize| Part {
             at: frame.at,
             number: u32::try_from(number).unwrap_or(u32::MAX),
             first,
             last,
             lines: lines as u64,
             bytes: bytes.to_vec(),
-            local: (number == 0).then(|| local::encode(frame)),
+            local: local.take(),
         };
         let mut parts: Vec<Part> = line::split(buffer, self.max_lines, MAX_BYTES)
             .enumerate()

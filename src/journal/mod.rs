@@ -1,7 +1,7 @@
 //! The local record on disk: `SQLite` in WAL mode with `synchronous=FULL`.
 //!
 //! Owns the file, its place and its schema (`open`, `place`, `schema`),
-//! appending cycles (`append`), reading them back (`read`) and the cursor of
+//! appending cycles (`append`, `packing`), reading them back (`read`) and the cursor of
 //! each target (`cursor`), the account of every line (`account`), what is
 //! deleted when (`retention`, `removal`, `asides`), what is noticed of files
 //! that were lost or changed (`mark`, `takeover`, `standing`), and the lock by
@@ -42,6 +42,7 @@ mod error;
 pub mod lock;
 mod mark;
 mod open;
+mod packing;
 mod place;
 mod read;
 mod removal;
@@ -60,7 +61,8 @@ pub use self::{
     cursor::{Batch, Position, Refused},
     error::{Error, Fault},
     open::{Journal, Opened, file_name},
+    packing::packer,
     place::SetAside,
     read::Stored,
-    retention::Limits,
+    retention::{Limits, thinning_slot},
 };

@@ -163,14 +163,11 @@ impl Journal {
         #[cfg(test)]
         super::tests::full_disk::apply(&db);
         schema::bring_up(&mut db).map_err(fail("making the tables"))?;
-        // The local part has no checksum of its own: what unpacks altered must not pass.
-        let packer = zstd::bulk::Compressor::new(LEVEL)
-            .and_then(|mut packer| packer.include_checksum(true).map(|()| packer))
-            .map_err(|source| Error::Codec {
-                path: path.to_owned(),
-                action: "starting compression",
-                source,
-            })?;
+        let packer = super::packing::packer().map_err(|source| Error::Codec {
+            path: path.to_owned(),
+            action: "starting compression",
+            source,
+        })?;
         let mut journal = Self {
             db,
             path: path.to_owned(),
@@ -362,10 +359,6 @@ impl Journal {
         move |source| Error::Sqlite { path, action, source }
     }
 }
-
-/// zstd's level: its default; higher ones win a few percent for several times
-/// the work.
-const LEVEL: i32 = 3;
 
 /// A row or a cursor beyond it is damage: no record is written for so long, and
 /// behind the last number there is is no room for another row.

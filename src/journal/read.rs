@@ -1,5 +1,7 @@
 //! Reading rows back, for sending and for looking back.
 
+use rusqlite::types::ValueRef;
+
 use super::{Error, Journal};
 use crate::model::WallTime;
 
@@ -19,6 +21,8 @@ pub struct Stored {
     /// Version and content of the local part, where there is one and it can
     /// be unpacked.
     pub local: Option<(u32, Vec<u8>)>,
+    /// Whether there is one and it cannot.
+    pub local_damaged: bool,
 }
 
 impl Journal {
@@ -40,18 +44,21 @@ impl Journal {
                         Some(body) => unpack(body, row.get(4)?, row.get(5)?),
                         None => None,
                     };
-                    let local = match (row.get::<_, Option<u32>>(7)?, row.get_ref(9)?.as_blob_or_null()?) {
-                        (Some(version), Some(packed)) => {
-                            inflate(packed, row.get(8)?).map(|bytes| (version, bytes))
-                        }
-                        _ => None,
-                    };
+                    // What stands there instead of a number or bytes is damage to this part alone.
+                    let version: Option<i64> = row.get(7).unwrap_or(Some(-1));
+                    let there = version.is_some() || row.get_ref(9)? != ValueRef::Null;
+                    let local = (|| {
+                        let version = u32::try_from(version?).ok()?;
+                        let packed = row.get_ref(9).ok()?.as_blob().ok()?;
+                        inflate(packed, row.get(8).ok()?).map(|bytes| (version, bytes))
+                    })();
                     Ok(Stored {
                         row: row.get(0)?,
                         at: WallTime(row.get(1)?),
                         part: row.get(2)?,
                         lines: row.get::<_, i64>(3)?.unsigned_abs(),
                         bytes: lines,
+                        local_damaged: there && local.is_none(),
                         local,
                     })
                 })?

@@ -139,7 +139,7 @@ impl Journal {
             if row.waits || row.age > newest {
                 break;
             }
-            let slot = |at: i64| at.div_euclid(THINNED_TO);
+            let slot = |at: i64| thinning_slot(WallTime(at));
             if kept == Some(row.at) || kept.is_none_or(|kept| slot(kept) != slot(row.at)) {
                 kept = Some(row.at);
             } else {
@@ -351,6 +351,13 @@ const SLACK: u64 = 256 * 1024;
 const RESERVE: u64 = 1 << 20;
 /// Nanoseconds that one kept cycle stands for.
 const THINNED_TO: i64 = 10_000_000_000;
+
+/// Which ten seconds an instant is in. Of the cycles of one of them, thinning
+/// keeps the first.
+#[must_use]
+pub fn thinning_slot(at: WallTime) -> i64 {
+    at.0.div_euclid(THINNED_TO)
+}
 
 fn before(now: WallTime, span: Duration) -> i64 {
     now.0.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))

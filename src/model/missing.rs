@@ -10,7 +10,7 @@ use super::WallTime;
 pub type Measured<T> = Result<T, Missing>;
 
 /// Why a value is missing, and since when where that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Missing {
     /// The reason.
     pub why: Why,
