@@ -26,15 +26,20 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+    time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
 use kvmscope::{
     config::{self, Api, Auth, MissingPolicy},
     delivery::local,
-    influx::{client::Client, line::Encoder, policy::Answer},
+    influx::{
+        client::Client,
+        line::{Encoder, split},
+        policy::Answer,
+    },
     journal::{Account, Entry, Journal, Limits, Local},
-    model::Frame,
+    model::{Frame, WallTime},
 };
 
 use fleet::{Fleet, LINES, START};
@@ -62,7 +67,11 @@ struct Source {
 
 impl Source {
     fn new() -> Self {
-        let mut fleet = Fleet::new(VMS);
+        Self::of(VMS)
+    }
+
+    fn of(vms: u32) -> Self {
+        let mut fleet = Fleet::new(vms);
         // The first cycle has no rates and a line less for each VM.
         fleet.cycle();
         let encoder = Encoder::new(MissingPolicy::Zero, &BTreeMap::new()).unwrap();
@@ -78,7 +87,7 @@ impl Source {
         let frame = self.frame();
         let mut lines = Vec::new();
         let done = self.encoder.encode(&frame, &mut lines);
-        assert_eq!(usize::try_from(done.lines), Ok(LINES_PER_CYCLE));
+        assert_eq!(usize::try_from(done.lines), Ok(frame.domains.len() * LINES));
         Cycle { local: self.locals.encode(&frame), frame, lines }
     }
 }
@@ -179,14 +188,67 @@ fn record() {
         per_vm_second(beside as f64, appended),
         seconds(median(cpu)),
     ));
-    let day = |vms: f64| bytes(whole * vms * 86_400.0);
-    table.note(format!(
-        "a day before thinning: {} for 40 VMs, {} for 500; after it a tenth of that",
-        day(40.0),
-        day(500.0)
-    ));
     table.print();
     drop(journal);
+}
+
+/// What a day takes, for a small host and a large one: what the files have
+/// grown by, then what is left in them once they are thinned.
+fn days() {
+    let mut table = Table::new("deliver: bytes of the record a day, a cycle each second".to_owned());
+    for (vms, cycles) in [(VMS, 600), (500, 200)] {
+        let directory = directory();
+        let open = |full_resolution| {
+            let limits = Limits { min_free: 0, full_resolution, ..Limits::from(&config::Store::default()) };
+            Journal::open(directory.path(), "bench.db", limits, &mut Account::default(), START)
+                .unwrap()
+                .journal
+        };
+        let mut source = Source::of(vms);
+        let mut append = || {
+            let mut journal = open(Duration::from_hours(6));
+            for _ in 0..cycles / 2 {
+                let cycle = source.next();
+                // As the recorder does, a row for each batch of a cycle.
+                let parts: Vec<_> = split(&cycle.lines, 2000, 8 << 20).collect();
+                let mut rows = Vec::new();
+                for (part, piece) in (0..).zip(&parts) {
+                    rows.push(Entry {
+                        part,
+                        lines: piece.lines as u64,
+                        bytes: piece.bytes,
+                        local: entry(&cycle).local.filter(|_| part == 0),
+                        ..entry(&cycle)
+                    });
+                }
+                journal.append(&rows, &Account::default()).unwrap();
+            }
+            journal.growth().unwrap().unwrap()
+        };
+        let used = || {
+            let db = rusqlite::Connection::open(directory.path().join("bench.db")).unwrap();
+            let pages = "SELECT (page_count - freelist_count) * page_size
+                         FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+            db.query_row(pages, [], |row| row.get::<_, f64>(0)).unwrap()
+        };
+        append();
+        let before = used();
+        let shown = append();
+        let full = (used() - before) / f64::from(cycles / 2) * 86_400.0;
+        let mut journal = open(Duration::ZERO);
+        while journal.maintain(WallTime(START.0 + 3_600_000_000_000)).unwrap() {}
+        drop(journal);
+        let thinned = used() / f64::from(cycles) * 86_400.0;
+        table.note(format!(
+            "{vms} VMs: {} a day, {:.0} bytes per VM-second; {} once thinned (the pane says {} and {})",
+            bytes(full),
+            full / 86_400.0 / f64::from(vms),
+            bytes(thinned),
+            bytes(shown.full as f64),
+            bytes(shown.thinned as f64),
+        ));
+    }
+    table.print();
 }
 
 /// Batches as delivery sends them, each also as a file for curl, plain and
@@ -336,7 +398,9 @@ fn main() {
     if !wanted() || draining::is_child() {
         return;
     }
-    for (name, part) in [("record", record as fn()), ("servers", servers), ("drain", draining::drain)] {
+    for (name, part) in
+        [("record", record as fn()), ("days", days), ("servers", servers), ("drain", draining::drain)]
+    {
         if chosen(name) {
             part();
         }

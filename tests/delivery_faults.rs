@@ -194,6 +194,16 @@ fn poison(api: Api, script: impl FnMut(&Write) -> Reply + Send + 'static, words:
     let arrived: BTreeSet<String> = server.lines().into_iter().collect();
     let good: BTreeSet<String> = lines(1..=100).into_iter().filter(|line| !bad.contains(line)).collect();
     assert_eq!(arrived, good);
+    // The last one of the ten is shown, with the server's words.
+    let shown = status.last_refused.clone().unwrap();
+    assert!(bad.contains(&shown.line) && shown.words.contains(words), "{shown:?}");
+    drop(handle);
+    // After the next start, too.
+    let mut again = recording::settings(None, Some(dir.path()));
+    again.influx.batch_max_sec = Duration::from_millis(500);
+    let handle = start(again);
+    let (status, _) = wait(&handle, "opened", |_, s| s.cycles == 100);
+    assert_eq!(status.last_refused, Some(shown));
     drop(handle);
     let kept = open_record(dir.path()).quarantine(100).unwrap();
     let kept_lines: Vec<String> =

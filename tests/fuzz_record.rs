@@ -26,10 +26,12 @@ use std::{
 use fuzzing::{Chance, Run, mutate};
 use kvmscope::{
     config,
-    journal::{Account, Entry, Error, Fault, Journal, Limits, Local, Opened, Refused},
-    model::WallTime,
+    delivery::recorded::cycles,
+    journal::{Account, Entry, Error, Event, Fault, Journal, Limits, Local, Opened, Refused},
+    model::{Happening, WallTime, timeline::Weight},
 };
 use tempfile::TempDir;
+use uuid::Uuid;
 
 const NAME: &str = "record.db";
 const TARGET: &str = "server/database";
@@ -92,7 +94,9 @@ fn append(journal: &mut Journal, cycle: u32) -> Result<(), Error> {
     let local = Local { version: 1, bytes: b"{\"what\":\"the lines cannot say\"}" };
     let entry =
         Entry { at, part: 0, first: at, last: at, lines: 8, bytes: lines.as_bytes(), local: Some(local) };
-    journal.append(&[entry], &Account::default())
+    journal.append(&[entry], &Account::default())?;
+    let happening = Happening { at, since: at, text: "rebooted".into(), weight: Weight::Note };
+    journal.keep_events(&[Event { uuid: Uuid::from_u128(1), name: "web-1".into(), happening }])
 }
 
 /// Sound records in all forms: closed and killed, with and without a target,
@@ -214,6 +218,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("mark", &["name", "value"]),
     ("target", &["name", "row", "line", "used"]),
     ("quarantine", &["id", "at", "target", "message", "line"]),
+    ("event", &["id", "uuid", "since", "at", "weight", "name", "text"]),
 ];
 
 /// What a cell may have become; one a word.
@@ -257,6 +262,9 @@ fn used(journal: &mut Journal) -> Result<(), Error> {
     journal.covers_since()?;
     journal.quarantine(50)?;
     journal.oldest_waiting()?;
+    // These are shown where they can be read, and else not.
+    let _ = (journal.growth(), journal.last_refused(), journal.events_of(Uuid::from_u128(1), 50));
+    let _ = cycles(journal, 0, 50);
     journal.set_target(Some(TARGET), NOW)?;
     assert_closes(&journal.account(), journal.waiting());
     for _ in 0..3 {

@@ -8,6 +8,7 @@
     reason = "a failed test panics, and a test is documented by its name"
 )]
 
+mod recording;
 mod sample;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -21,11 +22,12 @@ use kvmscope::{
     influx::line::{Encoder, split},
     journal::{Account, Entry, Journal, Limits, Local},
     model::{
-        DomainFrame, DomainJob, Frame, HostLoad, Kib, Missing, Nanos, WallTime, Why,
+        DomainFrame, DomainJob, Frame, Happening, HostLoad, Kib, Missing, Nanos, WallTime, Why,
         frame::HostFacts,
         host::{HostCpu, HostMemory, Pressure},
         rates::{Baseline, Periods, VcpuRates},
         reading::{DiskSize, VcpuCounters},
+        timeline::Weight,
     },
 };
 use sample::{AT, disk, domain, identity, nic, reading};
@@ -247,6 +249,42 @@ fn what_was_altered_is_set_aside_and_the_rest_is_read() {
         .collect();
     assert_eq!(words, ["written by a newer kvmscope, form 9", "damaged", "damaged", "read"]);
     assert!(read.iter().all(|cycle| !cycle.lines.is_empty() && !cycle.damaged), "the lines are sound");
+}
+
+#[test]
+fn what_happened_to_a_vm_is_recorded_as_its_timeline_had_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let handle = recording::start(recording::settings(None, Some(directory.path())));
+    let happening = |second: i64, text: &str, weight| {
+        let at = WallTime(AT.0 + second * SECOND);
+        Happening { at, since: at, text: text.into(), weight }
+    };
+    let mut timeline = vec![happening(1, "started", Weight::Note)];
+    let mut uuid = None;
+    for number in 1..=30_u64 {
+        if number == 10 {
+            timeline.push(happening(10, "I/O error on vda: enospc", Weight::Trouble));
+        }
+        if number == 20 {
+            // It came again: one entry, counted.
+            timeline[1].at = WallTime(AT.0 + 20 * SECOND);
+            timeline[1].text = "I/O error on vda: enospc (2 times)".into();
+        }
+        let mut frame = recording::cycle(number);
+        let mut domain = (*frame.domains[0]).clone();
+        domain.timeline = timeline.clone().into();
+        uuid = Some(domain.identity().uuid);
+        frame.domains = vec![Arc::new(domain)];
+        handle.record(Arc::new(frame));
+    }
+    recording::wait(&handle, "recorded", |_, store| store.cycles == 30);
+    drop(handle);
+    let limits = Limits { min_free: 0, ..Limits::from(&Store::default()) };
+    let name = kvmscope::journal::file_name(recording::URI);
+    let record = Journal::open(directory.path(), &name, limits, &mut Account::default(), AT).unwrap().journal;
+    let events = record.events_of(uuid.unwrap(), 100).unwrap();
+    let told: Vec<_> = events.into_iter().map(|event| (event.name.to_string(), event.happening)).collect();
+    assert_eq!(told, timeline.into_iter().map(|h| ("web-1".to_owned(), h)).collect::<Vec<_>>());
 }
 
 #[test]

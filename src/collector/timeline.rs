@@ -36,6 +36,8 @@ pub(super) struct Timeline {
 #[derive(Debug)]
 struct Entry {
     at: (WallTime, MonoTime),
+    /// When it came first, in one swarm.
+    since: WallTime,
     what: What,
     weight: Weight,
     /// How often it came, in one swarm.
@@ -87,7 +89,16 @@ impl Timeline {
         if self.entries.len() == KEPT {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { at: event.at, what, weight, times: 1 });
+        let since = self.own_instant(event.at.0);
+        self.entries.push_back(Entry { at: event.at, since, what, weight, times: 1 });
+    }
+
+    /// `at`, or the next instant that no other entry has: by it the record
+    /// knows an entry again.
+    fn own_instant(&self, at: WallTime) -> WallTime {
+        let free = |since: &WallTime| self.entries.iter().all(|entry| entry.since != *since);
+        let mut later = (0..).map(|later| WallTime(at.0.saturating_add(later))).take(KEPT + 1);
+        later.find(free).unwrap_or(at)
     }
 
     /// A balloon that is on its way already has come to `size`. A reading may
@@ -211,7 +222,7 @@ impl Entry {
             // Writing to a string cannot fail.
             let _ = write!(text, " ({} times)", self.times);
         }
-        Happening { at: self.at.0, text: text.into(), weight: self.weight }
+        Happening { at: self.at.0, since: self.since, text: text.into(), weight: self.weight }
     }
 }
 

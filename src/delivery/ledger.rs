@@ -21,15 +21,19 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use self::{figures::Lately, store::Store};
+use self::{
+    figures::{LastRefused, Lately, Pace},
+    store::Store,
+};
 use super::{
+    heard::Heard,
     held::{FromMemory, Held, Part},
     stall::Lost,
 };
 use crate::{
     clock::Clock,
     config,
-    journal::{Account, Batch, Refused},
+    journal::{Account, Batch, Event, Refused},
     model::{
         MonoTime, WallTime,
         status::{DeliveryState, DeliveryStatus, LastAnswer, StoreStatus},
@@ -75,6 +79,9 @@ pub(super) struct Ledger {
     lost_counted: u64,
     /// Refused lines, sent from memory, that the record has yet to keep.
     refused: Vec<(WallTime, Refused)>,
+    last_refused: LastRefused,
+    /// Events that the record has yet to keep.
+    heard: Heard,
     saturated: u64,
     /// Whether lines are to be delivered at all.
     deliver: bool,
@@ -85,6 +92,7 @@ pub(super) struct Ledger {
     pub(super) wire: Wire,
     lately: Lately,
     published_at: Option<MonoTime>,
+    pace: Pace,
     database: String,
     published: watch::Sender<(DeliveryStatus, StoreStatus)>,
 }
@@ -108,6 +116,8 @@ impl Ledger {
             lost_before: Arc::default(),
             lost_counted: 0,
             refused: Vec::new(),
+            last_refused: LastRefused::default(),
+            heard: Heard::default(),
             saturated: 0,
             max_queue: influx.max_queue as u64,
             batch_lines: influx.batch_max_lines as u64,
@@ -115,6 +125,7 @@ impl Ledger {
             committed_at: None,
             lately: Lately::default(),
             published_at: None,
+            pace: Pace::default(),
             database: influx.db.clone(),
             published,
         }
@@ -135,6 +146,13 @@ impl Ledger {
         }
         if self.held.lines() >= self.batch_lines {
             self.commit();
+        }
+    }
+
+    /// Takes events. They are kept with the next commit.
+    pub(super) fn hear(&mut self, events: Vec<Event>) {
+        if self.store.place().is_some() {
+            self.heard.push(events);
         }
     }
 
@@ -191,6 +209,7 @@ impl Ledger {
                     self.held.moved();
                     self.delta = Account::default();
                     self.keep_refused();
+                    self.keep_heard();
                     return;
                 }
                 Err(error) => self.store.failed(&error, &mut self.delta, wall, mono),
@@ -208,6 +227,18 @@ impl Ledger {
             tracing::warn!("{error}");
         } else {
             self.refused.clear();
+        }
+    }
+
+    fn keep_heard(&mut self) {
+        if let Some(journal) = self.store.writable()
+            && !self.heard.is_empty()
+        {
+            match journal.keep_events(self.heard.all()) {
+                Ok(()) => self.heard.kept(),
+                // They wait in memory for the next commit.
+                Err(error) => tracing::warn!("{error}"),
+            }
         }
     }
 
@@ -295,6 +326,9 @@ impl Ledger {
     pub(super) fn settle(&mut self, load: &Load, before: usize, upto: usize, refused: Vec<(usize, String)>) {
         let (wall, mono) = self.clock.now();
         let refused = load.refused(refused);
+        if let Some(line) = refused.last() {
+            self.last_refused.set(wall, line);
+        }
         for line in refused.iter().take(LOGGED) {
             tracing::error!("refused by the server, kept in quarantine: {}", line.message);
         }

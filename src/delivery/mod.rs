@@ -20,6 +20,7 @@ mod attempt;
 mod backoff;
 mod files;
 mod handover;
+mod heard;
 mod held;
 pub mod ledger;
 pub mod local;

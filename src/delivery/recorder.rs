@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Shared, handover::HandOver, held::Part, local};
+use super::{Shared, handover::HandOver, heard::Timelines, held::Part, local};
 use crate::{
     influx::line::{self, Encoder},
     model::{Frame, WallTime},
@@ -10,6 +10,13 @@ use crate::{
 
 /// Most uncompressed bytes of one row and of one request.
 pub(super) const MAX_BYTES: usize = 8 << 20;
+
+/// What makes of a frame what is kept beside its lines.
+#[derive(Default)]
+struct Beside {
+    locals: local::Encoder,
+    timelines: Timelines,
+}
 
 /// Encodes frames and has them recorded until the hand-over is closed.
 pub(super) struct Recorder {
@@ -23,12 +30,12 @@ impl Recorder {
     /// The thread.
     pub(super) fn run(mut self) {
         let mut buffer = Vec::new();
-        let mut locals = local::Encoder::default();
+        let mut beside = Beside::default();
         let mut wait = self.turn();
         loop {
             let taken = self.handover.take(wait);
-for frame in &taken.frames {
-                self.record(frame, &mut buffer, &mut locals);
+            for frame in &taken.frames {
+                self.record(frame, &mut buffer, &mut beside);
             }
             wait = self.turn();
             if taken.closed {
@@ -45,11 +52,11 @@ for frame in &taken.frames {
         wait
     }
 
-    fn record(&mut self, frame: &Frame, buffer: &mut Vec<u8>, locals: &mut local::Encoder) {
+    fn record(&mut self, frame: &Frame, buffer: &mut Vec<u8>, beside: &mut Beside) {
         buffer.clear();
         let encoded = self.encoder.encode(frame, buffer);
         let (first, last) = span(frame);
-        let mut local = Some(locals.encode(frame));
+        let mut local = Some(beside.locals.encode(frame));
         let mut part = |number: usize, bytes: &[u8], lines: usize| Part {
             at: frame.at,
             number: u32::try_from(number).unwrap_or(u32::MAX),
@@ -67,7 +74,10 @@ for frame in &taken.frames {
             // Nothing to send, but reasons to keep.
             parts.push(part(0, &[], 0));
         }
-        self.shared.ledger().accept(parts, encoded.saturated);
+        let news = beside.timelines.news(frame);
+        let mut ledger = self.shared.ledger();
+        ledger.hear(news);
+        ledger.accept(parts, encoded.saturated);
     }
 }
 

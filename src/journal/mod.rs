@@ -3,7 +3,8 @@
 //! Owns the file, its place and its schema (`open`, `place`, `schema`),
 //! appending cycles (`append`, `packing`), reading them back (`read`) and the cursor of
 //! each target (`cursor`), the account of every line (`account`), what is
-//! deleted when (`retention`, `removal`, `asides`), what is noticed of files
+//! deleted when (`retention`, `removal`, `asides`), events (`events`), how fast it
+//! grows (`figures`), what is noticed of files
 //! that were lost or changed (`mark`, `takeover`, `standing`), and the lock by
 //! which one process per host records ([`lock`]). It knows lines as bytes and
 //! reasons as words: no InfluxDB, no HTTP, no policy, no thread and no clock.
@@ -39,6 +40,8 @@ mod append;
 mod asides;
 mod cursor;
 mod error;
+mod events;
+mod figures;
 pub mod lock;
 mod mark;
 mod open;
@@ -60,6 +63,7 @@ pub use self::{
     asides::Deleted,
     cursor::{Batch, Position, Refused},
     error::{Error, Fault},
+    events::Event,
     open::{Journal, Opened, file_name},
     packing::packer,
     place::SetAside,

@@ -92,10 +92,11 @@ impl Journal {
             )
             .and_then(|mut delete| delete.execute([oldest_kept, super::append::whole(most)]))
             .map_err(self.failed("removing old rows"))?;
+        let events = self.remove_old_events(oldest_kept)?;
         if !old.is_empty() {
             self.remove(&old, reason::TOO_OLD)?;
         }
-        Ok(!old.is_empty() || quarantined > 0)
+        Ok(!old.is_empty() || quarantined > 0 || events > 0)
     }
 
     /// Keeps within `max_bytes`, and gives back bytes below `min_free`.
@@ -344,13 +345,13 @@ const STEP: usize = 128;
 /// Pages per step of giving back.
 const VACUUM_STEP: u64 = 256;
 /// `SQLite`'s page size.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 /// Least room kept within `max_bytes`.
 const SLACK: u64 = 256 * 1024;
 /// Unused pages that are not given back below `min_free`.
 const RESERVE: u64 = 1 << 20;
 /// Nanoseconds that one kept cycle stands for.
-const THINNED_TO: i64 = 10_000_000_000;
+pub(super) const THINNED_TO: i64 = 10_000_000_000;
 
 /// Which ten seconds an instant is in. Of the cycles of one of them, thinning
 /// keeps the first.

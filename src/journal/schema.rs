@@ -2,17 +2,17 @@
 //!
 //! `cycle` holds one small row per cycle (several where a cycle exceeds a
 //! batch), `body` its compressed content: figures and retention read the small
-//! rows alone. `seq` grows without gaps in time, so it is the order of sending.
+//! rows alone. `event` is of its own: thinning leaves it alone. `seq` grows without gaps in time, so it is the order of sending.
 
 use rusqlite::Connection;
 
 /// `user_version` of the schema below. A file with a higher one is set aside.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// What makes of a file of version 1 one of version 2, and so on: a step for
 /// each version before [`VERSION`]. Whoever raises that adds the step here, and
 /// to the tests a file that the version before has made.
-pub(super) const STEPS: &[&str] = &[];
+pub(super) const STEPS: &[&str] = &[EVENTS];
 
 /// `application_id`: says that the file is a record of kvmscope ("kvms").
 pub(super) const APPLICATION: i64 = 0x6b76_6d73;
@@ -58,6 +58,20 @@ CREATE TABLE mark (
     name  TEXT PRIMARY KEY, -- how far thinning has come
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
+";
+
+/// What happened to domains: version 2.
+const EVENTS: &str = "
+CREATE TABLE event (
+    id     INTEGER PRIMARY KEY,
+    uuid   BLOB NOT NULL,    -- the domain, 16 bytes
+    since  INTEGER NOT NULL, -- wall time at which it was first heard of
+    at     INTEGER NOT NULL, -- wall time at which it was last heard of
+    weight INTEGER NOT NULL, -- 0 note, 1 warning, 2 trouble
+    name   TEXT NOT NULL,    -- the domain's, then
+    text   TEXT NOT NULL,
+    UNIQUE (uuid, since)
+);
 ";
 
 /// Sets what must be set anew for every connection.
@@ -111,6 +125,7 @@ pub(super) fn migrate(db: &mut Connection, old: i64, steps: &[&str]) -> rusqlite
 fn create(db: &mut Connection) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
     tx.execute_batch(TABLES)?;
+    tx.execute_batch(EVENTS)?;
     tx.pragma_update(None, "application_id", APPLICATION)?;
     tx.pragma_update(None, "user_version", VERSION)?;
     tx.commit()

@@ -222,6 +222,19 @@ pub struct DeliveryStatus {
     /// How long what waits will take at that rate, less what is new meanwhile.
     /// `None`: nothing is behind, or it does not become less.
     pub time_left: Option<Duration>,
+    /// The line that the server refused last, in this run or one before.
+    pub last_refused: Option<RefusedLine>,
+}
+
+/// A line that the server refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedLine {
+    /// When.
+    pub at: WallTime,
+    /// The line, or its beginning; free of control characters.
+    pub line: String,
+    /// The server's words, likewise.
+    pub words: String,
 }
 
 impl DeliveryStatus {
@@ -256,6 +269,17 @@ pub struct StoreStatus {
     pub cycles: u64,
     /// Lines it holds.
     pub lines: u64,
+    /// What a day of recording adds to it; `None` while that is not known.
+    pub growth: Option<Growth>,
+}
+
+/// Bytes that a day of recording takes at the present pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Every cycle.
+    pub full: u64,
+    /// One cycle in ten seconds, as what is old and delivered is thinned to.
+    pub thinned: u64,
 }
 
 /// Whether the local record works.

@@ -10,8 +10,10 @@ pub const KEPT: usize = 64;
 /// One event of a domain's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
-    /// When it was heard of.
+    /// When it was heard of; of one that came in a swarm, last.
     pub at: WallTime,
+    /// When it was heard of first: another instant for each of a timeline.
+    pub since: WallTime,
     /// What it was, such as `disk vdc attached`: fit to show, nothing in it
     /// that could control a terminal.
     pub text: Arc<str>,

@@ -184,3 +184,17 @@ fn an_unchanged_timeline_is_shared_by_all_frames() {
     let mut timeline = heard(vec![EventKind::Rebooted], None);
     assert!(Arc::ptr_eq(&timeline.shown(), &timeline.shown()));
 }
+
+#[test]
+fn each_entry_began_at_an_instant_of_its_own_and_keeps_it() {
+    let mut timeline = Timeline::default();
+    for kind in
+        [EventKind::Rebooted, EventKind::Agent { connected: true }, EventKind::Agent { connected: false }]
+    {
+        hear(&mut timeline, 5, kind, None);
+    }
+    hear(&mut timeline, 9, EventKind::Agent { connected: false }, None);
+    let shown = timeline.shown();
+    let times: Vec<_> = shown.iter().map(|happening| (happening.since.0 - at(5).0.0, happening.at)).collect();
+    assert_eq!(times, [(0, at(5).0), (1, at(5).0), (2, at(9).0)]);
+}

@@ -4,10 +4,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{Ledger, reason};
 use crate::{
-    journal::Account,
+    journal::{Account, Journal, Refused},
     model::{
         MonoTime, WallTime,
-        status::{DeliveryState, DeliveryStatus, StoreState, StoreStatus},
+        name::is_unfit,
+        status::{DeliveryState, DeliveryStatus, Growth, RefusedLine, StoreState, StoreStatus},
     },
 };
 
@@ -109,6 +110,61 @@ fn number(lines: u64) -> f64 {
     u32::try_from(lines).map_or(f64::from(u32::MAX), f64::from)
 }
 
+/// The line that was refused last.
+#[derive(Debug, Default)]
+pub(super) struct LastRefused {
+    line: Option<RefusedLine>,
+    /// The file that was asked already for what was refused before.
+    asked: Option<u64>,
+}
+
+/// Characters kept of a refused line, and of the server's words.
+const CHARACTERS: usize = 1000;
+
+impl LastRefused {
+    pub(super) fn set(&mut self, at: WallTime, refused: &Refused) {
+        let fit = |text: &str| {
+            let fit = |c| if is_unfit(c) { '_' } else { c };
+            text.chars().take(CHARACTERS).map(fit).collect::<String>()
+        };
+        let line = fit(&String::from_utf8_lossy(&refused.line));
+        self.line = Some(RefusedLine { at, line, words: fit(&refused.message) });
+    }
+
+    /// What a file that was opened says of the runs before this one.
+    fn ask(&mut self, journal: &Journal, epoch: u64) {
+        if self.asked.replace(epoch) == Some(epoch) {
+            return;
+        }
+        if let Ok(Some((at, refused))) = journal.last_refused()
+            && self.line.as_ref().is_none_or(|known| known.at < at)
+        {
+            self.set(at, &refused);
+        }
+    }
+}
+
+/// How fast the record grows, looked at now and then.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    looked_at: Option<MonoTime>,
+    growth: Option<Growth>,
+}
+
+/// How often the pace is looked at; it is that of several minutes.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+impl Pace {
+    fn growth(&mut self, journal: Option<&Journal>, now: MonoTime) -> Option<Growth> {
+        let due = self.looked_at.is_none_or(|at| now.since(at) >= LOOK_EVERY);
+        if let Some(journal) = journal.filter(|_| due) {
+            self.looked_at = Some(now);
+            self.growth = journal.growth().unwrap_or(self.growth);
+        }
+        self.growth
+    }
+}
+
 impl Ledger {
     /// Publishes the figures if that is due: while much is sent they change
     /// faster than anybody looks. Who goes on to wait calls
@@ -137,6 +193,9 @@ impl Ledger {
     fn delivery(&mut self, lost: u64) -> DeliveryStatus {
         let (_, mono) = self.clock.now();
         let journal = self.store.journal();
+        if let Some(journal) = journal {
+            self.last_refused.ask(journal, self.store.epoch());
+        }
         let (mut account, on_disk) = self.store.account();
         account.add(&self.delta);
         account.emitted += lost;
@@ -169,12 +228,15 @@ impl Ledger {
             backoff: self.wire.backoff,
             lines_per_second: self.lately.per_second(mono),
             time_left,
+            last_refused: self.last_refused.line.clone(),
         }
     }
 
-    fn store(&self) -> StoreStatus {
+    fn store(&mut self) -> StoreStatus {
+        let (_, mono) = self.clock.now();
         let Some(place) = self.store.place() else { return StoreStatus::default() };
         let journal = self.store.journal();
+        let growth = self.pace.growth(journal, mono);
         let state = match self.store.trouble() {
             Some(trouble) => StoreState::Failing { why: trouble.why.clone(), since: trouble.since },
             None => StoreState::Writable,
@@ -189,6 +251,7 @@ impl Ledger {
             covers_since,
             cycles: journal.map_or(0, crate::journal::Journal::cycles),
             lines: journal.map_or(0, crate::journal::Journal::lines),
+            growth,
         }
     }
 }

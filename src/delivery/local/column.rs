@@ -204,7 +204,9 @@ mod tests {
 
     fn packed(columns: &[Vec<u64>]) -> Vec<u8> {
         let mut writer = Writer::default();
-        columns.iter().for_each(|column| writer.column(column));
+        for column in columns {
+            writer.column(column);
+        }
         writer.into_bytes()
     }
 

@@ -3,6 +3,7 @@
 mod accounting;
 mod asides;
 mod damage;
+mod events;
 mod files;
 mod locking;
 mod marks;

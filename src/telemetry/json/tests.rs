@@ -233,6 +233,7 @@ fn what_happened_to_a_vm_stands_in_its_events() {
     let domain = std::sync::Arc::make_mut(&mut frame.domains[0]);
     let happening = |seconds: i64, text: &str, weight| Happening {
         at: WallTime(seconds * 1_000_000_000),
+        since: WallTime(seconds * 1_000_000_000),
         text: text.into(),
         weight,
     };

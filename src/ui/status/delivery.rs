@@ -3,12 +3,15 @@
 use super::{fact, labelled, plain, stacked};
 use crate::{
     app::App,
-    model::status::{DeliveryState, DeliveryStatus, StoreState},
+    model::{
+        name::is_unfit,
+        status::{DeliveryState, DeliveryStatus, StoreState},
+    },
     ui::{
         Look,
         document::Document,
         header::{until, writer_pill},
-        units,
+        text, units,
     },
 };
 
@@ -22,6 +25,7 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
     state(&mut document, app, look, width);
     if app.delivery().state != DeliveryState::Off {
         lines(&mut document, app.delivery(), look, width);
+        refused(&mut document, app, look, width);
         traffic(&mut document, app, look, width);
     }
     document.blank();
@@ -90,6 +94,48 @@ fn lines(document: &mut Document, delivery: &DeliveryStatus, look: &Look, width:
         let text = format!("{}: {}", plain(reason), units::count(*count));
         document.line(labelled("", look, vec![(text, palette.crit)]));
     }
+}
+
+/// The line that was refused last and the server's words.
+fn refused(document: &mut Document, app: &App, look: &Look, width: u16) {
+    const ROWS: u16 = 3;
+    let palette = &look.palette;
+    let Some(refused) = &app.delivery().last_refused else { return };
+    let ago = units::span(app.now().since(refused.at));
+    document.line(fact("last refused", format!("at {}, {ago} ago", refused.at.hms()), look));
+    // What was fit to keep is fit to draw, but nothing is taken on trust.
+    let fit = |text: &str| text.chars().map(|c| if is_unfit(c) { '_' } else { c }).collect::<String>();
+    let room = width.saturating_sub(text::width(INDENT));
+    let words = fit(&refused.words);
+    let words = text::fit(&words, room.saturating_mul(ROWS));
+    document.paragraph(INDENT, &words, width, (palette.dim, palette.warn));
+    for row in chopped(&fit(&refused.line), room, ROWS.into()) {
+        document.line(labelled("", look, vec![(row, palette.dim)]));
+    }
+}
+
+/// `text` in at most `most` rows of `room` columns, cut wherever a row is full:
+/// a line of the record has words wider than any pane.
+fn chopped(text: &str, room: u16, most: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() && room > 1 && rows.len() + 1 < most {
+        let mut used = 0;
+        let full = |c: char| {
+            used += text::width(c.encode_utf8(&mut [0; 4]));
+            used > room
+        };
+        // A character wider than the row takes it alone.
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        let end = rest.find(full).unwrap_or(rest.len()).max(first);
+        let (row, after) = rest.split_at(end);
+        rows.push(row.to_owned());
+        rest = after;
+    }
+    if !rest.is_empty() {
+        rows.push(text::fit(rest, room).into_owned());
+    }
+    rows
 }
 
 fn traffic(document: &mut Document, app: &App, look: &Look, width: u16) {
@@ -161,4 +207,32 @@ fn record(document: &mut Document, app: &App, look: &Look, width: u16) {
     }
     let holds = format!("{} cycles, {} lines", units::count(store.cycles), units::count(store.lines));
     document.line(fact("holds", holds, look));
+    if let Some(growth) = store.growth {
+        let mut grows = format!("{} a day", units::bytes(growth.full));
+        if growth.thinned < growth.full {
+            grows = format!("{grows}, {} once thinned", units::bytes(growth.thinned));
+        }
+        document.line(fact("grows by", grows, look));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chopped;
+    use crate::ui::text;
+
+    #[test]
+    fn a_long_line_is_cut_into_rows_and_loses_nothing_but_its_end() {
+        let line = "vm_metrics,name=虚拟机-测试,uuid=550e8400-e29b-41d4 state=\"on\"";
+        for room in [2, 3, 7, 20, 200] {
+            let all = chopped(line, room, 1000);
+            assert_eq!(all.concat(), line);
+            assert!(all.iter().all(|row| text::width(row) <= room), "{all:?}");
+            let three = chopped(line, room, 3);
+            assert!(three.len() <= 3 && three.iter().all(|row| text::width(row) <= room), "{three:?}");
+            assert_eq!(three.concat().ends_with('…'), all.len() > 3);
+        }
+        assert!(chopped("", 20, 3).is_empty());
+        assert_eq!(chopped("abc", 0, 3), [""]);
+    }
 }

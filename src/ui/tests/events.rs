@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn happening(seconds: u64, text: &str, weight: Weight) -> Happening {
-    Happening { at: at(seconds), text: text.into(), weight }
+    Happening { at: at(seconds), since: at(seconds), text: text.into(), weight }
 }
 
 /// The page of `web-frontend-1`, to which all this happened.

@@ -137,6 +137,24 @@ fn status_with_a_dead_server_and_a_failing_record() {
 }
 
 #[test]
+fn the_line_that_was_refused_last_is_shown_clipped_and_harmless() {
+    let (mut app, _host) = running(120);
+    let mut delivery = delivering();
+    let mut refused = delivery.last_refused.unwrap();
+    refused.line = format!("vm_metrics,name=\u{1b}[31mred\u{202e} {}", "x=1i,".repeat(900));
+    refused.words = "expected float\r\n\u{7}got integer".into();
+    delivery.last_refused = Some(refused);
+    app.update(Message::Delivery(delivery, store(StoreState::Writable)));
+    press(&mut app, &[Key::Char('c')]);
+    let text = picture(&app, 200, 60);
+    assert!(text.contains("last refused") && text.contains("at 14:00:57"), "{text}");
+    assert!(text.contains("expected float___got integer"), "{text}");
+    assert!(text.contains("vm_metrics,name=_[31mred_"), "{text}");
+    let lines = text.lines().filter(|line| line.contains("x=1i,x=1i")).count();
+    assert!((1..=4).contains(&lines) && text.contains('…'), "{lines} lines: {text}");
+}
+
+#[test]
 fn the_status_page_scrolls_to_the_end_of_the_configuration() {
     let (mut app, _host) = running(120);
     press(&mut app, &[Key::Char('c')]);
