@@ -106,11 +106,6 @@ impl Server {
         assert!(self.answers(), "it ended at once");
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Waits until it answers; false where it ends instead.
     fn answers(&mut self) -> bool {
         within(Duration::from_secs(30), "the server answers", || {
