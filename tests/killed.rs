@@ -4,7 +4,7 @@
 //! the next start is quick; in the end the server has every line that the
 //! record had accepted, none altered and none that was never recorded.
 //!
-//! Some fifteen kills; three hundred with `KVMSCOPE_TORTURE=1`. `KVMSCOPE_SEED`
+//! Thirteen kills; 260 with `KVMSCOPE_TORTURE=1`. `KVMSCOPE_SEED`
 //! chooses the moments.
 #![allow(
     clippy::unwrap_used,
@@ -20,85 +20,19 @@ mod lab;
 mod victim;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    fs,
-    os::unix::fs::FileExt as _,
-    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    collections::{BTreeMap, HashSet},
+    sync::mpsc,
     time::Duration,
 };
 
 use double::{Double, Mode, RetryAfter};
 use influxdb_line_protocol::{FieldValue, parse_lines};
-use lab::{processes::Leash, servers::Server, terminal::Terminal};
-use rustix::process::Signal;
+use lab::{processes::Leash, servers::Server};
 use serde_json::Value;
-use victim::{Accepted, DATABASE, Host};
-
-/// xorshift64: the same moments for the same seed.
-struct Seeded(u64);
-
-impl Seeded {
-    /// The seed of this test's own, said so that it can be repeated.
-    fn new(test: &str, own: u64) -> Self {
-        let seed = std::env::var("KVMSCOPE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(own);
-        println!("{test}: KVMSCOPE_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-
-    fn millis(&mut self, bound: u64) -> Duration {
-        Duration::from_micros(self.below(bound * 1000))
-    }
-}
-
-/// Starts are timed: one of these tests at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long the program took after each kill until a reading was shown, and
-/// until one was recorded.
-#[derive(Default)]
-struct Starts(Vec<[Duration; 2]>);
-
-impl Starts {
-    /// The program, up and timed.
-    fn of(&mut self, host: &Host) -> Terminal {
-        let (terminal, took) = host.started();
-        self.0.push(took);
-        terminal
-    }
-
-    /// Prints and judges them.
-    fn judge(self, test: &str) {
-        // What is promised is promised of the program that is installed, and of a
-        // machine that does little else.
-        let promised = lab::torture() && !cfg!(debug_assertions);
-        let most = Duration::from_secs(if promised { 1 } else { 10 });
-        for (which, what) in ["shown", "recorded"].into_iter().enumerate() {
-            let mut took: Vec<Duration> = self.0.iter().map(|start| start[which]).collect();
-            took.sort();
-            let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-            println!("{test}: {} starts until {what}: median {median:?}, worst {worst:?}", took.len());
-            assert!(worst < most, "{what} after {worst:?}");
-        }
-    }
-}
-
-/// Lets a seeded moment pass, then kills.
-fn kill(mut terminal: Terminal, moment: Duration) {
-    let (_never, silence) = mpsc::channel::<()>();
-    let _ = silence.recv_timeout(moment);
-    terminal.signal(Signal::KILL);
-    assert!(!terminal.wait_for_end().success());
-}
+use victim::{
+    Accepted, DATABASE, Host,
+    kills::{Seeded, Starts, alone, kill},
+};
 
 /// Kills so often, a third of the time while the program starts, and looks
 /// at the record each time. Returns how quick the starts were.
@@ -325,74 +259,5 @@ fn killed_while_a_real_server_is_killed_nothing_accepted_is_lost() {
     assert_eq!(there.iter().find(|(point, _)| !expected.contains_key(point)), None, "invented");
     let altered = expected.iter().find(|(point, fields)| !is_same(fields, &there[point]));
     assert_eq!(altered.map(|(point, fields)| (point, fields, &there[point])), None, "altered");
-    starts.judge(TEST);
-}
-
-/// Makes the record one that must be set aside: damaged, or of a newer kvmscope.
-fn spoil(host: &Host, newer: bool) {
-    let path = host.file("");
-    let file = rusqlite::Connection::open(&path).unwrap();
-    if newer {
-        file.pragma_update(None, "user_version", 99).unwrap();
-    }
-    // The log goes into the file, so that what is written there counts.
-    file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    drop(file);
-    if !newer {
-        // Only an SQLite that there is not yet may write it.
-        fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[3], 18).unwrap();
-    }
-}
-
-#[test]
-fn killed_while_a_record_is_set_aside_every_loss_is_counted() {
-    const TEST: &str = "killed while a record is set aside";
-    let _alone = alone();
-    let mut seeded = Seeded::new(TEST, 8_128);
-    let double = Double::open();
-    let host = Host::new(&double.url());
-    let mut accepted = Accepted::of(&host);
-    let mut starts = Starts::default();
-    let (rounds, mut kills, mut lost) = (if lab::torture() { 20 } else { 2 }, 0, 0);
-    let mut came = [0, 0];
-    for round in 0..rounds {
-        // Some lines are delivered, and others wait.
-        let terminal = starts.of(&host);
-        double.set_mode(if seeded.below(2) == 0 { Mode::Unavailable(None) } else { Mode::WriteThenReset });
-        kill(terminal, Duration::from_millis(300) + seeded.millis(500));
-        let found = accepted.look();
-        assert_eq!(found.set_aside, None, "round {round}");
-        spoil(&host, round % 2 == 0);
-        lost += found.waiting;
-        let found = accepted.look();
-        assert!(found.set_aside.is_some(), "round {round}");
-        assert_eq!(found.account.dropped_total(), lost, "round {round}");
-        for _ in 0..=seeded.below(2) {
-            // Setting aside comes early, and takes little.
-            kill(host.start(&[]), seeded.millis(if cfg!(debug_assertions) { 200 } else { 80 }));
-            came[usize::from(accepted.look().set_aside.is_none())] += 1;
-            kills += 1;
-        }
-        double.set_mode(Mode::Current);
-        kill(starts.of(&host), seeded.millis(300));
-        let found = accepted.look();
-        assert_eq!(found.set_aside, None, "round {round}");
-        assert_eq!(found.account.dropped_total(), lost, "round {round}: {:?}", found.account);
-        kills += 2;
-    }
-    host.deliver_the_rest();
-    let found = accepted.look();
-    assert_eq!((found.account.dropped_total(), found.waiting), (lost, 0), "{:?}", found.account);
-    let arrived: BTreeSet<String> = double.lines(DATABASE).into_iter().collect();
-    assert_eq!(arrived.iter().find(|line| !accepted.lines.contains(*line)), None, "invented or altered");
-    let missing = accepted.lines.iter().filter(|line| !arrived.contains(*line)).count() as u64;
-    println!(
-        "{TEST}: {kills} kills, {lost} of {} lines counted as lost, {missing} missing",
-        accepted.lines.len()
-    );
-    println!("{TEST}: {} kills before it was set aside, {} after", came[0], came[1]);
-    // What was on its way at a kill may have arrived; it counts as lost once the file is.
-    assert!(missing <= lost, "{missing} are missing, {lost} are counted");
-    assert!(lost > 0, "there were losses");
     starts.judge(TEST);
 }

@@ -2,8 +2,10 @@
 //! and what the record had accepted at each kill.
 //!
 //! The record is looked at in a copy, so that the next start finds what the
-//! kill has left. This module kills nothing and judges no server.
+//! kill has left. This module judges no server.
 #![allow(dead_code, reason = "each test uses its part")]
+
+pub mod kills;
 
 use std::{
     collections::HashSet,
@@ -17,8 +19,8 @@ use influxdb_line_protocol::parse_lines;
 use kvmscope::{
     clock::Clock,
     config,
-    journal::{Account, Journal, Limits, Opened, SetAside, file_name},
-    model::name::storable,
+    journal::{Account, Entry, Journal, Limits, Local, Opened, SetAside, file_name},
+    model::{WallTime, name::storable},
 };
 use tempfile::TempDir;
 
@@ -49,6 +51,11 @@ pub struct Host {
 impl Host {
     /// A host whose lines go to `url`.
     pub fn new(url: &str) -> Self {
+        Self::with(url, "")
+    }
+
+    /// The same, with more lines of the configuration's `[store]`.
+    pub fn with(url: &str, store: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let machines: Vec<(String, String)> = (0..MACHINES)
             .map(|n| {
@@ -66,8 +73,10 @@ impl Host {
         fs::create_dir_all(&settings).unwrap();
         fs::write(
             settings.join("config.toml"),
-            "[influx]\nauth = \"none\"\ntimeout = 0.5\nconnect_timeout = 0.5\nbatch_max_lines = 150\n\
-             batch_max_sec = 0.05\n[store]\nmin_free = 0\n",
+            format!(
+                "[influx]\nauth = \"none\"\ntimeout = 0.5\nconnect_timeout = 0.5\nbatch_max_lines = 150\n\
+                 batch_max_sec = 0.05\n[store]\nmin_free = 0\n{store}"
+            ),
         )
         .unwrap();
         let machines =
@@ -101,6 +110,27 @@ impl Host {
         let account = fs::read(self.file(".lock")).unwrap_or_default();
         let account = String::from_utf8_lossy(&account);
         account.lines().find_map(|line| line.strip_prefix("emitted=")?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Records `cycles` of a hundred lines each, from before anything was
+    /// started, which wait for a server.
+    pub fn fill(&self, cycles: i64) {
+        let mut journal = self.open(&self.place()).journal;
+        let now = Clock::system().now().0;
+        journal.set_target(Some("a server there was"), now).unwrap();
+        for cycle in 0..cycles {
+            let at = WallTime(now.0 - (cycles - cycle) * 1_000_000_000);
+            let line = |n: i64| {
+                let (name, uuid) = &self.machines[0];
+                let noise =
+                    (cycle * 100 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed()).unsigned_abs();
+                format!("vm_metrics,VMID=1,name={name},uuid={uuid} cputime_ns={}i {}\n", noise >> 1, at.0 + n)
+            };
+            let text: String = (0..100).map(line).collect();
+            let local = Some(Local { version: 1, bytes: b"{}" });
+            let entry = Entry { at, part: 0, first: at, last: at, lines: 100, bytes: text.as_bytes(), local };
+            journal.append(&[entry], &Account::default()).unwrap();
+        }
     }
 
     /// Lets a kvmscope that collects nothing deliver what waits, and end.
