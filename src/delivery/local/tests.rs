@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Cycle, Decoded, Disk, Domain, Given, Groups, Job, Name, Nic, Seen, VERSION, Vcpu, decode, encode,
-    reasons,
+    Cycle, Decoded, Disk, Domain, Given, Groups, Job, Name, Nic, Seen, VERSION, Vcpu,
+    column::Writer,
+    decode, encode, reasons,
     scale::{hundredths, latency, per_second, size},
 };
 use crate::model::{
@@ -69,7 +70,7 @@ impl Any {
     }
 
     fn sure(&mut self) -> f64 {
-        hundredths::value(self.below(1 << 50))
+        hundredths::value(self.below(1 << 39))
     }
 
     fn text(&mut self) -> Arc<str> {
@@ -217,7 +218,7 @@ fn read(bytes: &[u8]) -> Cycle {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn what_is_written_is_read(seed in any::<u64>(), domains in 0_u64..6) {
@@ -296,16 +297,40 @@ fn reasons_of_the_first_form_are_read() {
     assert_eq!(domain.seen, None, "it kept no numbers");
 }
 
-#[test]
-fn a_few_bytes_ask_for_little_memory() {
-    // The columns of nothing cost no bits: such bytes may claim any counts.
-    let mut bytes = encode::encode(&Any(3).cycle(0));
-    bytes.extend([0; 64]);
-    for end in 0..bytes.len() {
-        for place in 0..end {
-            let mut bytes = bytes[..end].to_vec();
-            bytes[place] = 0xff;
-            let _ = decode(VERSION, &bytes);
-        }
+/// A cycle up to its domains, which are claimed to be `count`; what follows
+/// are columns of nothing, which cost two bits each.
+fn claimed(count: u64) -> Vec<u8> {
+    let mut tables = Writer::default();
+    tables.number(0);
+    tables.number(0);
+    let tables = tables.into_bytes();
+    let mut columns = Writer::default();
+    for number in [7, 0, 0, 0] {
+        columns.number(number);
     }
+    // No host, no load.
+    columns.column(&[0]);
+    columns.column(&[0]);
+    columns.number(count);
+    let mut bytes = vec![0; 4];
+    bytes.extend(u32::try_from(tables.len()).unwrap().to_le_bytes());
+    bytes.extend(tables);
+    bytes.extend(columns.into_bytes());
+    bytes.extend([0; 13]);
+    bytes
+}
+
+#[test]
+fn a_few_bytes_that_claim_many_domains_are_not_believed() {
+    for count in [1 << 15, 1 << 32, u64::MAX] {
+        assert!(matches!(decode(VERSION, &claimed(count)), Decoded::SetAside { .. }), "{count}");
+    }
+    // The same bytes with a count that a host can have: it is the count alone
+    // that was not believed.
+    let read = (0..13).find_map(|less| {
+        let mut bytes = claimed(1 << 10);
+        bytes.truncate(bytes.len() - less);
+        if let Decoded::Read(cycle) = decode(VERSION, &bytes) { Some(cycle) } else { None }
+    });
+    assert_eq!(read.map(|cycle| (cycle.number, cycle.domains.len())), Some((7, 1 << 10)));
 }
