@@ -108,8 +108,9 @@ impl Journal {
     /// [`Journal::release`]. A row that is damaged is counted as lost.
     ///
     /// # Errors
-    /// The file could not be read.
+    /// The file could not be read, or lines wait in it that cannot be reached.
     pub fn next_batch(&mut self, max_lines: usize, max_bytes: usize) -> Result<Option<Batch>, Error> {
+        let mut looked = None;
         for _ in 0..MOST_LOOKS {
             if self.totals.waiting == 0 {
                 return Ok(None);
@@ -119,12 +120,19 @@ impl Journal {
                 self.sending = batch.rows.last().map(|row| row.row);
                 return Ok(Some(batch));
             }
+            if looked.as_ref() == Some(&damaged) {
+                // What was counted is not found again, or what was removed is: the
+                // table's own order is broken, and lines would wait for ever.
+                let found = format!("{} lines wait in it and cannot be reached", self.totals.waiting);
+                return Err(Error::Inconsistent { path: self.path.clone(), found });
+            }
             if damaged.is_empty() {
                 // The figures say that lines wait and the file has none.
                 self.recount()?;
             } else {
                 self.remove_counted_anew(&damaged, reason::DAMAGED_ROW)?;
             }
+            looked = Some(damaged);
         }
         // Others want the record too; the rest is looked at when asked again.
         Ok(None)

@@ -157,3 +157,56 @@ fn rows_that_claim_more_lines_than_can_be_counted_do_not_stop_recording() {
         closes(&journal);
     }
 }
+
+/// Gives the row in `cell` of the table of cycles another number, in the file
+/// itself: there it stays where it is, among numbers it does not fit.
+fn renumber(path: &Path, cell: usize, number: u8) {
+    let file = rusqlite::Connection::open(path).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'cycle'";
+    let page: u32 = file.query_row(root, [], |row| row.get(0)).unwrap();
+    drop(file);
+    let mut content = std::fs::read(path).unwrap();
+    let begin = (usize::try_from(page).unwrap() - 1) * 4096;
+    assert_eq!(content[begin], 13, "a leaf");
+    let pointer = begin + 8 + 2 * cell;
+    let at = begin + usize::from(u16::from_be_bytes([content[pointer], content[pointer + 1]]));
+    // One byte says how long it is, the next is its number.
+    assert!(content[at] < 0x80 && usize::from(content[at + 1]) == cell + 1);
+    content[at + 1] = number;
+    std::fs::write(path, content).unwrap();
+}
+
+#[test]
+fn rows_that_are_counted_and_cannot_be_reached_do_not_wait_for_ever() {
+    let mut met = 0;
+    for cell in 0..10 {
+        for number in [0, 1, 4, 9, 11, 0x7f] {
+            let (dir, mut journal) = waiting();
+            // The first three are delivered.
+            let batch = journal.next_batch(30, 1 << 20).unwrap().unwrap();
+            journal.advance(batch.position_after(30).unwrap(), Vec::new(), at(1)).unwrap();
+            drop(journal);
+            renumber(&dir.path().join(NAME), cell, number);
+            let mut journal = open(dir.path());
+            let used = (|| {
+                journal.set_target(Some("t"), at(2))?;
+                let text = text(50, 10);
+                journal.append(&[entry(50, &text)], &Account::default())?;
+                while let Some(batch) = journal.next_batch(15, 1 << 20)? {
+                    let to = batch.position_after(batch.lines).unwrap();
+                    journal.advance(to, Vec::new(), at(2))?;
+                }
+                Ok::<(), Error>(())
+            })();
+            assert_figures(&journal);
+            match used {
+                Ok(()) => assert_eq!(journal.waiting(), 0, "row {} became {number}", cell + 1),
+                Err(error) => {
+                    assert_eq!(error.fault(), Fault::File, "{error}");
+                    met += 1;
+                }
+            }
+        }
+    }
+    assert!(met > 0, "some are damage");
+}
