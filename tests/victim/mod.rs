@@ -122,12 +122,17 @@ impl Host {
             let at = WallTime(now.0 - (cycles - cycle) * 1_000_000_000);
             let line = |n: i64| {
                 let (name, uuid) = &self.machines[0];
-                let noise =
-                    (cycle * 100 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed()).unsigned_abs();
-                format!("vm_metrics,VMID=1,name={name},uuid={uuid} cputime_ns={}i {}\n", noise >> 1, at.0 + n)
+                format!(
+                    "vm_metrics,VMID=1,name={name},uuid={uuid} cputime_ns={}i {}\n",
+                    noise(cycle * 100 + n) >> 1,
+                    at.0 + n
+                )
             };
             let text: String = (0..100).map(line).collect();
-            let local = Some(Local { version: 1, bytes: b"{}" });
+            // Incompressible, so that few cycles fill much.
+            let digit = |n: i64| format!("{:016x}", noise(cycle * 10_000 + n));
+            let reasons = format!("\"{}\"", (0..1200).map(digit).collect::<String>());
+            let local = Some(Local { version: 1, bytes: reasons.as_bytes() });
             let entry = Entry { at, part: 0, first: at, last: at, lines: 100, bytes: text.as_bytes(), local };
             journal.append(&[entry], &Account::default()).unwrap();
         }
@@ -182,6 +187,14 @@ impl Host {
         let id: usize = tag(0).parse().unwrap();
         assert_eq!(self.machines.get(id - 1), Some(&(tag(1), tag(2))), "{line}");
     }
+}
+
+/// splitmix64: a number that looks like chance.
+fn noise(number: i64) -> u64 {
+    let mut mixed = number.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
 }
 
 fn domain(number: usize, name: &str, uuid: &str) -> String {
