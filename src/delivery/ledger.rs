@@ -362,7 +362,7 @@ impl Ledger {
     /// The server takes lines.
     pub(super) fn delivering(&mut self) {
         if self.wire.state != DeliveryState::Delivering {
-            self.lately.restart(self.clock.now().1);
+            self.lately.resume(self.clock.now().1);
         }
         self.wire.state = DeliveryState::Delivering;
         self.wire.backoff = None;

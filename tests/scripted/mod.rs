@@ -213,10 +213,9 @@ fn serve(stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Result
                 return Ok(());
             }
         };
-        write!(
-            output,
-            "HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n{headers}\r\n{body}",
-            body.len()
-        )?;
+        // In one piece: the second of several small ones would wait for an acknowledgement.
+        let answer =
+            format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len());
+        output.write_all(answer.as_bytes())?;
     }
 }

@@ -32,6 +32,8 @@ struct Moment {
 /// The span that "lately" means.
 const SPAN: Duration = Duration::from_secs(10);
 const MOMENT: Duration = Duration::from_millis(250);
+/// What is longer is an outage.
+const HICCUP: Duration = Duration::from_secs(2);
 /// Before this nothing can be said of a second.
 const LEAST: Duration = Duration::from_secs(1);
 /// What takes longer than lines are kept is no estimate.
@@ -51,9 +53,13 @@ impl Lately {
         }
     }
 
-    /// Delivery goes on: what was before says nothing of its speed.
-    pub(super) fn restart(&mut self, at: MonoTime) {
-        *self = Self { moments: VecDeque::new(), since: Some(at) };
+    /// Delivery goes on. What was before an outage says nothing of its speed;
+    /// a request that failed and was soon repeated is a part of it.
+    pub(super) fn resume(&mut self, at: MonoTime) {
+        let last = self.moments.iter().rev().find(|moment| moment.settled > 0);
+        if last.is_none_or(|last| at.since(last.at) > HICCUP) {
+            *self = Self { moments: VecDeque::new(), since: Some(at) };
+        }
     }
 
     fn moment(&mut self, at: MonoTime, lines: u64) -> Option<&mut Moment> {

@@ -89,6 +89,21 @@ fn after_an_outage_the_rate_is_that_of_the_delivery_that_goes_on() {
 }
 
 #[test]
+fn a_failed_request_that_is_soon_repeated_leaves_the_time_left_standing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 100_000);
+    bench.cycles(500);
+    for _ in 0..5 {
+        bench.second(5, 5);
+    }
+    bench.ledger.wire.state = DeliveryState::Retrying { why: "busy".into(), next_at: WallTime(0) };
+    assert_eq!(bench.status().0.time_left, None, "while it fails nothing is promised");
+    let status = bench.second(5, 5);
+    let left = status.time_left.unwrap().as_secs();
+    assert!((18..=26).contains(&left), "{} lines at 40 a second: {left} s", status.waiting());
+}
+
+#[test]
 fn what_was_made_ready_is_sent_only_when_its_turn_has_come() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::new(Some(dir.path()), 100_000);
