@@ -363,6 +363,8 @@ impl Ledger {
     pub(super) fn delivering(&mut self) {
         if self.wire.state != DeliveryState::Delivering {
             self.lately.resume(self.clock.now().1);
+            // Shown as soon as the failure before it was.
+            self.published_at = None;
         }
         self.wire.state = DeliveryState::Delivering;
         self.wire.backoff = None;
