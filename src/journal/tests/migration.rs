@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{super::schema, *};
+use crate::model::{Happening, timeline::Weight};
 
 /// A record of version 1 as the program made it: 30 cycles of 10 lines, 125
 /// lines delivered, one refused, to the target `t`. It was made before files
@@ -36,6 +37,10 @@ fn a_record_of_version_1_is_read_and_written_on() {
     let before: String = (1..=30).map(|cycle| text(cycle, 10)).collect();
     let rest: String = before.split_inclusive('\n').skip(126).collect();
     assert!(drain(&mut journal) == rest + &new);
+    let happening = Happening { at: at(41), since: at(41), text: "rebooted".into(), weight: Weight::Note };
+    let event = Event { uuid: uuid::Uuid::nil(), name: "vm".into(), happening };
+    journal.keep_events(std::slice::from_ref(&event)).unwrap();
+    assert_eq!(journal.events_of(event.uuid, 9).unwrap(), [event], "what version 2 has is there");
     assert_accounted(&mut journal);
     drop(journal);
     let db = rusqlite::Connection::open(dir.path().join(NAME)).unwrap();
