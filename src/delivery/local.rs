@@ -14,8 +14,10 @@
 mod column;
 mod decode;
 mod encode;
+mod fields;
 mod first;
 mod form;
+mod made;
 mod reasons;
 mod scale;
 
