@@ -110,7 +110,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     logging::to_screen(loaded.config.log.level);
     // The terminal first: without one nothing is started and nothing recorded.
     let terminal = Terminal::enter(loaded.config.screen.mouse).map_err(RuntimeError::Terminal)?;
-    terminal::install_panic_hook();
+    terminal::install_panic_hook(crate::libvirt::leave);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

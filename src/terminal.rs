@@ -178,14 +178,14 @@ pub fn restore() {
 }
 
 /// From now on a panic on any thread restores the terminal, reports through
-/// the hook that was there before, and ends the program: a dead background
-/// task never leaves a living screen.
-pub fn install_panic_hook() {
+/// the hook that was there before, and ends the program by `end` with its exit
+/// code: a dead background task never leaves a living screen.
+pub fn install_panic_hook(end: fn(u8) -> !) {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         restore();
         previous(info);
-        crate::libvirt::leave(PANICKED);
+        end(PANICKED);
     }));
 }
 

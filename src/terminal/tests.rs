@@ -30,7 +30,7 @@ const ROLE: &str = "KVMSCOPE_TEST_TERMINAL_ROLE";
 #[test]
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    install_panic_hook();
+    install_panic_hook(|code| std::process::exit(code.into()));
     let mut terminal = Terminal::enter(true).unwrap();
     terminal.draw(|frame| frame.render_widget("first picture", frame.area())).unwrap();
     match role.as_str() {
