@@ -14,7 +14,7 @@ mod sample;
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use double::{Double, Fault, Mode};
+use double::{Double, Fault, Mode, RetryAfter};
 use kvmscope::{
     config::{Api, Auth, SecretSource},
     model::status::{DeliveryState, DeliveryStatus},
@@ -130,6 +130,37 @@ fn a_token_rotated_while_running_pauses_and_resumes_without_a_restart() {
     let status = wait_settled(&handle, 20);
     assert_same(&server.lines(DATABASE), &lines(1..=4));
     assert!(!format!("{status:?}").contains("-token"), "{status:?}");
+    assert_accounted(&status);
+}
+
+#[test]
+fn a_token_file_that_changes_beside_a_failure_is_read_and_delivery_goes_on() {
+    let server = Double::guarded("first-token");
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    fs::write(&token, "first-token\n").unwrap();
+    let mut settings = settings(Some(server.url()), Some(dir.path()));
+    settings.influx.api = Api::V3;
+    settings.influx.auth = Auth::Token(Some(SecretSource::File(token.clone())));
+    let handle = start(settings);
+    record(&handle, 1..=3);
+    wait_settled(&handle, 15);
+    // Long before anything fails.
+    fs::write(&token, "first-token\n\n").unwrap();
+    server.set_mode(Mode::Unavailable(Some(RetryAfter::Seconds(2))));
+    record(&handle, 4..=4);
+    wait(&handle, "a second failure", |d, _| d.retries >= 1);
+    server.set_mode(Mode::Current);
+    wait_settled(&handle, 20);
+    // And while the next try is awaited.
+    server.set_mode(Mode::Unavailable(Some(RetryAfter::Seconds(2))));
+    record(&handle, 5..=5);
+    wait(&handle, "retrying", |d, _| matches!(d.state, DeliveryState::Retrying { .. }));
+    fs::write(&token, "second-token\n").unwrap();
+    server.set_token(Some("second-token"));
+    server.set_mode(Mode::Current);
+    let status = wait_settled(&handle, 25);
+    assert_same(&server.lines(DATABASE), &lines(1..=5));
     assert_accounted(&status);
 }
 

@@ -31,8 +31,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["clock", "config", "influx", "libvirt", "model"]),
     ("once", &["clock", "collector", "model"]),
     ("collector", &["clock", "config", "libvirt", "model", "rundir"]),
-    ("once", &["clock", "collector", "model"]),
-    ("check", &["clock", "config", "influx", "libvirt", "model"]),
     ("influx", &["clock", "config", "model"]),
     ("journal", &["clock", "config", "model", "rundir"]),
     ("delivery", &["clock", "config", "influx", "journal", "model"]),

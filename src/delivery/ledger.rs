@@ -220,24 +220,29 @@ impl Ledger {
     }
 
     fn keep_refused(&mut self) {
-        if let Some(journal) = self.store.writable()
-            && !self.refused.is_empty()
-            && let Err(error) = journal.keep_refused(&self.refused)
-        {
-            tracing::warn!("{error}");
-        } else {
-            self.refused.clear();
+        if self.refused.is_empty() {
+            return;
+        }
+        let (wall, mono) = self.clock.now();
+        if let Some(journal) = self.store.writable() {
+            match journal.keep_refused(&self.refused) {
+                Ok(()) => self.refused.clear(),
+                // They wait in memory for the next commit.
+                Err(error) => self.store.failed(&error, &mut self.delta, wall, mono),
+            }
         }
     }
 
     fn keep_heard(&mut self) {
-        if let Some(journal) = self.store.writable()
-            && !self.heard.is_empty()
-        {
+        if self.heard.is_empty() {
+            return;
+        }
+        let (wall, mono) = self.clock.now();
+        if let Some(journal) = self.store.writable() {
             match journal.keep_events(self.heard.all()) {
                 Ok(()) => self.heard.kept(),
-                // They wait in memory for the next commit.
-                Err(error) => tracing::warn!("{error}"),
+                // As for refused lines.
+                Err(error) => self.store.failed(&error, &mut self.delta, wall, mono),
             }
         }
     }

@@ -194,7 +194,8 @@ impl Sender {
                     if self.retry(&answer, after, why).await == Flow::End {
                         return Flow::End;
                     }
-                    if !self.shared.ledger().resume(load) {
+                    // Another client begins with the same lines anew.
+                    if self.client.is_none() || !self.shared.ledger().resume(load) {
                         break;
                     }
                 }
@@ -274,7 +275,8 @@ impl Sender {
     fn note_size(&mut self, decision: &Decision, load: &Load, piece: &Piece) {
         match decision {
             Decision::Halve => {
-                self.max_bytes = (load.text(piece).len() / 2).clamp(LEAST_BYTES, MAX_BYTES);
+                // Never more than it was: this load may be from before the last answer.
+                self.max_bytes = (load.text(piece).len() / 2).clamp(LEAST_BYTES, self.max_bytes);
                 self.successes = 0;
             }
             Decision::Delivered if self.max_bytes < MAX_BYTES => {

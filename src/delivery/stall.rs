@@ -127,38 +127,62 @@ pub(super) struct Lookout {
 }
 
 /// A stall that was noticed, and the figures before it.
+#[derive(Debug)]
 struct Stall {
     since: MonoTime,
     before: Figures,
 }
 
+/// What earlier looks have seen.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Since when the ledger was in use at the last look. A process that was
+    /// stopped meanwhile finds an old use at its first look, and none at the
+    /// next.
+    in_use: Option<MonoTime>,
+    stall: Option<Stall>,
+    /// What was published of a stall last, and the figures before that: where
+    /// the ledger is in use again before it has published anything, those
+    /// still are the last that it has.
+    shown: Option<(Figures, Figures)>,
+}
+
 impl Lookout {
     /// Looks until delivery has ended.
     pub(super) fn run(self) {
-        let mut stall = None;
+        let mut seen = Seen::default();
         while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-            self.look(&mut stall);
+            self.look(&mut seen);
         }
     }
 
-    fn look(&self, stall: &mut Option<Stall>) {
+    fn look(&self, seen: &mut Seen) {
         let (wall, mono) = self.clock.now();
-        let since = self.in_use.since().filter(|_| self.in_use.is_stalled(mono));
-        if let Some(over) = stall.take_if(|stall| since != Some(stall.since)) {
+        let in_use = self.in_use.since();
+        let before = std::mem::replace(&mut seen.in_use, in_use);
+        let since = in_use.filter(|since| mono.since(*since) >= PATIENCE && before == in_use);
+        if let Some(over) = seen.stall.take_if(|stall| since != Some(stall.since)) {
             let seconds = mono.since(over.since).as_secs();
             tracing::info!("the record answers again, after {seconds} s at most");
         }
         let Some(since) = since else { return };
-        let is_new = stall.is_none();
-        let stall = stall.get_or_insert_with(|| Stall { since, before: self.published.borrow().clone() });
+        let is_new = seen.stall.is_none();
+        let stall = seen.stall.get_or_insert_with(|| {
+            let published = self.published.borrow().clone();
+            let before = seen.shown.take().filter(|(shown, _)| *shown == published);
+            Stall { since, before: before.map_or(published, |(_, before)| before) }
+        });
         let now = self.figures(stall, wall, mono);
         self.published.send_if_modified(|figures| {
             // The ledger publishes only while it is not stalled.
-            let stalled = self.in_use.since() == Some(stall.since) && *figures != now;
-            if stalled {
-                figures.clone_from(&now);
+            let stalled = self.in_use.since() == Some(stall.since);
+            if !stalled {
+                return false;
             }
-            stalled
+            seen.shown = Some((now.clone(), stall.before.clone()));
+            let changed = *figures != now;
+            figures.clone_from(&now);
+            changed
         });
         if is_new && let StoreState::Failing { why, .. } = &now.1.state {
             // The log may be on the same disk.
@@ -234,10 +258,10 @@ mod tests {
             published,
             ended,
         };
-        let mut stall = None;
+        let mut seen = Seen::default();
         let mut pass = |seconds: u64| {
             now.fetch_add(seconds * SECOND, Ordering::Relaxed);
-            lookout.look(&mut stall);
+            lookout.look(&mut seen);
             status.borrow_and_update().clone()
         };
         lost.add(7);
@@ -258,9 +282,23 @@ mod tests {
         assert_eq!((delivery.emitted, delivery.dropped_total()), (13, 13));
         assert!(matches!(store.state, StoreState::Failing { why, .. } if why.contains("for 11 s")));
 
+        // In use again before anything was published: nothing counts twice.
+        drop(locked);
+        let mut locked = in_use.from(clock.now().1, ledger.lock().unwrap());
+        assert_eq!(pass(1).0.emitted, 13);
+        let (delivery, store) = pass(4);
+        assert_eq!((delivery.emitted, delivery.dropped_total()), (13, 13));
+        assert!(matches!(store.state, StoreState::Failing { why, .. } if why.contains("for 5 s")));
+
         locked.publish();
         drop(locked);
         let (delivery, store) = pass(5);
         assert_eq!((delivery.emitted, delivery.dropped_total(), store.state), (13, 13, StoreState::Off));
+
+        // A process that was stopped while it held the ledger.
+        let locked = in_use.from(clock.now().1, ledger.lock().unwrap());
+        assert_eq!(pass(60).1.state, StoreState::Off, "seen for the first time");
+        drop(locked);
+        assert_eq!(pass(1).1.state, StoreState::Off);
     }
 }

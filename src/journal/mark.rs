@@ -2,7 +2,9 @@
 //!
 //! It stands in the file that guards the record against a second writer, and
 //! is written after each transaction, without a sync. So it survives a killed
-//! process, and after a power cut it is at most behind. `SQLite` takes back
+//! process. After a power cut what it says of emitted lines is at most behind;
+//! delivered lines may be more than the record knows, which takes back the last
+//! moves of the cursor and sends those lines again. `SQLite` takes back
 //! silently what a lost, cut or altered write-ahead log held; the mark tells
 //! how much that was, and what was in a record that cannot be read or is gone.
 

@@ -26,8 +26,9 @@
 //! the write-ahead log in each transaction). Delivery commits at most every
 //! `influx.batch_max_sec`, so a power cut loses what was read in at most that
 //! span, and a killed process the same. That a line was delivered is synced
-//! with the next append: after a power cut the last of them are sent again. Events are kept by
-//! a transaction of their own right after that of their cycle.
+//! with the next append, or when the record is closed: after a power cut the
+//! last of them are sent again. Events are kept by a transaction of their own
+//! right after that of their cycle.
 //!
 //! ## Which lines a target gets
 //! A target (server and database) gets what is recorded from the moment it is

@@ -361,7 +361,7 @@ impl Journal {
 }
 
 /// A row or a cursor beyond it is damage: no record is written for so long, and
-/// behind the last number there is is no room for another row.
+/// no other row fits behind the last number there is.
 const LAST_ROW: i64 = i64::MAX / 2;
 
 /// The file's own id, if it was ever told.

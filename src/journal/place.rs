@@ -3,7 +3,7 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::Write as _,
+    io::{Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -86,7 +86,8 @@ pub(super) fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Er
         let version = schema::version(&db)?;
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         // Otherwise the permissions or the file system are to blame, and can be mended.
-        let asks_for_newer = db.is_readonly(rusqlite::MAIN_DB)? && may_be_written(path);
+        let asks_for_newer =
+            db.is_readonly(rusqlite::MAIN_DB)? && has_newer_header(path) && may_be_written(path);
         Ok(if tables > 0 && application != schema::APPLICATION {
             Some(("foreign", "it is a database of another program".to_owned()))
         } else if asks_for_newer {
@@ -107,6 +108,13 @@ pub(super) fn unusable(path: &Path) -> Result<Option<(&'static str, String)>, Er
         Err(error) if is_damage(&error) => Ok(Some(("damaged", format!("it is damaged: {error}")))),
         Err(source) => Err(Error::Sqlite { path: path.to_owned(), action: "opening", source }),
     }
+}
+
+/// Whether the file's header asks for a newer `SQLite` to write it: byte 18 is
+/// the version of the format, and 2 is the highest there is.
+fn has_newer_header(path: &Path) -> bool {
+    let mut header = [0; 19];
+    File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[18] > 2
 }
 
 /// Whether the system lets this user write the file at `path`.

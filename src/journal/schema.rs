@@ -2,7 +2,8 @@
 //!
 //! `cycle` holds one small row per cycle (several where a cycle exceeds a
 //! batch), `body` its compressed content: figures and retention read the small
-//! rows alone. `event` is of its own: thinning leaves it alone. `seq` grows without gaps in time, so it is the order of sending.
+//! rows alone. `event` is of its own: thinning leaves it alone. `seq` grows
+//! without gaps in time, so it is the order of sending.
 
 use rusqlite::Connection;
 

@@ -387,3 +387,29 @@ fn a_log_removed_while_in_use_costs_nothing() {
     let (status, store) = bench.status();
     assert_eq!((status.delivered, status.dropped_total(), store.state), (102, 0, StoreState::Writable));
 }
+
+#[test]
+fn a_record_that_takes_no_event_any_more_is_set_aside_and_the_event_kept_in_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Some(dir.path()), 1000);
+    bench.cycles(5);
+    drop(bench);
+    crate::journal::tests::alter(
+        &dir.path().join("record.db"),
+        "CREATE TRIGGER no_more BEFORE INSERT ON event BEGIN SELECT 1 FROM missing; END",
+    );
+    let mut bench = Bench::new(Some(dir.path()), 1000);
+    let at = bench.ledger.clock.now().0;
+    let weight = crate::model::timeline::Weight::Note;
+    let happening = crate::model::Happening { at, since: at, text: "x".into(), weight };
+    bench.ledger.hear(vec![Event { uuid: uuid::Uuid::nil(), name: "vm".into(), happening }]);
+    bench.cycles(2);
+    assert!(bench.ledger.heard.is_empty(), "kept");
+    let (status, store) = bench.status();
+    assert_eq!(store.state, StoreState::Writable);
+    let aside = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.unwrap().file_name().to_string_lossy().contains("damaged")
+    };
+    assert!(std::fs::read_dir(dir.path()).unwrap().any(aside), "set aside");
+    assert_eq!(status.emitted, status.delivered + status.waiting() + status.dropped_total());
+}
