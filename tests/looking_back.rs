@@ -252,6 +252,31 @@ fn what_was_altered_is_set_aside_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_lost_row_takes_the_names_of_its_own_domains_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut record = journal(directory.path());
+    let frame = frame(0, &mut vec![Baseline::default(); 30]);
+    let text = append(&mut record, &frame, &mut local::Encoder::default());
+    drop(record);
+    let db = rusqlite::Connection::open(directory.path().join("record.db")).unwrap();
+    assert_eq!(db.execute("UPDATE body SET lines = x'00ff' WHERE seq = 1", []), Ok(1));
+    drop(db);
+    let read = cycles(&journal(directory.path()), 0, 1000).unwrap();
+    let [cycle] = &*read else { panic!("{read:?}") };
+    assert!(cycle.damaged && !cycle.lines.is_empty() && cycle.lines.len() < text.len());
+    let Some(Decoded::Read(local)) = &cycle.local else { panic!("{cycle:?}") };
+    let kept = String::from_utf8(cycle.lines.clone()).unwrap();
+    let mut named = 0;
+    for (read, domain) in local.domains.iter().zip(&frame.domains) {
+        let there = kept.contains(&format!("vm_metrics,VMID={},", read.id)) || !domain.fresh;
+        let name = there.then(|| &domain.identity().name);
+        assert_eq!(read.name.as_ref().map(|read| &read.name), name, "{}", read.id);
+        named += usize::from(there);
+    }
+    assert!((2..30).contains(&named), "{named} of 30");
+}
+
+#[test]
 fn what_happened_to_a_vm_is_recorded_as_its_timeline_had_it() {
     let directory = tempfile::tempdir().unwrap();
     let handle = recording::start(recording::settings(None, Some(directory.path())));

@@ -7,7 +7,7 @@
 //! part; durations in microseconds. A value that is missing has its reason,
 //! never a number.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -213,12 +213,18 @@ impl Disk {
 }
 
 impl Cycle {
-    /// Gives every domain its name from the lines of the same cycle, which
-    /// name the domains in the same order.
+    /// Gives every domain its name from the lines of the same cycle. One whose
+    /// line is not among them stays without.
     pub fn name_by(&mut self, lines: &[u8]) {
-        let mut named = lines.split(|byte| *byte == b'\n').filter_map(tags_of);
-        for domain in self.domains.iter_mut().filter(|domain| domain.name.is_none()) {
-            domain.name = named.by_ref().find(|(id, _)| *id == domain.id).map(|(_, name)| name);
+        let unnamed = self.domains.iter_mut().filter(|domain| domain.name.is_none());
+        let mut unnamed: HashMap<u32, &mut Domain> = unnamed.map(|domain| (domain.id, domain)).collect();
+        for (id, name) in lines.split(|byte| *byte == b'\n').filter_map(tags_of) {
+            if let Some(domain) = unnamed.remove(&id) {
+                domain.name = Some(name);
+            }
+            if unnamed.is_empty() {
+                break;
+            }
         }
     }
 }

@@ -334,3 +334,39 @@ fn a_few_bytes_that_claim_many_domains_are_not_believed() {
     });
     assert_eq!(read.map(|cycle| (cycle.number, cycle.domains.len())), Some((7, 1 << 10)));
 }
+
+/// A live domain that its line names.
+fn unnamed(id: u32) -> Domain {
+    Domain { id, name: None, ..Any(id.into()).domain() }
+}
+
+#[test]
+fn a_domain_without_a_line_takes_no_name_from_those_after_it() {
+    let mut cycle = Any(1).cycle(0);
+    let stale = Name { uuid: Uuid::from_u128(4), name: "stale".into() };
+    cycle.domains = [1, 2, 3, 4, 5].map(unnamed).into();
+    cycle.domains[3].name = Some(stale);
+    let line = |id: u32, name: &str| {
+        format!("vm_metrics,VMID={id},name={name},uuid={} state=1i 7\n", Uuid::from_u128(id.into()))
+    };
+    // The lines of 1 and 3 were lost; 4's are another's.
+    let lines =
+        line(2, "web\\ 2") + "vm_disk,VMID=3,name=x y=1i 7\nrubbish\n" + &line(4, "x") + &line(5, "db");
+    cycle.name_by(lines.as_bytes());
+    let names: Vec<_> =
+        cycle.domains.iter().map(|d| d.name.as_ref().map(|n| (n.uuid.as_u128(), &*n.name))).collect();
+    assert_eq!(names, [None, Some((2, "web 2")), None, Some((4, "stale")), Some((5, "db"))]);
+}
+
+#[test]
+fn naming_takes_one_look_at_the_lines() {
+    // Each of these looked for through all lines would be 10^9 lines.
+    let mut cycle = Any(1).cycle(0);
+    cycle.domains = (1..=10_000).map(|id| Domain { disks: vec![], nics: vec![], ..unnamed(id) }).collect();
+    let uuid = Uuid::from_u128(7);
+    let lines: String =
+        (0..100_000).map(|n| format!("vm_metrics,VMID={},name=x,uuid={uuid} s=1i 7\n", n + 10_000)).collect();
+    cycle.name_by(lines.as_bytes());
+    let named: Vec<u32> = cycle.domains.iter().filter(|d| d.name.is_some()).map(|d| d.id).collect();
+    assert_eq!(named, [10_000]);
+}
