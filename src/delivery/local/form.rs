@@ -7,7 +7,11 @@
 //! part; durations in microseconds. A value that is missing has its reason,
 //! never a number.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use uuid::Uuid;
 
@@ -213,17 +217,25 @@ impl Disk {
 }
 
 impl Cycle {
-    /// Gives every domain its name from the lines of the same cycle. One whose
-    /// line is not among them stays without.
+    /// Gives every domain its name from the lines of the same cycle, which name
+    /// those of one id in the same order. One whose line is not among them
+    /// stays without.
     pub fn name_by(&mut self, lines: &[u8]) {
-        let unnamed = self.domains.iter_mut().filter(|domain| domain.name.is_none());
-        let mut unnamed: HashMap<u32, &mut Domain> = unnamed.map(|domain| (domain.id, domain)).collect();
-        for (id, name) in lines.split(|byte| *byte == b'\n').filter_map(tags_of) {
-            if let Some(domain) = unnamed.remove(&id) {
+        let mut named = lines.split(|byte| *byte == b'\n').filter_map(tags_of);
+        let mut unnamed: HashMap<u32, Vec<&mut Domain>> = HashMap::new();
+        // The first of an id is the one that is taken from the end.
+        for domain in self.domains.iter_mut().rev().filter(|domain| domain.name.is_none()) {
+            unnamed.entry(domain.id).or_default().push(domain);
+        }
+        while !unnamed.is_empty()
+            && let Some((id, name)) = named.next()
+        {
+            let Entry::Occupied(mut of_id) = unnamed.entry(id) else { continue };
+            if let Some(domain) = of_id.get_mut().pop() {
                 domain.name = Some(name);
             }
-            if unnamed.is_empty() {
-                break;
+            if of_id.get().is_empty() {
+                of_id.remove();
             }
         }
     }
