@@ -277,6 +277,49 @@ fn a_lost_row_takes_the_names_of_its_own_domains_alone() {
 }
 
 #[test]
+fn rows_that_all_claim_to_go_on_are_not_read_at_once() {
+    for claim in ["part = 1", "part = 1, at = 7"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut record = journal(directory.path());
+        let mut baselines = vec![Baseline::default(); 30];
+        for number in 0..4 {
+            append(&mut record, &frame(number, &mut baselines), &mut local::Encoder::default());
+        }
+        drop(record);
+        let db = rusqlite::Connection::open(directory.path().join("record.db")).unwrap();
+        let rows = db.execute(&format!("UPDATE cycle SET {claim}"), []).unwrap();
+        drop(db);
+        let record = journal(directory.path());
+        let first = cycles(&record, 0, 1).unwrap();
+        assert!(rows > 4 && !first.is_empty() && first.last().unwrap().row < 4, "{claim}: {rows} rows");
+        // What is asked for piece by piece is all that is there.
+        let (mut last, mut lines) = (0, 0);
+        while let Some(cycle) = cycles(&record, last, 1).unwrap().pop() {
+            last = cycle.row;
+            lines += cycle.lines.len();
+        }
+        let whole: usize = cycles(&record, 0, rows).unwrap().iter().map(|cycle| cycle.lines.len()).sum();
+        assert_eq!((last, lines), (i64::try_from(rows).unwrap(), whole), "{claim}");
+    }
+}
+
+#[test]
+fn cycles_with_much_in_them_are_read_in_pieces() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut record = journal(directory.path());
+    let line = [b"vm_metrics,VMID=1 x=1i 7".as_slice(), &b" ".repeat(16 << 20), b"\n"].concat();
+    for number in 0..6 {
+        let at = WallTime(AT.0 + number * SECOND);
+        let entry = Entry { at, part: 0, first: at, last: at, lines: 1, bytes: &line, local: None };
+        record.append(&[entry], &Account::default()).unwrap();
+    }
+    let some = cycles(&record, 0, 1000).unwrap();
+    assert_eq!(some.len(), 4, "64 MiB are enough at once");
+    let rest = cycles(&record, some[3].row, 1000).unwrap();
+    assert!(rest.len() == 2 && rest[1].lines == line);
+}
+
+#[test]
 fn what_happened_to_a_vm_is_recorded_as_its_timeline_had_it() {
     let directory = tempfile::tempdir().unwrap();
     let handle = recording::start(recording::settings(None, Some(directory.path())));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     column::Damaged,
-    fields::{In, array, bounded, count_of, next, one, several, total, zagzig},
+    fields::{DIFFERING, In, array, bounded, count_of, next, one, several, total, zagzig},
     form::{Cycle, Disk, Domain, Groups, Job, Name, Nic, Seen, Vcpu},
     scale::{latency, per_second, size},
 };
@@ -23,6 +23,10 @@ use crate::model::{
 const MOST_DOMAINS: usize = 1 << 14;
 const MOST_VCPUS: usize = 1 << 18;
 const MOST_DEVICES: usize = 1 << 16;
+/// Most vCPUs for each byte. They alone may be all alike, such as those of
+/// idle guests: domains differ by their ids, and a domain's devices by name.
+/// One guest with as many vCPUs as QEMU can give takes some 70 bytes.
+const ALIKE: usize = 256;
 
 /// What `bytes` say.
 pub(super) fn decode(bytes: &[u8]) -> Result<Cycle, Damaged> {
@@ -80,7 +84,8 @@ impl In<'_> {
     }
 
     fn domains(&mut self) -> Result<Vec<Domain>, Damaged> {
-        let count = bounded(self.columns.number()?, MOST_DOMAINS)?;
+        let most_devices = self.believed(MOST_DEVICES, DIFFERING);
+        let count = bounded(self.columns.number()?, self.believed(MOST_DOMAINS, DIFFERING))?;
         let ids = self.columns.column(count)?;
         let has_name = self.flags(count)?;
         let mut names = self.names(count_of(&has_name))?.into_iter();
@@ -91,9 +96,9 @@ impl In<'_> {
         let seen = self.flags(count)?;
         let mut all_seen = self.seen(count_of(&seen))?.into_iter();
         let disks = self.columns.column(count)?;
-        let mut all_disks = self.disks(total(&disks, MOST_DEVICES)?)?.into_iter();
+        let mut all_disks = self.disks(total(&disks, most_devices)?)?.into_iter();
         let nics = self.columns.column(count)?;
-        let mut all_nics = self.nics(total(&nics, MOST_DEVICES)?)?.into_iter();
+        let mut all_nics = self.nics(total(&nics, most_devices)?)?.into_iter();
         let mut domains = Vec::with_capacity(count);
         for ((((id, named), seen), disks), nics) in
             ids.into_iter().zip(has_name).zip(seen).zip(disks).zip(nics)
@@ -145,7 +150,7 @@ impl In<'_> {
         let mut cpu_given = self.given(count)?.into_iter();
         let mut guest_given = self.given(count)?.into_iter();
         let counts = self.columns.column(count)?;
-        let vcpus = self.vcpus(total(&counts, MOST_VCPUS)?, &counts)?;
+        let vcpus = self.vcpus(total(&counts, self.believed(MOST_VCPUS, ALIKE))?, &counts)?;
         let (mut counts, mut vcpus) = (counts.into_iter(), vcpus.into_iter());
         let jobs = self.flags(count)?;
         let mut all_jobs = self.jobs(count_of(&jobs))?.into_iter();

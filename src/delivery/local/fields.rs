@@ -13,24 +13,31 @@ use crate::model::{Measured, Missing, WallTime};
 
 /// Most different texts and reasons.
 const MOST_WORDS: usize = 1 << 18;
+/// Most of what differs from one to the next: those take a bit each at least.
+pub(super) const DIFFERING: usize = 8;
 
 /// A local part that is being read.
 pub(super) struct In<'a> {
     pub(super) columns: Reader<'a>,
+    /// How many bytes it has.
+    length: usize,
     texts: Vec<Arc<str>>,
     reasons: Vec<Missing>,
 }
 
 impl<'a> In<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Damaged> {
+        let length = bytes.len();
         let (text, rest) = bytes.split_first_chunk::<4>().ok_or(Damaged)?;
         let (tables, rest) = rest.split_first_chunk::<4>().ok_or(Damaged)?;
-        let length = |bytes: &[u8; 4]| usize::try_from(u32::from_le_bytes(*bytes)).map_err(|_| Damaged);
-        let (text, rest) = rest.split_at_checked(length(text)?).ok_or(Damaged)?;
-        let (tables, rest) = rest.split_at_checked(length(tables)?).ok_or(Damaged)?;
+        let size = |bytes: &[u8; 4]| usize::try_from(u32::from_le_bytes(*bytes)).map_err(|_| Damaged);
+        let (text, rest) = rest.split_at_checked(size(text)?).ok_or(Damaged)?;
+        let (tables, rest) = rest.split_at_checked(size(tables)?).ok_or(Damaged)?;
+        let most_reasons = MOST_WORDS.min(tables.len().saturating_mul(DIFFERING));
         let mut tables = Reader::new(tables);
-        let reasons = reason_table(&mut tables)?;
-        let count = bounded(tables.number()?, MOST_WORDS)?;
+        let reasons = reason_table(&mut tables, most_reasons)?;
+        // They differ, so that one of them at most is empty.
+        let count = bounded(tables.number()?, MOST_WORDS.min(text.len() + 1))?;
         let mut text = std::str::from_utf8(text).map_err(|_| Damaged)?;
         let mut texts = Vec::new();
         for length in tables.column(count)? {
@@ -42,7 +49,14 @@ impl<'a> In<'a> {
         if !text.is_empty() || !tables.ends_here() {
             return Err(Damaged);
         }
-        Ok(Self { columns: Reader::new(rest), texts, reasons })
+        Ok(Self { columns: Reader::new(rest), length, texts, reasons })
+    }
+
+    /// How many are believed of what comes to `each_byte` at most: `most`, and
+    /// no more than these bytes are worth, as columns of one number cost
+    /// nothing whatever count they claim.
+    pub(super) fn believed(&self, most: usize, each_byte: usize) -> usize {
+        most.min(self.length.saturating_mul(each_byte))
     }
 
     pub(super) fn flag(&mut self) -> Result<bool, Damaged> {
@@ -105,8 +119,8 @@ impl<'a> In<'a> {
     }
 }
 
-fn reason_table(tables: &mut Reader<'_>) -> Result<Vec<Missing>, Damaged> {
-    let count = bounded(tables.number()?, MOST_WORDS)?;
+fn reason_table(tables: &mut Reader<'_>, most: usize) -> Result<Vec<Missing>, Damaged> {
+    let count = bounded(tables.number()?, most)?;
     let codes = tables.column(count)?;
     let beside = tables.column(count)?;
     let dated = flags(tables.column(count)?)?;
