@@ -84,7 +84,8 @@ async fn to_an_encrypted_server_the_proxy_sees_an_address_and_nothing_else() {
         let settings = Influx { ca_file: Some(at("ca.pem")), ..through(&double.url(), &url) };
         assert_eq!(status(&write(&settings).await), 204, "{scheme}");
         assert_eq!(proxy.wanted(), [double.address().to_string()], "{scheme}");
-        for secret in [TOKEN, "Bearer", "authorization", "Authorization", "m,tag=a", "write_lp", "lp"] {
+        // None so short that it stands in what is encrypted by chance.
+        for secret in [TOKEN, "Bearer", "authorization", "Authorization", "m,tag=a", "write_lp"] {
             assert!(!proxy.has_seen(secret), "{scheme}: the proxy sees {secret}");
         }
         // A certificate of the proxy's own choice would be needed to read it.
