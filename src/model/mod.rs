@@ -14,6 +14,7 @@ pub mod job;
 pub mod mend;
 pub mod missing;
 pub mod name;
+pub mod past;
 pub mod rates;
 pub mod reading;
 pub mod state_reason;

@@ -1,0 +1,82 @@
+//! A moment of the past, as the local record has it: what is asked for, and
+//! what comes back. Plain values; who reads the record is another room's matter.
+
+use std::{collections::HashMap, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{Frame, WallTime, history::AngleHistory};
+
+/// Which recorded cycle is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The last one that closed at this instant or before it.
+    AtOrBefore(WallTime),
+    /// The last one that closed before this instant: a step back.
+    Before(WallTime),
+    /// The first one that closed after this instant: a step forward.
+    After(WallTime),
+}
+
+/// A question to the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The cycle that is wanted.
+    pub moment: Moment,
+    /// How many cycles the sparklines are to span, that one included. Fewer
+    /// come where the record holds fewer, or where they are large.
+    pub history: usize,
+}
+
+/// What the record says to a question.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The question: one that was overtaken by a newer one gets no answer.
+    pub question: Question,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What was found in the record.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// The cycle.
+    Seen(Past),
+    /// There is none on that side of the instant.
+    Nothing {
+        /// What the record does cover; `None`: it is empty.
+        covers: Option<Covers>,
+    },
+    /// The record is off, or could not be read.
+    Failed {
+        /// Why, and what to do about it.
+        why: Arc<str>,
+    },
+}
+
+/// The span of time that the record covers, by the cycles' closing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Covers {
+    /// Its oldest cycle.
+    pub from: WallTime,
+    /// Its newest cycle.
+    pub to: WallTime,
+}
+
+/// One recorded cycle and what led up to it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// The cycle as the screen would have shown it. Its monotonic instants
+    /// are those of the wall clock: ages within the frame are right, and
+    /// nothing can be compared with a frame of this process.
+    pub frame: Arc<Frame>,
+    /// Angles up to that cycle, it included, the newest slot of every domain
+    /// being that cycle. A slot is a recorded cycle: one in ten seconds where
+    /// the record was thinned; [`Past::slots`] tells when each was.
+    pub angles: HashMap<Uuid, AngleHistory>,
+    /// When the cycle of each slot closed, oldest first; `None`: a slot that
+    /// marks a pause of collection.
+    pub slots: Vec<Option<WallTime>>,
+    /// What the record covers.
+    pub covers: Covers,
+}
