@@ -245,6 +245,7 @@ impl Session {
                     self.delivery.retry_now();
                 }
                 Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
+                Effect::LookBack(_question) => {}
                 Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
                 Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
                 Effect::Suspend => self.terminal.suspend().map_err(RuntimeError::TerminalLost)?,

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tui_input::Input;
 
-use super::{Action, App, Control, Effect, Frozen, Notice, Overlay, Page, Scroll, VmPage};
+use super::{Action, App, Control, Effect, Notice, Overlay, Page, Scroll, VmPage, look_back::Step};
 use crate::{
     config,
     model::{
@@ -47,6 +47,10 @@ impl App {
             Action::Redraw => return vec![Effect::Redraw],
             Action::Theme => self.next_theme(),
             Action::Freeze => self.freeze(),
+            Action::StepBack => return self.step(Step::Back),
+            Action::StepOn => return self.step(Step::On),
+            Action::MinuteBack => return self.step(Step::MinuteBack),
+            Action::MinuteOn => return self.step(Step::MinuteOn),
             Action::Help => {
                 self.scroll(Scroll::Help, -FAR);
                 self.overlay = if self.overlay == Overlay::Help { Overlay::None } else { Overlay::Help };
@@ -136,16 +140,6 @@ impl App {
         self.say(format!("theme {}", format!("{:?}", self.theme).to_lowercase()));
     }
 
-    fn freeze(&mut self) {
-        if self.frozen.take().is_some() {
-            self.series.thaw();
-            self.rearrange();
-        } else if let Some(frame) = self.latest.clone() {
-            self.series.freeze();
-            self.frozen = Some(Frozen { frame });
-        }
-    }
-
     fn toggle_page(&mut self, page: Page) {
         self.overlay = Overlay::None;
         if self.page == page {
@@ -225,7 +219,7 @@ impl App {
         *counter = counter.saturating_add(lines);
     }
 
-    fn say(&mut self, text: String) {
+    pub(super) fn say(&mut self, text: String) {
         let until = WallTime(self.now.0.saturating_add(NOTICE_NANOS));
         self.notice = Some(Notice { text, until, copied: None });
     }

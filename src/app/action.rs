@@ -14,6 +14,14 @@ pub enum Action {
     ToggleCollection,
     /// Freeze the screen, or go on.
     Freeze,
+    /// Look at the cycle before.
+    StepBack,
+    /// Look at the cycle after.
+    StepOn,
+    /// Look at the cycle of a minute before.
+    MinuteBack,
+    /// Look at the cycle of a minute after.
+    MinuteOn,
     /// Show the log, or go back.
     Log,
     /// Show collector and writer, or go back.
@@ -74,6 +82,12 @@ pub enum Action {
     Yes,
     /// Answer no.
     No,
+}
+
+impl Action {
+    /// Those that move the shown moment.
+    pub const IN_TIME: [Self; 5] =
+        [Self::Freeze, Self::StepBack, Self::StepOn, Self::MinuteBack, Self::MinuteOn];
 }
 
 /// Where a binding holds. Several contexts are live at once; see [`Mode`].
@@ -227,6 +241,18 @@ pub const ACTIONS: &[Binding] = &[
         "freeze",
         "live"
     ),
+    bind!(
+        StepBack,
+        "step-back",
+        [Char('[')],
+        [Everywhere],
+        "look back by a cycle, into the record too",
+        "",
+        "back"
+    ),
+    bind!(StepOn, "step-on", [Char(']')], [Everywhere], "look on by a cycle", "", "on"),
+    bind!(MinuteBack, "minute-back", [Char('{')], [Everywhere], "look back by a minute", "", "−1 min"),
+    bind!(MinuteOn, "minute-on", [Char('}')], [Everywhere], "look on by a minute", "", "+1 min"),
     bind!(
         Inactive,
         "inactive",

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Key, Pane, SortKey};
 use crate::model::{
     Frame, WallTime,
+    past::{Answer, Question},
     status::{CollectorStatus, DeliveryStatus, StoreStatus},
 };
 
@@ -19,6 +20,8 @@ pub enum Message {
     Collector(CollectorStatus),
     /// Delivery's or the store's figures changed.
     Delivery(DeliveryStatus, StoreStatus),
+    /// The local record answered a question about the past.
+    Past(Answer),
     /// A key was pressed.
     Key(Key),
     /// Text was pasted.
@@ -77,6 +80,8 @@ pub enum Effect {
     Reconnect,
     /// Keep this interval from now on.
     SetInterval(Duration),
+    /// Ask the local record for a moment of the past.
+    LookBack(Question),
     /// Put this text on the clipboard (OSC 52).
     Copy(String),
     /// Mouse reports on or off.

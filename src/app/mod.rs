@@ -14,8 +14,10 @@ pub(crate) mod fixtures;
 pub mod fleet;
 mod key;
 mod keymap;
+mod look_back;
 mod message;
 mod page;
+mod recent;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ pub use detail::{Pane, VmPage};
 pub use fleet::{Counts, Direction, Fleet, Inactive, SortKey};
 pub use key::Key;
 pub use keymap::{Clash, Keymap, bindings};
+pub use look_back::Looking;
 pub use message::{Effect, Message, Mouse, Target};
 pub use page::{LogLevel, Overlay, Page, Scroll};
 pub use series::Series;
@@ -44,6 +47,8 @@ use crate::{
     },
 };
 use control::Control;
+use look_back::Frozen;
+use recent::Recent;
 
 /// What the screen starts with.
 #[derive(Clone, Debug)]
@@ -60,12 +65,6 @@ pub struct Settings {
 
 /// Longest filter in characters.
 const LONGEST_FILTER: usize = 200;
-
-/// The frame looked at while the screen is frozen.
-#[derive(Clone, Debug)]
-struct Frozen {
-    frame: Arc<Frame>,
-}
 
 /// A word to the operator, for a few seconds.
 #[derive(Clone, Debug)]
@@ -102,7 +101,9 @@ pub struct App {
     notice: Option<Notice>,
 
     latest: Option<Arc<Frame>>,
+    /// The moment looked at while the screen is frozen.
     frozen: Option<Frozen>,
+    recent: Recent,
     series: Series,
     control: Control,
     delivery: DeliveryStatus,
@@ -136,6 +137,7 @@ impl App {
             notice: None,
             latest: None,
             frozen: None,
+            recent: Recent::new(usize::try_from(screen.history_bytes).unwrap_or(usize::MAX)),
             series: Series::new(screen.history_cycles),
             control: Control::new(interval),
             delivery: DeliveryStatus::default(),
@@ -172,6 +174,10 @@ impl App {
                 self.focused = focused;
                 Vec::new()
             }
+            Message::Past(answer) => {
+                self.take_past(answer);
+                Vec::new()
+            }
             Message::Tick(now) => {
                 self.now = now;
                 if self.notice.as_ref().is_some_and(|n| now >= n.until) {
@@ -187,6 +193,7 @@ impl App {
 
     fn take_frame(&mut self, frame: Arc<Frame>) -> Vec<Effect> {
         self.series.push(&frame);
+        self.recent.push(&frame, self.series.slots());
         self.now = self.now.max(frame.at);
         self.latest = Some(frame);
         if self.frozen.is_none() {

@@ -24,13 +24,21 @@ pub struct Series {
     capacity: usize,
     tracks: HashMap<Uuid, Track>,
     last: Option<(u64, MonoTime)>,
-    /// Slots added since the screen was frozen.
-    hidden: Option<usize>,
+    /// Slots added since the start.
+    slots: u64,
+    /// As of how many slots the angles are shown; `None`: of all.
+    as_of: Option<u64>,
 }
 
 impl Series {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), tracks: HashMap::new(), last: None, hidden: None }
+        Self { capacity: capacity.max(1), tracks: HashMap::new(), last: None, slots: 0, as_of: None }
+    }
+
+    /// The angles up to a moment of the past, which end with it.
+    pub(super) fn of_the_past(angles: HashMap<Uuid, AngleHistory>) -> Self {
+        let track = |(uuid, history)| (uuid, Track { history, absent: 0 });
+        Self { tracks: angles.into_iter().map(track).collect(), ..Self::new(1) }
     }
 
     /// Adds a frame. Cycles that were never seen here, and a pause of
@@ -62,7 +70,7 @@ impl Series {
                 track.history.push_gap();
             }
         }
-        let frozen = self.hidden.is_some();
+        let frozen = self.as_of.is_some();
         self.tracks.retain(|uuid, track| {
             if !seen.contains(uuid) {
                 track.history.push_gap();
@@ -70,28 +78,36 @@ impl Series {
             }
             frozen || track.absent <= FORGET_AFTER
         });
-        self.hidden = self.hidden.map(|hidden| hidden + 1);
+        self.slots += 1;
     }
 
     fn push_gaps(&mut self) {
         for track in self.tracks.values_mut() {
             track.history.push_gap();
         }
-        self.hidden = self.hidden.map(|hidden| hidden + 1);
+        self.slots += 1;
     }
 
-    pub(super) fn freeze(&mut self) {
-        self.hidden = Some(0);
+    /// Slots added since the start.
+    pub(super) fn slots(&self) -> u64 {
+        self.slots
     }
 
-    pub(super) fn thaw(&mut self) {
-        self.hidden = None;
+    /// Shows the angles as of so many slots; `None`: up to the newest.
+    pub(super) fn show_as_of(&mut self, slots: Option<u64>) {
+        self.as_of = slots;
+    }
+
+    /// How many of the newest slots are not shown.
+    fn hidden(&self) -> usize {
+        let hidden = self.as_of.map_or(0, |as_of| self.slots.saturating_sub(as_of));
+        usize::try_from(hidden).unwrap_or(usize::MAX)
     }
 
     /// The newest `count` angles of one metric of one VM as of the shown
     /// moment, oldest first; `None` is a gap.
     pub fn last(&self, uuid: Uuid, metric: Metric, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
-        let hidden = self.hidden.unwrap_or(0);
+        let hidden = self.hidden();
         self.tracks.get(&uuid).into_iter().flat_map(move |track| track.history.last(metric, count, hidden))
     }
 

@@ -6,7 +6,8 @@ use tui_input::Input;
 use uuid::Uuid;
 
 use super::{
-    Action, App, Collection, Fleet, Inactive, LogLevel, Mode, Overlay, Page, Scroll, Series, VmPage,
+    Action, App, Collection, Fleet, Inactive, LogLevel, Looking, Mode, Overlay, Page, Scroll, Series, VmPage,
+    look_back::Frozen,
 };
 use crate::{
     config,
@@ -58,6 +59,20 @@ impl App {
         self.frozen.as_ref().map(|f| f.frame.at)
     }
 
+    /// Where that moment is from.
+    #[must_use]
+    pub fn looking(&self) -> Option<Looking> {
+        self.frozen.as_ref().map(Frozen::looking)
+    }
+
+    /// Since when whole frames are in memory, how many they are, and about
+    /// how many bytes they take.
+    #[must_use]
+    pub fn in_memory(&self) -> Option<(WallTime, usize, usize)> {
+        let (frames, bytes) = self.recent.held();
+        Some((self.recent.oldest()?.frame.at, frames, bytes))
+    }
+
     /// The table's rows, order and cursor.
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
@@ -96,10 +111,10 @@ impl App {
         }
     }
 
-    /// The angles of the past.
+    /// The angles up to the shown moment.
     #[must_use]
     pub fn series(&self) -> &Series {
-        &self.series
+        self.frozen.as_ref().and_then(Frozen::series).unwrap_or(&self.series)
     }
 
     /// What collection is doing.
@@ -186,7 +201,9 @@ impl App {
     pub fn is_on(&self, action: Action) -> bool {
         match action {
             Action::ToggleCollection => self.control.is_off(),
-            Action::Freeze => self.frozen.is_some(),
+            Action::Freeze | Action::StepBack | Action::StepOn | Action::MinuteBack | Action::MinuteOn => {
+                self.frozen.is_some()
+            }
             Action::Inactive => self.fleet.inactive() == Inactive::Hidden,
             _ => false,
         }

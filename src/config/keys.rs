@@ -22,6 +22,7 @@ const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
 /// Names of all sections, in the order of the table.
@@ -435,6 +436,12 @@ pub static KEYS: &[Key] = &[
         "3600",
         "Cycles of degrees kept per VM for the sparklines.",
         count!(config.screen.history_cycles, 10, 100_000, None),
+    ),
+    key(
+        "screen.history_bytes",
+        "\"16 MiB\"",
+        "Memory for whole cycles to look back at; older ones come from the local record.",
+        within!(Bytes, config.screen.history_bytes, MIB, 16 * GIB),
     ),
     key(
         "log.level",

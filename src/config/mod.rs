@@ -220,6 +220,8 @@ pub struct Screen {
     pub critical_percent: f64,
     /// Cycles of angle history kept per domain.
     pub history_cycles: usize,
+    /// Bytes of memory for whole cycles to look back at.
+    pub history_bytes: u64,
 }
 
 /// `screen.theme`
@@ -306,6 +308,7 @@ impl Default for Screen {
             warn_percent: 70.0,
             critical_percent: 90.0,
             history_cycles: 3600,
+            history_bytes: 16 << 20,
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod domain;
 pub mod frame;
+mod held;
 pub mod history;
 pub mod host;
 pub mod job;

@@ -44,16 +44,19 @@ impl Footer {
             );
         }
         let mut rank = 3;
-        for binding in bindings(mode).filter(|b| !b.label.is_empty()) {
+        for binding in bindings(mode) {
             // On the fleet there is nowhere to go back to without a filter.
             if binding.action == Action::Back && mode == Mode::Fleet && app.fleet().filter().is_empty() {
                 continue;
             }
             let label = if app.is_on(binding.action) { binding.label_on } else { binding.label };
-            let Some(key) = binding.keys.first() else { continue };
+            let Some(key) = binding.keys.first().filter(|_| !label.is_empty()) else { continue };
             let parts = vec![(key.to_string(), palette.accent), (format!(" {label}"), palette.dim)];
             if matches!(binding.action, Action::Help | Action::Quit) {
                 strip.right(1, parts);
+            } else if app.frozen_at().is_some() && Action::IN_TIME.contains(&binding.action) {
+                // The way back to now is the last to go.
+                strip.left(2, parts);
             } else {
                 strip.left(rank, parts);
                 rank += 1;

@@ -6,7 +6,7 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
 use super::{Look, host, text::Strip, units};
 use crate::{
-    app::{App, Collection},
+    app::{App, Collection, Looking},
     model::{
         WallTime,
         status::{DeliveryState, StoreState},
@@ -32,11 +32,8 @@ impl Header {
         if host.is_some_and(|h| h.demo) {
             strip.left(0, vec![(" DEMO ".into(), palette.demo)]);
         }
-        if let Some(at) = app.frozen_at() {
-            // Whole seconds: the badge stands still between them.
-            let age = Duration::from_secs(app.now().since(at).as_secs());
-            let age = units::span(age);
-            strip.left(0, vec![(format!(" FROZEN at {}, {age} ago ", at.hms()), palette.frozen)]);
+        if let Some(parts) = badge(app, look) {
+            strip.left(0, parts);
         }
         if let Some(host) = host {
             let versions =
@@ -60,6 +57,25 @@ impl Widget for Header {
     fn render(self, area: Rect, buf: &mut Buffer) {
         self.strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
     }
+}
+
+/// Which moment is looked at while the screen is frozen.
+fn badge(app: &App, look: &Look) -> Option<Vec<(String, Style)>> {
+    let palette = &look.palette;
+    let at = app.frozen_at()?;
+    // Whole seconds: the badge stands still between them.
+    let age = Duration::from_secs(app.now().since(at).as_secs());
+    let when = units::moment(at, app.now());
+    let mut parts = vec![(format!(" looking at {when}, {} ago ", units::span(age)), palette.frozen)];
+    match app.looking()? {
+        Looking::AtMemory => {}
+        Looking::AtRecord => parts.push((" from the record".to_owned(), palette.accent)),
+        Looking::Asking(wanted) => {
+            let wanted = units::moment(wanted, app.now());
+            parts.push((format!(" reading {wanted}…"), palette.accent));
+        }
+    }
+    Some(parts)
 }
 
 /// What collection is doing, as a sign and a word.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::model::Degrees;
+use crate::model::{Degrees, WallTime};
 
 const UNITS: [&str; 7] = ["B", "KB", "MB", "GB", "TB", "PB", "EB"];
 
@@ -149,6 +149,17 @@ pub fn span(span: Duration) -> String {
     }
 }
 
+/// An instant in UTC: `14:02:11` of today, else `20 Nov 14:02:11`.
+#[must_use]
+pub fn moment(at: WallTime, now: WallTime) -> String {
+    let day = |time: WallTime| time.seconds().div_euclid(86_400);
+    if day(at) == day(now) {
+        return at.hms();
+    }
+    let instant = jiff::Timestamp::from_second(at.seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{} {}", instant.strftime("%-d %b"), at.hms())
+}
+
 /// A short time for people: `0.8 ms`, `12 ms`, `1.2 s`.
 #[must_use]
 pub fn millis(span: Duration) -> String {
@@ -223,5 +234,8 @@ mod tests {
         assert_eq!(millis(Duration::from_micros(800)), "0.8 ms");
         assert_eq!(interval(Duration::from_secs(1)), "1 s");
         assert_eq!(interval(Duration::from_millis(200)), "0.2 s");
+        let at = |seconds: i64| WallTime(seconds * 1_000_000_000);
+        assert_eq!(moment(at(86_399), at(10)), "23:59:59");
+        assert_eq!(moment(at(86_399), at(86_400)), "1 Jan 23:59:59");
     }
 }

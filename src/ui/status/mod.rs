@@ -4,6 +4,7 @@
 mod collector;
 mod delivery;
 mod host;
+mod looking_back;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -34,7 +35,9 @@ impl Page {
         let mut left = collector::document(app, look, half);
         left.blank();
         left.append(host::document(app, look, half));
-        let right = delivery::document(app, look, half);
+        let mut right = delivery::document(app, look, half);
+        right.blank();
+        right.append(looking_back::document(app, look, half));
         let below = configuration(app, look, inner.width);
         let asked = app.scrolled(Scroll::Status);
         if !wide {

@@ -1,15 +1,21 @@
 //! A random walk: no sequence of keys, data and sizes panics, draws a control
 //! character, or selects what is not shown.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     app::{
-        Key,
+        Effect, Key,
         fixtures::{Host, at, collector, dead_server, delivering, settings, store},
     },
-    model::status::{CollectionState, DeliveryStatus, StoreState},
+    model::{
+        history::AngleHistory,
+        past::{Answer, Covers, Found, Past, Question},
+        status::{CollectionState, DeliveryStatus, StoreState},
+    },
 };
 
 #[derive(Clone, Debug)]
@@ -25,6 +31,7 @@ enum Step {
     Writer(u8),
     Tick(u64),
     Size(u16, u16),
+    Past(u8),
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -47,7 +54,7 @@ fn key() -> impl Strategy<Value = Key> {
         Key::Ctrl('l'),
     ];
     prop_oneof![
-        3 => prop::sample::select("q?spcl+-rtmyjkgG/oOa<>n ".chars().map(Key::Char).collect::<Vec<_>>()),
+        3 => prop::sample::select("q?spcl+-rtmyjkgG/oOa<>n []{}".chars().map(Key::Char).collect::<Vec<_>>()),
         3 => prop::sample::select(named.to_vec()),
         1 => any::<char>().prop_map(Key::Char),
     ]
@@ -66,10 +73,44 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..4).prop_map(Step::Writer),
         1 => (0u64..100_000).prop_map(Step::Tick),
         2 => (0u16..220, 0u16..70).prop_map(|(w, h)| Step::Size(w, h)),
+        2 => (0u8..4).prop_map(Step::Past),
     ]
 }
 
-fn take(app: &mut App, screen: &Screen, host: &mut Host, step: Step, size: &mut (u16, u16)) {
+/// What the walk carries along.
+struct Walk {
+    app: App,
+    screen: Screen,
+    host: Host,
+    size: (u16, u16),
+    /// What the record was asked last.
+    asked: Option<Question>,
+}
+
+/// An answer of the record: the moment, another host's, nothing, an error.
+fn past(question: Question, n: u8) -> Answer {
+    let seen = |mut host: Host| {
+        let frame = host.cycle();
+        let mut history = AngleHistory::new(3);
+        history.push(&frame.domains[0].rates.angles);
+        Found::Seen(Past {
+            angles: HashMap::from([(frame.domains[0].identity().uuid, history)]),
+            slots: vec![Some(frame.at)],
+            covers: Covers { from: at(0), to: frame.at },
+            frame,
+        })
+    };
+    let found = match n {
+        0 => seen(Host::new()),
+        1 => seen(Host::with(40)),
+        2 => Found::Nothing { covers: None },
+        _ => Found::Failed { why: "the record is off".into() },
+    };
+    Answer { question, found }
+}
+
+fn take(walk: &mut Walk, step: Step) {
+    let Walk { app, screen, host, size, asked } = walk;
     let nth = |app: &App, n: usize| {
         app.frame().and_then(|f| f.domains.get(n).map(|d| d.identity().name.to_string()))
     };
@@ -111,8 +152,16 @@ fn take(app: &mut App, screen: &Screen, host: &mut Host, step: Step, size: &mut 
             *size = (width, height);
             Message::Resize { width, height }
         }
+        Step::Past(n) => match *asked {
+            Some(question) => Message::Past(past(question, n)),
+            None => return,
+        },
     };
-    app.update(message);
+    for effect in app.update(message) {
+        if let Effect::LookBack(question) = effect {
+            *asked = Some(question);
+        }
+    }
 }
 
 /// `PROPTEST_CASES` asks for longer walks; a short one belongs to every run.
@@ -128,13 +177,20 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
         ascii: bool,
     ) {
-        let mut app = App::new(settings()).unwrap();
-        let mut host = Host::new();
-        let mut screen = Screen::new(&config::Screen { ascii, ..config::Screen::default() });
-        let mut size = (80, 24);
+        let mut settings = settings();
+        // Little memory, so that the walk goes beyond it.
+        settings.screen.history_bytes = 200_000;
+        let mut walk = Walk {
+            app: App::new(settings).unwrap(),
+            host: Host::new(),
+            screen: Screen::new(&config::Screen { ascii, ..config::Screen::default() }),
+            size: (80, 24),
+            asked: None,
+        };
         for step in steps {
-            take(&mut app, &screen, &mut host, step, &mut size);
-            let buf = drawn(&mut screen, &app, size.0, size.1);
+            take(&mut walk, step);
+            let Walk { app, screen, size, .. } = &mut walk;
+            let buf = drawn(screen, app, size.0, size.1);
             for cell in &buf.content {
                 prop_assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
                 prop_assert!(!ascii || cell.symbol().is_ascii(), "{:?}", cell.symbol());

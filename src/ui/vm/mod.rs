@@ -109,7 +109,13 @@ impl Page {
             *self = Self { offset: 0, whose: Some(page.uuid) };
         }
         let Some(domain) = app.vm_domain() else {
-            let gone = format!("{} is no longer on this host. Esc goes back.", page.name);
+            let gone = match app.frozen_at() {
+                None => format!("{} is no longer on this host. Esc goes back.", page.name),
+                Some(at) => {
+                    let then = units::moment(at, app.now());
+                    format!("{} was not on this host at {then}. Esc goes back.", page.name)
+                }
+            };
             return centred(&gone, look.palette.dim, area, buf);
         };
         let subject = Subject { app, domain, page, look };
