@@ -67,7 +67,13 @@ struct Drawn {
 impl Drawn {
     fn new(width: u16, height: u16) -> Self {
         let screen = config::Screen::default();
-        let settings = Settings { screen: screen.clone(), config: Vec::new(), interval: SECOND, now: START };
+        let settings = Settings {
+            screen: screen.clone(),
+            config: Vec::new(),
+            interval: SECOND,
+            log_file: None,
+            now: START,
+        };
         let mut app = App::new(settings).unwrap();
         app.update(Message::Resize { width, height });
         app.update(Message::Collector(running()));

@@ -7,6 +7,7 @@
 //! reach the screen through `watch` channels: the latest wins, so a slow
 //! terminal never slows them.
 
+mod exporting;
 mod input;
 mod logging;
 mod signals;
@@ -17,12 +18,12 @@ use crossterm::event::EventStream;
 use futures::StreamExt as _;
 use thiserror::Error;
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use crate::{
-    app::{self, App, Effect, Message},
+    app::{self, App, Effect, ExportForm, Exported, Message},
     clock::Clock,
     collector::{self, Command, Sink},
     config::{Config, Loaded},
@@ -126,9 +127,11 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         screen: loaded.config.screen.clone(),
         config: loaded.entries,
         interval: loaded.config.collector.poll_interval,
+        log_file: None,
         now: clock.now().0,
     })?;
-    let news = News { frame, collector: collector_status, delivery: delivery.status() };
+    let (words, said) = mpsc::unbounded_channel();
+    let news = News { frame, collector: collector_status, delivery: delivery.status(), said };
     let session = Session {
         app,
         screen: Screen::new(&loaded.config.screen),
@@ -136,6 +139,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         collector: collector.clone(),
         delivery: Arc::clone(&delivery),
         clock,
+        words,
     };
     let ended = runtime.block_on(session.run(news));
     collector.command(Command::Shutdown);
@@ -166,6 +170,8 @@ struct News {
     frame: watch::Receiver<Option<Arc<Frame>>>,
     collector: watch::Receiver<Option<CollectorStatus>>,
     delivery: watch::Receiver<(DeliveryStatus, StoreStatus)>,
+    /// What was done off the screen's task.
+    said: mpsc::UnboundedReceiver<Message>,
 }
 
 /// Everything one screen consists of.
@@ -176,6 +182,8 @@ struct Session {
     collector: collector::Handle,
     delivery: Arc<delivery::Handle>,
     clock: Clock,
+    /// Where what is done off the screen's task says so.
+    words: mpsc::UnboundedSender<Message>,
 }
 
 /// Whether the session goes on.
@@ -224,6 +232,7 @@ impl Session {
                     let (delivery, store) = news.delivery.borrow_and_update().clone();
                     Some(Message::Delivery(delivery, store))
                 }
+                Some(message) = news.said.recv() => Some(message),
                 _ = tick.tick() => Some(Message::Tick(self.clock.now().0)),
             };
             if let Some(message) = message
@@ -246,6 +255,7 @@ impl Session {
                 }
                 Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
                 Effect::LookBack(_question) => {}
+                Effect::Export(form, what) => self.export(form, what),
                 Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
                 Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
                 Effect::Suspend => self.terminal.suspend().map_err(RuntimeError::TerminalLost)?,
@@ -254,6 +264,15 @@ impl Session {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    fn export(&self, form: ExportForm, what: Exported) {
+        let words = self.words.clone();
+        tokio::task::spawn_blocking(move || {
+            let directory = std::env::current_dir().unwrap_or_else(|_| ".".into());
+            // The screen may be gone by then, and with it whoever would read this.
+            drop(words.send(Message::Say(exporting::write(form, &what, &directory))));
+        });
     }
 
     fn draw(&mut self) -> Result<(), RuntimeError> {

@@ -7,7 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use tui_input::Input;
 
-use super::{Action, App, Control, Effect, Notice, Overlay, Page, Scroll, VmPage, look_back::Step};
+use super::{
+    Action, App, Control, Effect, ExportForm, Notice, Overlay, Page, Scroll, VmPage, look_back::Step,
+};
 use crate::{
     config,
     model::{
@@ -43,6 +45,9 @@ impl App {
                 return vec![Effect::Mouse(self.mouse)];
             }
             Action::Copy => return self.copy(),
+            Action::Export => self.ask_export(),
+            Action::ExportCsv => return self.export(ExportForm::Csv),
+            Action::ExportJson => return self.export(ExportForm::Json),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Theme => self.next_theme(),

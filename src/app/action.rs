@@ -38,6 +38,12 @@ pub enum Action {
     Mouse,
     /// Copy the selected VM's name, then its uuid.
     Copy,
+    /// Write what is shown into a file.
+    Export,
+    /// As CSV.
+    ExportCsv,
+    /// As JSON.
+    ExportJson,
     /// Hand the terminal back to the shell.
     Suspend,
     /// Draw everything anew.
@@ -107,6 +113,8 @@ pub enum Context {
     Filter,
     /// A question that waits for yes or no.
     Question,
+    /// The question for the form of an export.
+    Export,
     /// Keys of the terminal itself, live even while text is written.
     Terminal,
 }
@@ -128,18 +136,28 @@ pub enum Mode {
     Filter,
     /// A question.
     Question,
+    /// The question for the form of an export.
+    Export,
 }
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 7] =
-        [Self::Fleet, Self::Vm, Self::Status, Self::Log, Self::Help, Self::Filter, Self::Question];
+    pub const ALL: [Self; 8] = [
+        Self::Fleet,
+        Self::Vm,
+        Self::Status,
+        Self::Log,
+        Self::Help,
+        Self::Filter,
+        Self::Question,
+        Self::Export,
+    ];
 
     /// The contexts that are live in this mode. Two bindings of one key
     /// within them are a clash.
     #[must_use]
     pub fn contexts(self) -> &'static [Context] {
-        use Context::{Everywhere, Filter, Fleet, List, Log, Question, Terminal, Vm};
+        use Context::{Everywhere, Export, Filter, Fleet, List, Log, Question, Terminal, Vm};
         match self {
             Self::Fleet => &[Fleet, List, Everywhere, Terminal],
             Self::Vm => &[Vm, List, Everywhere, Terminal],
@@ -147,6 +165,7 @@ impl Mode {
             Self::Log => &[Log, List, Everywhere, Terminal],
             Self::Filter => &[Filter, Terminal],
             Self::Question => &[Question, Terminal],
+            Self::Export => &[Export, Terminal],
         }
     }
 
@@ -161,6 +180,7 @@ impl Mode {
             Self::Help => "help",
             Self::Filter => "filter",
             Self::Question => "question",
+            Self::Export => "export",
         }
     }
 }
@@ -210,6 +230,9 @@ use Key::{Char, Ctrl};
 pub const ACTIONS: &[Binding] = &[
     bind!(Yes, "yes", [Char('y'), Char('Y'), Ctrl('c')], [Question], "yes", "yes"),
     bind!(No, "no", [Char('n'), Char('N'), Key::Esc, Char('q')], [Question], "no", "no"),
+    bind!(ExportCsv, "export-csv", [Char('c'), Char('C')], [Export], "as CSV", "CSV"),
+    bind!(ExportJson, "export-json", [Char('j'), Char('J')], [Export], "as JSON", "JSON"),
+    bind!(No, "export-no", [Key::Esc, Char('n'), Char('q'), Ctrl('c')], [Export], "no", "no"),
     bind!(FilterKeep, "filter-keep", [Key::Enter], [Filter], "keep the filter", "keep"),
     bind!(FilterDrop, "filter-drop", [Key::Esc, Ctrl('c')], [Filter], "drop the filter", "drop"),
     bind!(Back, "back", [Key::Esc, Key::Left], [List], "back; in the table: drop the filter", "back"),
@@ -263,6 +286,7 @@ pub const ACTIONS: &[Binding] = &[
         "show off"
     ),
     bind!(Copy, "copy", [Char('y')], [Everywhere], "copy the VM's name; once more: its uuid"),
+    bind!(Export, "export", [Char('e')], [Everywhere], "write what is shown to CSV or JSON"),
     bind!(IntervalLonger, "interval-longer", [Char('+'), Char('=')], [Everywhere], "longer poll interval"),
     bind!(IntervalShorter, "interval-shorter", [Char('-')], [Everywhere], "shorter poll interval"),
     bind!(Reconnect, "reconnect", [Char('r')], [Everywhere], "connect to libvirt and database anew, now"),

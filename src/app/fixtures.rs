@@ -168,6 +168,7 @@ pub(crate) fn settings() -> Settings {
             entry("screen.theme", "dark", "command line --theme"),
         ],
         interval: Duration::from_secs(1),
+        log_file: Some("/var/lib/kvmscope/kvmscope.log".into()),
         now: START,
     }
 }

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_clash_names_both_bindings_and_the_key() {
-        let doubled = Binding { id: "twin", contexts: &[Context::Fleet], ..ACTIONS[5] };
+        let collection = ACTIONS.iter().find(|b| b.id == "collection").unwrap();
+        let doubled = Binding { id: "twin", contexts: &[Context::Fleet], ..*collection };
         let mut table = ACTIONS.to_vec();
         table.push(doubled);
         let clash = Keymap::of(&table).unwrap_err();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Key, Pane, SortKey};
+use super::{ExportForm, Exported, Key, Pane, SortKey};
 use crate::model::{
     Frame, WallTime,
     past::{Answer, Question},
@@ -20,6 +20,8 @@ pub enum Message {
     Collector(CollectorStatus),
     /// Delivery's or the store's figures changed.
     Delivery(DeliveryStatus, StoreStatus),
+    /// What was asked of the runtime is done, or failed: a word to the operator.
+    Say(String),
     /// The local record answered a question about the past.
     Past(Answer),
     /// A key was pressed.
@@ -70,7 +72,7 @@ pub enum Target {
 }
 
 /// What the runtime is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Start collection.
     StartCollection,
@@ -82,6 +84,8 @@ pub enum Effect {
     SetInterval(Duration),
     /// Ask the local record for a moment of the past.
     LookBack(Question),
+    /// Write this into the working directory, and say where.
+    Export(ExportForm, Exported),
     /// Put this text on the clipboard (OSC 52).
     Copy(String),
     /// Mouse reports on or off.

@@ -9,6 +9,7 @@ mod act;
 pub mod action;
 mod control;
 pub mod detail;
+mod export;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod fleet;
@@ -31,6 +32,7 @@ use uuid::Uuid;
 pub use action::{ACTIONS, Action, Binding, Mode};
 pub use control::Collection;
 pub use detail::{Pane, VmPage};
+pub use export::{ExportForm, Exported};
 pub use fleet::{Counts, Direction, Fleet, Inactive, SortKey};
 pub use key::Key;
 pub use keymap::{Clash, Keymap, bindings};
@@ -59,6 +61,8 @@ pub struct Settings {
     pub config: Vec<ConfigEntry>,
     /// The poll interval collection starts with.
     pub interval: Duration,
+    /// Where the log is kept.
+    pub log_file: Option<String>,
     /// The time now.
     pub now: WallTime,
 }
@@ -80,6 +84,7 @@ struct Notice {
 pub struct App {
     keymap: Keymap,
     config: Vec<ConfigEntry>,
+    log_file: Option<String>,
     screen: config::Screen,
     theme: config::Theme,
     mouse: bool,
@@ -116,10 +121,11 @@ impl App {
     /// # Errors
     /// Two key bindings clash: a mistake in [`ACTIONS`].
     pub fn new(settings: Settings) -> Result<Self, Clash> {
-        let Settings { screen, config, interval, now } = settings;
+        let Settings { screen, config, interval, log_file, now } = settings;
         Ok(Self {
             keymap: Keymap::new()?,
             config,
+            log_file,
             theme: screen.theme,
             mouse: screen.mouse,
             focused: true,
@@ -172,6 +178,10 @@ impl App {
             }
             Message::Focus(focused) => {
                 self.focused = focused;
+                Vec::new()
+            }
+            Message::Say(text) => {
+                self.say(text);
                 Vec::new()
             }
             Message::Past(answer) => {

@@ -24,6 +24,8 @@ pub enum Overlay {
     Help,
     /// "Lines wait. Quit all the same?"
     QuitQuestion,
+    /// "Export as CSV or JSON?"
+    ExportQuestion,
 }
 
 /// A text that scrolls as a whole. Its offset belongs to the ui; the app only

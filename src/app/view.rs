@@ -35,6 +35,7 @@ impl App {
     pub fn mode(&self) -> Mode {
         match (self.overlay, self.page) {
             (Overlay::QuitQuestion, _) => Mode::Question,
+            (Overlay::ExportQuestion, _) => Mode::Export,
             (Overlay::Help, _) => Mode::Help,
             (Overlay::None, Page::Fleet) if self.input.is_some() => Mode::Filter,
             (Overlay::None, page) => page.mode(),

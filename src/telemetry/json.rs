@@ -289,7 +289,7 @@ fn references(scale: &AngleScale) -> Json {
 }
 
 /// RFC 3339 in UTC.
-fn time(at: WallTime) -> Json {
+pub(super) fn time(at: WallTime) -> Json {
     jiff::Timestamp::from_nanosecond(at.0.into()).map_or(Json::Null, |at| at.to_string().into())
 }
 

@@ -43,6 +43,10 @@ impl Footer {
                 )],
             );
         }
+        if mode == Mode::Export {
+            strip
+                .left(0, vec![("write what is shown into the working directory as ".into(), palette.strong)]);
+        }
         let mut rank = 3;
         for binding in bindings(mode) {
             // On the fleet there is nowhere to go back to without a filter.

@@ -5,7 +5,7 @@ use ratatui::style::Color;
 use super::*;
 use crate::{
     app::{
-        Key, Mode, Settings,
+        Key, Mode,
         fixtures::{Host, at, collector, dead_server, delivering, running, settings, store},
     },
     model::status::{CollectionState, DeliveryState, DeliveryStatus, StoreState},
@@ -230,8 +230,7 @@ fn stopped() {
 
 #[test]
 fn libvirt_not_reached_says_why_and_what_next() {
-    let Settings { screen, config, interval, now } = settings();
-    let mut app = App::new(Settings { screen, config, interval, now }).unwrap();
+    let mut app = App::new(settings()).unwrap();
     let why = "qemu:///system: no such socket; is libvirtd or virtqemud running?".to_owned();
     let state = CollectionState::Failed { why, since: at(0), retry_at: at(12) };
     app.update(Message::Tick(at(5)));
