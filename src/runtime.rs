@@ -9,6 +9,7 @@
 
 mod exporting;
 mod input;
+mod log_file;
 mod logging;
 mod signals;
 
@@ -108,7 +109,7 @@ pub fn collector_settings(config: &Config) -> collector::Settings {
 pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock = Clock::system();
-    logging::to_screen(loaded.config.log.level);
+    let logging = logging::start(&loaded.config.log);
     // The terminal first: without one nothing is started and nothing recorded.
     let terminal = Terminal::enter(loaded.config.screen.mouse).map_err(RuntimeError::Terminal)?;
     terminal::install_panic_hook(crate::libvirt::leave);
@@ -127,7 +128,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         screen: loaded.config.screen.clone(),
         config: loaded.entries,
         interval: loaded.config.collector.poll_interval,
-        log_file: None,
+        log_file: logging.file.clone(),
         now: clock.now().0,
     })?;
     let (words, said) = mpsc::unbounded_channel();
@@ -144,6 +145,8 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     let ended = runtime.block_on(session.run(news));
     collector.command(Command::Shutdown);
     delivery.shutdown(FLUSH_WITHIN);
+    // What was logged until here reaches its file.
+    drop(logging);
     ended
 }
 

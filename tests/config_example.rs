@@ -66,6 +66,9 @@ fn the_defaults_in_the_file_are_the_defaults_of_the_code() {
     let mut from_file = load(&uncommented()).config;
     assert_eq!(from_file.store.path.as_deref(), Some(Path::new("/home/user/.local/state/kvmscope")));
     from_file.store.path = None;
+    let log = Path::new("/home/user/.local/state/kvmscope/kvmscope.log");
+    assert_eq!(from_file.log.file.as_deref(), Some(log));
+    from_file.log.file = None;
     assert!(matches!(from_file.influx.auth, Auth::Token(None)));
     assert_eq!(format!("{from_file:?}"), format!("{:?}", Config::default()));
 }

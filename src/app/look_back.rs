@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// How far `{` and `}` go.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Cycles of the record that the sparklines of a recorded moment span.
 const HISTORY: usize = 300;
 

@@ -71,6 +71,11 @@ impl Environment {
         self.xdg("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("kvmscope"))
     }
 
+    /// Where the log is kept unless it is said.
+    pub(super) fn log_file(&self) -> Option<PathBuf> {
+        self.state_directory().map(|dir| dir.join("kvmscope.log"))
+    }
+
     /// A base directory; a relative one is ignored, as the XDG rules say.
     fn xdg(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         self.get(variable)

@@ -21,6 +21,7 @@ const fn ms(milliseconds: u64) -> Duration {
 const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
 const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
@@ -460,4 +461,16 @@ pub static KEYS: &[Key] = &[
         },
     )
     .flag("--log-level"),
+    key(
+        "log.file",
+        "\"auto\"",
+        "File the log is kept in beside the log page. \"auto\": kvmscope.log in the state directory. \"none\": no file.",
+        path!(config.log.file, Some(Environment::log_file)),
+    ),
+    key(
+        "log.max_bytes",
+        "\"4 MiB\"",
+        "Size at which the log file becomes kvmscope.log.1, in place of the one before, and a new one begins.",
+        within!(Bytes, config.log.max_bytes, 64 * KIB, GIB),
+    ),
 ];

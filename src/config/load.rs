@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use super::{
-    Auth, Config, Influx, Proxy, Store, Theme,
+    Auth, Config, Influx, Log, Proxy, Store, Theme,
     draft::{Draft, Scheme},
     environment::Environment,
     error::{ConfigError, ConfigErrors, Fault, Place},
@@ -67,7 +67,8 @@ struct Loader<'a> {
 impl<'a> Loader<'a> {
     fn new(environment: &'a Environment) -> Self {
         let store = Store { path: environment.state_directory(), ..Store::default() };
-        let config = Config { store, ..Config::default() };
+        let log = Log { file: environment.log_file(), ..Log::default() };
+        let config = Config { store, log, ..Config::default() };
         let draft = Draft { config, ..Draft::default() };
         Self { environment, draft, origins: BTreeMap::new(), errors: Vec::new() }
     }

@@ -243,6 +243,10 @@ pub enum Theme {
 pub struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: tracing::Level,
+    /// File the log is kept in; `None`: only the log page has it.
+    pub file: Option<PathBuf>,
+    /// Bytes at which the file is set aside for a new one.
+    pub max_bytes: u64,
 }
 
 impl Default for Libvirt {
@@ -315,6 +319,6 @@ impl Default for Screen {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: tracing::Level::INFO }
+        Self { level: tracing::Level::INFO, file: None, max_bytes: 4 << 20 }
     }
 }

@@ -138,8 +138,13 @@ fn cell(value: &Json) -> String {
         Json::Null | Json::List(_) | Json::Object(_) | Json::Map(_) => String::new(),
         Json::Flag(flag) => flag.to_string(),
         Json::Whole(number) => number.to_string(),
-        Json::Real(number) if number.is_finite() => number.to_string(),
-        Json::Real(_) => String::new(),
+        Json::Real(number) => {
+            if number.is_finite() {
+                number.to_string()
+            } else {
+                String::new()
+            }
+        }
         Json::Text(text) if text.starts_with(['=', '+', '-', '@']) => format!("'{text}"),
         Json::Text(text) => text.clone(),
     }
