@@ -73,13 +73,13 @@ impl App {
             Action::Top => self.move_far(-1),
             Action::Bottom => self.move_far(1),
             Action::Filter => {
-                self.input = Some(Input::new(self.fleet.filter().to_owned()));
+                let needle = if self.page == Page::Log { &self.log.search } else { self.fleet.filter() };
+                self.input = Some(Input::new(needle.to_owned()));
             }
             Action::FilterKeep => self.input = None,
             Action::FilterDrop => {
                 self.input = None;
-                self.fleet.set_filter("");
-                self.rearrange();
+                self.set_needle("");
             }
             Action::SortNext => {
                 self.fleet.sort_next();
@@ -93,8 +93,10 @@ impl App {
                 self.fleet.toggle_inactive();
                 self.rearrange();
             }
-            Action::LogMore => self.log_level = self.log_level.step(1),
-            Action::LogLess => self.log_level = self.log_level.step(-1),
+            Action::LogMore => self.log.level = self.log.level.step(1),
+            Action::LogLess => self.log.level = self.log.level.step(-1),
+            Action::LogSource => self.log.turn_source(true),
+            Action::LogSourceBack => self.log.turn_source(false),
         }
         Vec::new()
     }
@@ -173,6 +175,8 @@ impl App {
                 self.page = Page::Fleet;
                 self.vm = None;
             }
+            // As in the table: first what was searched for goes.
+            Page::Log if !self.log.search.is_empty() => self.log.search.clear(),
             Page::Status | Page::Log => self.page = self.under,
         }
     }

@@ -80,6 +80,10 @@ pub enum Action {
     LogLess,
     /// Show finer log lines too.
     LogMore,
+    /// Show the log lines of the next room.
+    LogSource,
+    /// Show those of the room before.
+    LogSourceBack,
     /// Keep the filter and leave its line.
     FilterKeep,
     /// Drop the filter and leave its line.
@@ -134,6 +138,8 @@ pub enum Mode {
     Help,
     /// The filter's line.
     Filter,
+    /// The line of the log's search.
+    Search,
     /// A question.
     Question,
     /// The question for the form of an export.
@@ -142,13 +148,14 @@ pub enum Mode {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Fleet,
         Self::Vm,
         Self::Status,
         Self::Log,
         Self::Help,
         Self::Filter,
+        Self::Search,
         Self::Question,
         Self::Export,
     ];
@@ -163,7 +170,7 @@ impl Mode {
             Self::Vm => &[Vm, List, Everywhere, Terminal],
             Self::Status | Self::Help => &[List, Everywhere, Terminal],
             Self::Log => &[Log, List, Everywhere, Terminal],
-            Self::Filter => &[Filter, Terminal],
+            Self::Filter | Self::Search => &[Filter, Terminal],
             Self::Question => &[Question, Terminal],
             Self::Export => &[Export, Terminal],
         }
@@ -179,6 +186,7 @@ impl Mode {
             Self::Log => "log",
             Self::Help => "help",
             Self::Filter => "filter",
+            Self::Search => "search",
             Self::Question => "question",
             Self::Export => "export",
         }
@@ -233,8 +241,8 @@ pub const ACTIONS: &[Binding] = &[
     bind!(ExportCsv, "export-csv", [Char('c'), Char('C')], [Export], "as CSV", "CSV"),
     bind!(ExportJson, "export-json", [Char('j'), Char('J')], [Export], "as JSON", "JSON"),
     bind!(No, "export-no", [Key::Esc, Char('n'), Char('q'), Ctrl('c')], [Export], "no", "no"),
-    bind!(FilterKeep, "filter-keep", [Key::Enter], [Filter], "keep the filter", "keep"),
-    bind!(FilterDrop, "filter-drop", [Key::Esc, Ctrl('c')], [Filter], "drop the filter", "drop"),
+    bind!(FilterKeep, "filter-keep", [Key::Enter], [Filter], "keep the filter or search", "keep"),
+    bind!(FilterDrop, "filter-drop", [Key::Esc, Ctrl('c')], [Filter], "drop the filter or search", "drop"),
     bind!(Back, "back", [Key::Esc, Key::Left], [List], "back; in the table: drop the filter", "back"),
     bind!(
         ToggleCollection,
@@ -253,6 +261,9 @@ pub const ACTIONS: &[Binding] = &[
     bind!(PreviousPane, "previous-pane", [Key::BackTab], [Vm], "to the pane before"),
     bind!(LogMore, "log-more", [Char('>')], [Log], "show finer lines too", "finer"),
     bind!(LogLess, "log-less", [Char('<')], [Log], "show only graver lines", "graver"),
+    bind!(Filter, "log-search", [Char('/')], [Log], "search the log as you type", "search"),
+    bind!(LogSource, "log-source", [Key::Tab], [Log], "only the lines of collector, libvirt, …", "from"),
+    bind!(LogSourceBack, "log-source-back", [Key::BackTab], [Log], "the other way round"),
     bind!(Status, "status", [Char('c')], [Everywhere], "collector and writer, configuration", "status"),
     bind!(Log, "log", [Char('l')], [Everywhere], "the log", "log"),
     bind!(

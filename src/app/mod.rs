@@ -15,6 +15,7 @@ pub(crate) mod fixtures;
 pub mod fleet;
 mod key;
 mod keymap;
+mod log_view;
 mod look_back;
 mod message;
 mod page;
@@ -36,6 +37,7 @@ pub use export::{ExportForm, Exported};
 pub use fleet::{Counts, Direction, Fleet, Inactive, SortKey};
 pub use key::Key;
 pub use keymap::{Clash, Keymap, bindings};
+pub use log_view::{LogSource, LogView};
 pub use look_back::Looking;
 pub use message::{Effect, Message, Mouse, Target};
 pub use page::{LogLevel, Overlay, Page, Scroll};
@@ -99,10 +101,11 @@ pub struct App {
     overlay: Overlay,
     vm: Option<VmPage>,
     fleet: Fleet,
-    /// The filter's line while it is written.
+    /// The line of the fleet's filter, or of the log's search, while it is
+    /// written.
     input: Option<Input>,
     scrolled: [i64; 3],
-    log_level: LogLevel,
+    log: LogView,
     notice: Option<Notice>,
 
     latest: Option<Arc<Frame>>,
@@ -139,7 +142,7 @@ impl App {
             fleet: Fleet::default(),
             input: None,
             scrolled: [0; 3],
-            log_level: LogLevel::Info,
+            log: LogView::new(),
             notice: None,
             latest: None,
             frozen: None,
@@ -227,7 +230,7 @@ impl App {
         if let Some(action) = self.keymap.action(self.mode(), key) {
             return self.act(action);
         }
-        if self.mode() == Mode::Filter {
+        if matches!(self.mode(), Mode::Filter | Mode::Search) {
             self.edit(key);
         }
         Vec::new()
@@ -245,8 +248,8 @@ impl App {
             Key::Ctrl('w') => InputRequest::DeletePrevWord,
             Key::Ctrl('u') => InputRequest::DeleteLine,
             Key::Ctrl('k') => InputRequest::DeleteTillEnd,
-            Key::Up => return self.fleet.move_by(-1),
-            Key::Down => return self.fleet.move_by(1),
+            Key::Up => return self.move_by(-1),
+            Key::Down => return self.move_by(1),
             _ => return,
         };
         let Some(input) = &mut self.input else { return };
@@ -256,12 +259,21 @@ impl App {
         }
         input.handle(request);
         let value = input.value().to_owned();
-        self.fleet.set_filter(&value);
-        self.rearrange();
+        self.set_needle(&value);
     }
 
-    /// Pasted text is only ever text: it goes into the filter's line, and
-    /// nowhere if that is not open.
+    /// What is searched for on the shown page.
+    fn set_needle(&mut self, text: &str) {
+        if self.page == Page::Log {
+            text.trim().clone_into(&mut self.log.search);
+        } else {
+            self.fleet.set_filter(text);
+            self.rearrange();
+        }
+    }
+
+    /// Pasted text is only ever text: it goes into the line that is
+    /// written, and nowhere if none is open.
     fn paste(&mut self, text: &str) -> Vec<Effect> {
         if self.input.is_some() {
             for c in text.chars().filter(|c| !c.is_control()).take(LONGEST_FILTER) {

@@ -6,7 +6,7 @@ use tui_input::Input;
 use uuid::Uuid;
 
 use super::{
-    Action, App, Collection, Fleet, Inactive, LogLevel, Looking, Mode, Overlay, Page, Scroll, Series, VmPage,
+    Action, App, Collection, Fleet, Inactive, LogView, Looking, Mode, Overlay, Page, Scroll, Series, VmPage,
     look_back::Frozen,
 };
 use crate::{
@@ -38,6 +38,7 @@ impl App {
             (Overlay::ExportQuestion, _) => Mode::Export,
             (Overlay::Help, _) => Mode::Help,
             (Overlay::None, Page::Fleet) if self.input.is_some() => Mode::Filter,
+            (Overlay::None, Page::Log) if self.input.is_some() => Mode::Search,
             (Overlay::None, page) => page.mode(),
         }
     }
@@ -80,7 +81,7 @@ impl App {
         &self.fleet
     }
 
-    /// The filter's line while it is written.
+    /// The line of a filter or a search while it is written.
     #[must_use]
     pub fn filter_input(&self) -> Option<&Input> {
         self.input.as_ref()
@@ -184,10 +185,16 @@ impl App {
         self.notice.as_ref().map(|n| n.text.as_str())
     }
 
-    /// How much of the log is shown.
+    /// What of the log is shown.
     #[must_use]
-    pub fn log_level(&self) -> LogLevel {
-        self.log_level
+    pub fn log(&self) -> &LogView {
+        &self.log
+    }
+
+    /// Where the log is kept.
+    #[must_use]
+    pub fn log_file(&self) -> Option<&str> {
+        self.log_file.as_deref()
     }
 
     /// Lines (of the log: pages) scrolled since the start, downwards

@@ -7,7 +7,7 @@ use super::log_file;
 use crate::config;
 
 /// Lines that the log page keeps.
-const MOST_LINES: usize = 5000;
+const MOST_LINES: usize = 2000;
 
 /// What has to live as long as lines are to be kept.
 pub(super) struct Logging {

@@ -18,7 +18,7 @@ impl Footer {
         let palette = &look.palette;
         let mode = app.mode();
         let mut strip = Strip::new(2);
-        if let Some(input) = app.filter_input().filter(|_| mode == Mode::Filter) {
+        if let Some(input) = app.filter_input().filter(|_| matches!(mode, Mode::Filter | Mode::Search)) {
             strip.left(
                 0,
                 vec![
@@ -26,7 +26,7 @@ impl Footer {
                     (with_cursor(input.value(), input.cursor()), palette.strong),
                 ],
             );
-            if input.value().is_empty() {
+            if input.value().is_empty() && mode == Mode::Filter {
                 strip.left(3, vec![("name, uuid or state:paused".into(), palette.faint)]);
             }
         } else if let Some(notice) = app.notice() {

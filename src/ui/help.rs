@@ -78,9 +78,9 @@ fn keys(app: &App, look: &Look, width: u16) -> Document {
     };
     list(&format!("keys: {}", mode.title()), &mut bindings(mode).filter(|b| !everywhere(b)));
     list("keys: everywhere", &mut bindings(mode).filter(|b| everywhere(b)));
-    if mode == Mode::Fleet {
+    if matches!(mode, Mode::Fleet | Mode::Log) {
         let own = |b: &&'static Binding| !everywhere(b);
-        list("keys: while a filter is written", &mut bindings(Mode::Filter).filter(own));
+        list("keys: while a filter or search is written", &mut bindings(Mode::Filter).filter(own));
     }
     document
 }

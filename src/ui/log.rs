@@ -1,19 +1,23 @@
-//! The log, as tui-logger keeps it.
+//! The log, as tui-logger keeps it; where something is searched for, the
+//! lines that have it.
 
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
-    style::Style,
+    style::{Modifier, Style},
     text::{Line, Span},
     widgets::Widget,
 };
 use tui_logger::{ExtLogRecord, LevelFilter, LogFormatter, TuiLoggerWidget, TuiWidgetEvent, TuiWidgetState};
 
+mod found;
+
 use super::{Look, text};
 use crate::{
-    app::{App, LogLevel, Scroll},
+    app::{App, LogLevel, LogSource, Scroll},
     model::{WallTime, name::storable},
 };
+use found::Found;
 
 /// `14:02:11 WARN  `
 const HEAD: usize = 15;
@@ -25,6 +29,8 @@ pub struct Page {
     level: LogLevel,
     state: TuiWidgetState,
     seen: i64,
+    /// Lines scrolled back from the newest of those found.
+    back: usize,
 }
 
 impl std::fmt::Debug for Page {
@@ -36,7 +42,7 @@ impl std::fmt::Debug for Page {
 impl Default for Page {
     fn default() -> Self {
         let level = LogLevel::Info;
-        Self { level, state: state_of(level), seen: 0 }
+        Self { level, state: state_of(level), seen: 0, back: 0 }
     }
 }
 
@@ -57,23 +63,12 @@ impl Page {
         if area.height < 2 {
             return;
         }
-        if app.log_level() != self.level {
-            self.level = app.log_level();
+        let view = app.log();
+        if view.level != self.level {
+            self.level = view.level;
             self.state = state_of(self.level);
         }
-        self.follow(app.scrolled(Scroll::Log));
-        let shown = match self.level {
-            LogLevel::Error => "errors only",
-            LogLevel::Warn => "warnings and errors",
-            LogLevel::Info => "info and graver",
-            LogLevel::Debug => "debug and graver",
-            LogLevel::Trace => "everything",
-        };
-        let x = text::put(buf, area.x + 1, area.y, area.width, "log ", palette.strong);
-        let end = area.right().saturating_sub(text::width(shown) + 2);
-        let line = "─".repeat(usize::from(end.saturating_sub(x + 1)));
-        text::put(buf, x, area.y, end.saturating_sub(x), &line, palette.faint);
-        text::put(buf, end.max(x), area.y, area.width, shown, palette.accent);
+        let pages = self.pages(app.scrolled(Scroll::Log));
         let body = Rect {
             x: area.x + 1,
             y: area.y + 1,
@@ -85,7 +80,18 @@ impl Page {
             text: palette.text,
             target: palette.dim,
             levels: [palette.crit, palette.warn, palette.ok, palette.dim, palette.faint],
+            found: palette.accent.add_modifier(Modifier::UNDERLINED),
+            search: view.search.to_lowercase(),
         };
+        if view.source != LogSource::All || !view.search.is_empty() {
+            let found = Found::look(view, usize::from(body.width), &formatter);
+            self.back = found.render(pages, self.back, body, buf);
+            let which = found.words(view);
+            return title(app, look, Some(&which), Rect { height: 1, ..area }, buf);
+        }
+        self.back = 0;
+        self.follow(pages);
+        title(app, look, None, Rect { height: 1, ..area }, buf);
         TuiLoggerWidget::default()
             .style(palette.text)
             .formatter(Box::new(formatter))
@@ -93,9 +99,14 @@ impl Page {
             .render(body, buf);
     }
 
-    fn follow(&mut self, asked: i64) {
+    /// The pages asked for since the last draw.
+    fn pages(&mut self, asked: i64) -> i64 {
         let pages = asked - self.seen;
         self.seen = asked;
+        pages
+    }
+
+    fn follow(&mut self, pages: i64) {
         match pages {
             FAR.. => self.state.transition(TuiWidgetEvent::EscapeKey),
             1..FAR => self.state.transition(TuiWidgetEvent::NextPageKey),
@@ -105,12 +116,69 @@ impl Page {
     }
 }
 
+/// The title: how grave, which lines, and where the log is kept.
+fn title(app: &App, look: &Look, which: Option<&str>, area: Rect, buf: &mut Buffer) {
+    let palette = &look.palette;
+    let level = match app.log().level {
+        LogLevel::Error => "errors only",
+        LogLevel::Warn => "warnings and errors",
+        LogLevel::Info => "info and graver",
+        LogLevel::Debug => "debug and graver",
+        LogLevel::Trace => "everything",
+    };
+    let shown = which.map_or_else(|| level.to_owned(), |which| format!("{level}, {which}"));
+    let x = text::put(buf, area.x + 1, area.y, area.width, "log ", palette.strong);
+    let end = area.right().saturating_sub(text::width(&shown) + 2).max(x);
+    let line = "─".repeat(usize::from(end.saturating_sub(x + 1)));
+    text::put(buf, x, area.y, end.saturating_sub(x), &line, palette.faint);
+    if let Some(path) = app.log_file() {
+        let path = format!(" kept in {} ", storable(path));
+        if x + 2 + text::width(&path) < end {
+            text::put(buf, x + 2, area.y, area.width, &path, palette.dim);
+        }
+    }
+    text::put(buf, end, area.y, area.right().saturating_sub(end + 1), &shown, palette.accent);
+}
+
 /// Time, level, text, and who says so: `14:02:11 WARN  text  (delivery)`.
+#[derive(Clone)]
 struct Formatter {
     time: Style,
     text: Style,
     target: Style,
     levels: [Style; 5],
+    /// What was searched for, in lower case, and the ink of where it is.
+    search: String,
+    found: Style,
+}
+
+impl Formatter {
+    /// `part` with what was searched for in an ink of its own.
+    fn marked(&self, part: &str, ink: Style) -> Vec<Span<'static>> {
+        // In lower case some letters are longer: then nothing is marked.
+        let lower = part.to_lowercase();
+        if self.search.is_empty() || lower.len() != part.len() {
+            return vec![Span::styled(part.to_owned(), ink)];
+        }
+        let mut spans = Vec::new();
+        let mut done = 0;
+        for (at, found) in lower.match_indices(&self.search) {
+            let (Some(before), Some(here)) = (part.get(done..at), part.get(at..at + found.len())) else {
+                continue;
+            };
+            spans.push(Span::styled(before.to_owned(), ink));
+            spans.push(Span::styled(here.to_owned(), self.found));
+            done = at + found.len();
+        }
+        spans.push(Span::styled(part[done..].to_owned(), ink));
+        spans
+    }
+}
+
+/// What a line says, and who says it, as it is shown and searched.
+fn body(event: &ExtLogRecord) -> String {
+    let target = event.target().strip_prefix("kvmscope::").unwrap_or(event.target());
+    format!("{}  ({})", storable(event.msg().trim()), storable(target))
 }
 
 impl LogFormatter for Formatter {
@@ -122,11 +190,9 @@ impl LogFormatter for Formatter {
         let nanos = event.timestamp.timestamp().as_nanosecond();
         let time = WallTime(i64::try_from(nanos).unwrap_or(0)).hms();
         let style = self.levels.get((event.level as usize).saturating_sub(1)).copied().unwrap_or(self.text);
-        let target = event.target().strip_prefix("kvmscope::").unwrap_or(event.target()).to_owned();
         let room = u16::try_from(width.saturating_sub(HEAD).max(1)).unwrap_or(u16::MAX);
-        let body = format!("{}  ({})", storable(event.msg().trim()), storable(&target));
         let mut lines = Vec::new();
-        for (n, part) in text::wrap(&body, room).into_iter().enumerate() {
+        for (n, part) in text::wrap(&body(event), room).into_iter().enumerate() {
             let ink = if n == 0 { self.text } else { self.target };
             let mut spans = if n == 0 {
                 let level = format!("{:<5} ", event.level.as_str());
@@ -134,7 +200,7 @@ impl LogFormatter for Formatter {
             } else {
                 vec![Span::raw(" ".repeat(HEAD))]
             };
-            spans.push(Span::styled(part, ink));
+            spans.extend(self.marked(&part, ink));
             lines.push(Line::from(spans));
         }
         lines

@@ -1,6 +1,7 @@
 //! The pages as a whole: pictures with fixed data, and a random walk.
 
 mod events;
+mod log;
 mod pages;
 mod turns;
 mod walk;
