@@ -12,7 +12,8 @@
 //! ([`crate::journal`]). The way of a line: `handover` → `recorder` →
 //! [`ledger`] (memory or record) → `sender`, which asks `attempt` what to send
 //! next → settled. What the lines cannot say goes with them to the record
-//! ([`local`]), and both are read back by [`recorded`]. At every instant
+//! ([`local`]); both are read back by [`recorded`] and become frames again in
+//! [`lookback`]. At every instant
 //! `emitted = delivered + waiting + quarantined + dropped`.
 
 mod ahead;
@@ -24,6 +25,7 @@ mod heard;
 mod held;
 pub mod ledger;
 pub mod local;
+pub mod lookback;
 pub mod recorded;
 mod recorder;
 mod sender;

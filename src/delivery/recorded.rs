@@ -3,7 +3,7 @@
 
 use super::local::{self, Decoded};
 use crate::{
-    journal::{Error, Journal, Stored},
+    journal::{Error, Journal, Look, Stored},
     model::WallTime,
 };
 
@@ -37,13 +37,29 @@ const MOST_ROWS: usize = 1 << 16;
 /// # Errors
 /// The file could not be read.
 pub fn cycles(journal: &Journal, after: i64, limit: usize) -> Result<Vec<Recorded>, Error> {
+    read(|after| Ok(journal.rows(after, 1)?.pop()), after, limit)
+}
+
+/// As [`cycles`], while the record is written.
+///
+/// # Errors
+/// The file could not be read.
+pub fn seen(look: &Look, after: i64, limit: usize) -> Result<Vec<Recorded>, Error> {
+    read(|after| Ok(look.rows(after, 1)?.pop()), after, limit)
+}
+
+fn read(
+    next: impl Fn(i64) -> Result<Option<Stored>, Error>,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<Recorded>, Error> {
     let mut read = Reading::default();
     // A row alone may be large, so that they are read one by one.
-    let mut next = journal.rows(after, 1)?;
-    while let Some(row) = next.pop().filter(|row| read.wants(row, limit.max(1))) {
-        let last = row.row;
-        read.take(row);
-        next = journal.rows(last, 1)?;
+    let mut row = next(after)?;
+    while let Some(taken) = row.filter(|row| read.wants(row, limit.max(1))) {
+        let last = taken.row;
+        read.take(taken);
+        row = next(last)?;
     }
     for cycle in &mut read.cycles {
         if let Some(Decoded::Read(local)) = &mut cycle.local {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::{Error, Journal};
@@ -56,27 +56,7 @@ impl Journal {
     /// # Errors
     /// The file could not be read.
     pub fn events_of(&self, uuid: Uuid, limit: usize) -> Result<Vec<Event>, Error> {
-        let mut events: Vec<Event> = (|| {
-            let mut query = self.db.prepare_cached(
-                "SELECT since, at, weight, name, text FROM event WHERE uuid = ?1
-                 ORDER BY since DESC LIMIT ?2",
-            )?;
-            query
-                .query_map(params![uuid.as_bytes(), i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-                    let text = |column| row.get::<_, String>(column).map(Arc::from);
-                    let happening = Happening {
-                        since: WallTime(row.get(0)?),
-                        at: WallTime(row.get(1)?),
-                        weight: weight(row.get(2)?),
-                        text: text(4)?,
-                    };
-                    Ok(Event { uuid, name: text(3)?, happening })
-                })?
-                .collect::<rusqlite::Result<_>>()
-        })()
-        .map_err(self.failed("reading events"))?;
-        events.reverse();
-        Ok(events)
+        of(&self.db, uuid, WallTime(i64::MAX), limit).map_err(self.failed("reading events"))
     }
 
     /// Removes events of before `oldest_kept`, and the oldest beyond their
@@ -92,6 +72,30 @@ impl Journal {
             .and_then(|mut delete| delete.execute([oldest_kept, super::append::whole(most)]))
             .map_err(self.failed("removing old events"))
     }
+}
+
+/// The last `limit` events of a domain that were first heard of at `until` or
+/// before, oldest first.
+pub(super) fn of(db: &Connection, uuid: Uuid, until: WallTime, limit: usize) -> rusqlite::Result<Vec<Event>> {
+    let mut query = db.prepare_cached(
+        "SELECT since, at, weight, name, text FROM event WHERE uuid = ?1 AND since <= ?2
+         ORDER BY since DESC LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut events = query
+        .query_map(params![uuid.as_bytes(), until.0, limit], |row| {
+            let text = |column| row.get::<_, String>(column).map(Arc::from);
+            let happening = Happening {
+                since: WallTime(row.get(0)?),
+                at: WallTime(row.get(1)?),
+                weight: weight(row.get(2)?),
+                text: text(4)?,
+            };
+            Ok(Event { uuid, name: text(3)?, happening })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    events.reverse();
+    Ok(events)
 }
 
 /// For each so many bytes of `max_bytes` one event is kept, the newest.

@@ -11,8 +11,9 @@
 //! What a figure means after a failed write is said at each method; nothing
 //! here is ever counted twice or forgotten.
 //!
-//! While it is open the file belongs to this process alone; other programs
-//! can read it when delivery has ended.
+//! While it is open the file belongs to this process alone (`sharing`); what
+//! looks back into it meanwhile has a connection of its own that writes nothing
+//! ([`Look`]). Other programs can read it when delivery has ended.
 //!
 //! ## What a lost file or log means
 //! A file's account, its id and the ids of the files it has taken over are in
@@ -45,6 +46,7 @@ mod error;
 mod events;
 mod figures;
 pub mod lock;
+mod look;
 mod mark;
 mod open;
 mod packing;
@@ -53,6 +55,7 @@ mod read;
 mod removal;
 mod retention;
 mod schema;
+mod sharing;
 mod standing;
 mod takeover;
 
@@ -66,6 +69,7 @@ pub use self::{
     cursor::{Batch, Position, Refused},
     error::{Error, Fault},
     events::Event,
+    look::{Look, LookError, Outline},
     open::{Journal, Opened, file_name},
     packing::packer,
     place::SetAside,

@@ -15,7 +15,7 @@ use super::{
     error::Fault,
     mark::{self, FileId, Mark},
     place::{SetAside, guard, make_directory, private_file, put_aside, unusable},
-    schema,
+    schema, sharing,
     standing::Seen,
     takeover::add_lost,
 };
@@ -110,6 +110,7 @@ impl Journal {
         make_directory(directory)?;
         let path = directory.join(name);
         let guard = guard(&path)?;
+        let _alone = sharing::open(&path)?;
         let mark = Mark::read(&guard);
         let replace = |word: &str, why: &str, carried: &mut Account| {
             let (aside, id, account) = put_aside(&path, word, why, now)?;
@@ -158,7 +159,8 @@ impl Journal {
             move |source| Error::Sqlite { path, action, source }
         };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = Connection::open_with_flags(path, flags).map_err(fail("opening"))?;
+        let mut db =
+            Connection::open_with_flags_and_vfs(path, flags, sharing::ALONE).map_err(fail("opening"))?;
         schema::prepare(&db).map_err(fail("opening"))?;
         #[cfg(test)]
         super::tests::full_disk::apply(&db);
@@ -285,6 +287,7 @@ impl Journal {
     /// # Errors
     /// It cannot be renamed.
     pub fn set_aside(path: &Path, why: &str, now: WallTime) -> Result<SetAside, Error> {
+        let _alone = sharing::open(path)?;
         put_aside(path, "damaged", why, now).map(|(aside, ..)| aside)
     }
 

@@ -1,6 +1,6 @@
 //! Reading rows back, for sending and for looking back.
 
-use rusqlite::types::ValueRef;
+use rusqlite::{Connection, types::ValueRef};
 
 use super::{Error, Journal};
 use crate::model::WallTime;
@@ -31,40 +31,7 @@ impl Journal {
     /// # Errors
     /// The file could not be read.
     pub fn rows(&self, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {
-        (|| {
-            let mut query = self.db.prepare_cached(
-                "SELECT cycle.seq, at, part, cycle.lines, bytes, crc, body.lines,
-                        local_version, local_bytes, local
-                 FROM cycle LEFT JOIN body ON body.seq = cycle.seq
-                 WHERE cycle.seq > ?1 ORDER BY cycle.seq LIMIT ?2",
-            )?;
-            query
-                .query_map((after, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-                    let lines = match row.get_ref(6)?.as_blob_or_null()? {
-                        Some(body) => unpack(body, row.get(4)?, row.get(5)?),
-                        None => None,
-                    };
-                    // What stands there instead of a number or bytes is damage to this part alone.
-                    let version: Option<i64> = row.get(7).unwrap_or(Some(-1));
-                    let there = version.is_some() || row.get_ref(9)? != ValueRef::Null;
-                    let local = (|| {
-                        let version = u32::try_from(version?).ok()?;
-                        let packed = row.get_ref(9).ok()?.as_blob().ok()?;
-                        inflate(packed, row.get(8).ok()?).map(|bytes| (version, bytes))
-                    })();
-                    Ok(Stored {
-                        row: row.get(0)?,
-                        at: WallTime(row.get(1)?),
-                        part: row.get(2)?,
-                        lines: row.get::<_, i64>(3)?.unsigned_abs(),
-                        bytes: lines,
-                        local_damaged: there && local.is_none(),
-                        local,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        })()
-        .map_err(self.failed("reading"))
+        rows(&self.db, after, limit).map_err(self.failed("reading"))
     }
 
     /// Timestamp of the oldest line in the record.
@@ -92,6 +59,41 @@ impl Journal {
         let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
         size(&self.path) + self.log_bytes()
     }
+}
+
+/// The rows after row `after`, oldest first, at most `limit`.
+pub(super) fn rows(db: &Connection, after: i64, limit: usize) -> rusqlite::Result<Vec<Stored>> {
+    let mut query = db.prepare_cached(
+        "SELECT cycle.seq, at, part, cycle.lines, bytes, crc, body.lines,
+                local_version, local_bytes, local
+         FROM cycle LEFT JOIN body ON body.seq = cycle.seq
+         WHERE cycle.seq > ?1 ORDER BY cycle.seq LIMIT ?2",
+    )?;
+    query
+        .query_map((after, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+            let lines = match row.get_ref(6)?.as_blob_or_null()? {
+                Some(body) => unpack(body, row.get(4)?, row.get(5)?),
+                None => None,
+            };
+            // What stands there instead of a number or bytes is damage to this part alone.
+            let version: Option<i64> = row.get(7).unwrap_or(Some(-1));
+            let there = version.is_some() || row.get_ref(9)? != ValueRef::Null;
+            let local = (|| {
+                let version = u32::try_from(version?).ok()?;
+                let packed = row.get_ref(9).ok()?.as_blob().ok()?;
+                inflate(packed, row.get(8).ok()?).map(|bytes| (version, bytes))
+            })();
+            Ok(Stored {
+                row: row.get(0)?,
+                at: WallTime(row.get(1)?),
+                part: row.get(2)?,
+                lines: row.get::<_, i64>(3)?.unsigned_abs(),
+                bytes: lines,
+                local_damaged: there && local.is_none(),
+                local,
+            })
+        })?
+        .collect()
 }
 
 /// The lines of a body, or `None` where they are not what was stored.

@@ -78,9 +78,6 @@ CREATE TABLE event (
 /// Sets what must be set anew for every connection.
 pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(std::time::Duration::from_secs(5))?;
-    // Before the first access: the log's index is then kept in this process's
-    // own memory. A mapped file that somebody cuts would end the process.
-    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     // Has an effect on a new file only, and must come before the tables.
     db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;

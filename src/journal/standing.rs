@@ -3,7 +3,10 @@
 //! `SQLite` writes on into a log that was removed, and everything in it is
 //! gone with the process. So the log is looked at before each append.
 
-use std::{os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::{Error, Journal};
 
@@ -77,13 +80,18 @@ impl Journal {
 
     /// Where the write-ahead log is.
     pub(super) fn log_path(&self) -> PathBuf {
-        let mut log = self.path.as_os_str().to_owned();
-        log.push("-wal");
-        PathBuf::from(log)
+        log_of(&self.path)
     }
 
     /// Bytes of the write-ahead log.
     pub(super) fn log_bytes(&self) -> u64 {
         self.see_log().map_or(0, |log| log.bytes)
     }
+}
+
+/// Where the write-ahead log of the record at `path` is.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    PathBuf::from(log)
 }

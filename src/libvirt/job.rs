@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::decode::Param;
-use crate::model::DomainJob;
+use crate::model::{DomainJob, job::OPERATIONS};
 
 /// The progress that these parameters tell. A migration counts all its data,
 /// a backup its disks, a dump its memory.
@@ -53,19 +53,7 @@ struct Amounts {
 
 /// The word for libvirt's code (`virDomainJobOperation`).
 fn operation(code: i64) -> &'static str {
-    match code {
-        1 => "start",
-        2 => "save",
-        3 => "restore",
-        4 => "migration in",
-        5 => "migration out",
-        6 => "snapshot",
-        7 => "snapshot revert",
-        8 => "dump",
-        9 => "backup",
-        10 => "snapshot delete",
-        _ => "job",
-    }
+    usize::try_from(code).ok().and_then(|code| OPERATIONS.get(code)).unwrap_or(&OPERATIONS[0])
 }
 
 #[cfg(test)]

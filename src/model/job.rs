@@ -29,3 +29,25 @@ impl DomainJob {
         (total > 0).then(|| total.saturating_sub(left) as f64 / total as f64 * 100.0)
     }
 }
+
+/// The words for what runs, in the order of libvirt's codes
+/// (`virDomainJobOperation`); the first stands for any other.
+pub const OPERATIONS: [&str; 11] = [
+    "job",
+    "start",
+    "save",
+    "restore",
+    "migration in",
+    "migration out",
+    "snapshot",
+    "snapshot revert",
+    "dump",
+    "backup",
+    "snapshot delete",
+];
+
+/// The word of [`OPERATIONS`] that `word` is; the first where it is none.
+#[must_use]
+pub fn operation(word: &str) -> &'static str {
+    OPERATIONS.into_iter().find(|known| *known == word).unwrap_or(OPERATIONS[0])
+}

@@ -90,6 +90,8 @@ pub enum Why {
     NoConnection,
     /// The call failed for this VM or device alone.
     CallFailed,
+    /// It was there, and the record cannot tell it: of the past alone.
+    NotRecorded,
 }
 
 impl Why {
@@ -123,7 +125,8 @@ impl Why {
             | Self::NotAsked { .. }
             | Self::NoAnswerYet
             | Self::NoConnection
-            | Self::CallFailed => Kind::NotThisTime,
+            | Self::CallFailed
+            | Self::NotRecorded => Kind::NotThisTime,
         }
     }
 
@@ -192,6 +195,7 @@ impl fmt::Display for Missing {
             Why::NoAnswerYet => f.write_str("no answer yet"),
             Why::NoConnection => f.write_str("libvirt not answering"),
             Why::CallFailed => f.write_str("the call failed"),
+            Why::NotRecorded => f.write_str("not recorded"),
         }?;
         match self.since {
             Some(since) => write!(f, " since {}", since.hms()),

@@ -31,7 +31,7 @@ pub struct Question {
 /// What the record says to a question.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The question: one that was overtaken by a newer one gets no answer.
+    /// The question: one that a newer one overtook while it waited gets none.
     pub question: Question,
     /// What was found.
     pub found: Found,

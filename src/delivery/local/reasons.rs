@@ -33,6 +33,7 @@ pub(super) fn code(why: Why) -> (u64, u64) {
         Why::NoAnswerYet => 24,
         Why::NoConnection => 25,
         Why::CallFailed => 26,
+        Why::NotRecorded => 27,
     };
     (code, 0)
 }
@@ -50,7 +51,7 @@ pub(super) fn why(code: u64, beside: u64) -> Result<Why, Damaged> {
 }
 
 /// All reasons that say nothing beside themselves.
-pub(super) const PLAIN: [Why; 26] = [
+pub(super) const PLAIN: [Why; 27] = [
     Why::NoBalloonDriver,
     Why::NoStatsPeriod,
     Why::NoGuestReport,
@@ -77,6 +78,7 @@ pub(super) const PLAIN: [Why; 26] = [
     Why::NoAnswerYet,
     Why::NoConnection,
     Why::CallFailed,
+    Why::NotRecorded,
 ];
 
 #[cfg(test)]
@@ -92,7 +94,7 @@ mod tests {
         // As many as there are numbers: none is missing above.
         let mut known: Vec<u64> = PLAIN.iter().map(|why| code(*why).0).collect();
         known.sort_unstable();
-        assert_eq!(known, (0..27).filter(|n| *n != 23).collect::<Vec<_>>());
-        assert_eq!(why(27, 0), Err(Damaged));
+        assert_eq!(known, (0..28).filter(|n| *n != 23).collect::<Vec<_>>());
+        assert_eq!(why(28, 0), Err(Damaged));
     }
 }

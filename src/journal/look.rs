@@ -1,0 +1,253 @@
+//! Looking into the record while it is written: a connection of its own that
+//! changes nothing, makes nothing and brings no file up to a new version.
+//!
+//! It reads what the last finished append left. A statement takes a row or a
+//! few, so that the log is never held for long.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use uuid::Uuid;
+
+use super::{
+    Error, Event, Stored, events, read, schema,
+    sharing::{self, Looking},
+};
+use crate::model::WallTime;
+
+/// A look into the record of this process.
+pub struct Look {
+    db: Connection,
+    path: PathBuf,
+    // Let go after the connection.
+    looking: Looking,
+}
+
+/// A row without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Its number.
+    pub row: i64,
+    /// When its cycle closed.
+    pub at: WallTime,
+    /// 0 for a cycle's first row, then 1, 2 …
+    pub part: u32,
+    /// How many lines it has.
+    pub lines: u64,
+}
+
+/// Why the record cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// There is no file.
+    #[error("there is no record in {path} yet; it is made when collection has begun")]
+    None {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// This process is just opening or replacing it.
+    #[error("the record {path} is just being opened; try again in a moment")]
+    Opening {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Nobody has it open in this process, and another one may.
+    #[error("the record {path} is not open here; {}", if *.held {
+        "another kvmscope writes it, look back there"
+    } else {
+        "see the status page for why it is not written"
+    })]
+    Closed {
+        /// Where.
+        path: PathBuf,
+        /// Whether another process has it.
+        held: bool,
+    },
+    /// It is of another version, or of another program.
+    #[error("{path} is no record that this kvmscope reads; see the status page for what becomes of it")]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] Error),
+}
+
+impl Look {
+    /// Looks into the record at `path`, which this process writes.
+    ///
+    /// # Errors
+    /// See [`LookError`].
+    pub fn open(path: &Path) -> Result<Self, LookError> {
+        let path = path.to_owned();
+        match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_file() => {}
+            Ok(_) => return Err(LookError::Foreign { path }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(LookError::None { path });
+            }
+            Err(source) => return Err(Error::Place { path, source }.into()),
+        }
+        let Some(looking) = sharing::look(&path) else { return Err(LookError::Opening { path }) };
+        // Without its log nobody writes it, and opening it would make one.
+        if std::fs::symlink_metadata(super::standing::log_of(&path)).is_err() {
+            return Err(LookError::Closed { path, held: false });
+        }
+        // Read-only files have no part in what a process's connections share,
+        // so that it is opened like the writer's, and then kept from writing.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = (|| {
+            let db = Connection::open_with_flags_and_vfs(&path, flags, sharing::ALONE)?;
+            db.busy_timeout(std::time::Duration::ZERO)?;
+            db.pragma_update(None, "query_only", true)?;
+            // Where the writer has closed it meanwhile, its log is left as it is.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            db.pragma_update(None, "cell_size_check", true)?;
+            db.pragma_update(None, "trusted_schema", false)?;
+            db.pragma_update(None, "temp_store", "MEMORY")?;
+            let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+            let ours = application == schema::APPLICATION && schema::version(&db)? == schema::VERSION;
+            Ok((db, ours))
+        })();
+        match opened {
+            Ok((db, true)) => Ok(Self { db, path, looking }),
+            Ok((_, false)) => Err(LookError::Foreign { path }),
+            Err(error) if is_held(&error) => Err(LookError::Closed { path, held: true }),
+            Err(source) => Err(Error::Sqlite { path, action: "looking into it", source }.into()),
+        }
+    }
+
+    /// Whether the record is about to be opened anew, which waits for this
+    /// look to end.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        self.looking.is_waited_for()
+    }
+
+    /// What to say when the look was ended for that.
+    #[must_use]
+    pub fn opening(&self) -> LookError {
+        LookError::Opening { path: self.path.clone() }
+    }
+
+    /// The first and the last row there is.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn ends(&self) -> Result<Option<(Outline, Outline)>, Error> {
+        let first = self.outline("ORDER BY seq LIMIT 1", 0, 0)?;
+        let last = self.outline("ORDER BY seq DESC LIMIT 1", 0, 0)?;
+        Ok(first.zip(last))
+    }
+
+    /// The last row that closed at `at` or before it. Rows are in the order of
+    /// their numbers; where the clock was set back, one of several stretches
+    /// is taken, and what is returned did close then.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn at_or_before(&self, at: WallTime) -> Result<Option<Outline>, Error> {
+        let later = self.first_later(at)?;
+        self.outline("WHERE seq < ?1 AND at <= ?2 ORDER BY seq DESC LIMIT 1", later, at.0)
+    }
+
+    /// The first row that closed after `at`, as [`Look::at_or_before`].
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn after(&self, at: WallTime) -> Result<Option<Outline>, Error> {
+        let later = self.first_later(at)?;
+        self.outline("WHERE seq >= ?1 AND at > ?2 ORDER BY seq LIMIT 1", later, at.0)
+    }
+
+    /// By halves, the number of the first row that closed after `at`; one
+    /// beyond the last where none did.
+    fn first_later(&self, at: WallTime) -> Result<i64, Error> {
+        let Some((first, last)) = self.ends()? else { return Ok(0) };
+        let (mut low, mut high) = (first.row, last.row.saturating_add(1));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.outline("WHERE seq >= ?1 ORDER BY seq LIMIT 1", middle, 0)? {
+                Some(row) if row.row < high && row.at <= at => low = row.row + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// The last row before row `row`.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn previous(&self, row: i64) -> Result<Option<Outline>, Error> {
+        self.outline("WHERE seq < ?1 ORDER BY seq DESC LIMIT 1", row, 0)
+    }
+
+    /// The first row after row `row`.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn next(&self, row: i64) -> Result<Option<Outline>, Error> {
+        self.outline("WHERE seq > ?1 ORDER BY seq LIMIT 1", row, 0)
+    }
+
+    fn outline(&self, which: &str, first: i64, second: i64) -> Result<Option<Outline>, Error> {
+        let sql = format!("SELECT seq, at, part, lines FROM cycle {which}");
+        (|| {
+            let mut query = self.db.prepare_cached(&sql)?;
+            for (place, value) in [(1, first), (2, second)] {
+                if place <= query.parameter_count() {
+                    query.raw_bind_parameter(place, value)?;
+                }
+            }
+            let mut rows = query.raw_query();
+            rows.next()?
+                .map(|row| {
+                    Ok(Outline {
+                        row: row.get(0)?,
+                        at: WallTime(row.get(1)?),
+                        part: row.get(2)?,
+                        lines: row.get::<_, i64>(3)?.unsigned_abs(),
+                    })
+                })
+                .transpose()
+        })()
+        .map_err(self.failed("reading"))
+    }
+
+    /// The rows after row `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn rows(&self, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {
+        read::rows(&self.db, after, limit).map_err(self.failed("reading"))
+    }
+
+    /// The last `limit` events of a domain that were first heard of at `until`
+    /// or before, oldest first.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn events_of(&self, uuid: Uuid, until: WallTime, limit: usize) -> Result<Vec<Event>, Error> {
+        events::of(&self.db, uuid, until, limit).map_err(self.failed("reading events"))
+    }
+
+    /// How `SQLite` would find what [`Look::at_or_before`] and the like ask.
+    #[cfg(test)]
+    pub(super) fn plan(&self, which: &str) -> String {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT seq, at, part, lines FROM cycle {which}");
+        let mut query = self.db.prepare(&sql).unwrap();
+        let steps = query.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    fn failed(&self, action: &'static str) -> impl FnOnce(rusqlite::Error) -> Error + use<> {
+        let path = self.path.clone();
+        move |source| Error::Sqlite { path, action, source }
+    }
+}
+
+fn is_held(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
