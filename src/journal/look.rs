@@ -148,8 +148,13 @@ impl Look {
     /// # Errors
     /// The file could not be read.
     pub fn at_or_before(&self, at: WallTime) -> Result<Option<Outline>, Error> {
-        let later = self.first_later(at)?;
-        self.outline("WHERE seq < ?1 AND at <= ?2 ORDER BY seq DESC LIMIT 1", later, at.0)
+        let Some((first, last)) = self.ends()? else { return Ok(None) };
+        if last.at <= at {
+            return Ok(Some(last));
+        }
+        // By halves only where the ends are in order.
+        let later = if first.at > last.at { i64::MAX } else { self.first_later(at)? };
+        self.outline(AT_OR_BEFORE, later, at.0)
     }
 
     /// The first row that closed after `at`, as [`Look::at_or_before`].
@@ -157,8 +162,12 @@ impl Look {
     /// # Errors
     /// The file could not be read.
     pub fn after(&self, at: WallTime) -> Result<Option<Outline>, Error> {
-        let later = self.first_later(at)?;
-        self.outline("WHERE seq >= ?1 AND at > ?2 ORDER BY seq LIMIT 1", later, at.0)
+        let Some((first, last)) = self.ends()? else { return Ok(None) };
+        if first.at > at {
+            return Ok(Some(first));
+        }
+        let later = if first.at > last.at { 0 } else { self.first_later(at)? };
+        self.outline(AFTER, later, at.0)
     }
 
     /// By halves, the number of the first row that closed after `at`; one
@@ -168,7 +177,7 @@ impl Look {
         let (mut low, mut high) = (first.row, last.row.saturating_add(1));
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.outline("WHERE seq >= ?1 ORDER BY seq LIMIT 1", middle, 0)? {
+            match self.outline(FROM, middle, 0)? {
                 Some(row) if row.row < high && row.at <= at => low = row.row + 1,
                 _ => high = middle,
             }
@@ -233,21 +242,47 @@ impl Look {
         events::of(&self.db, uuid, until, limit).map_err(self.failed("reading events"))
     }
 
-    /// How `SQLite` would find what [`Look::at_or_before`] and the like ask.
-    #[cfg(test)]
-    pub(super) fn plan(&self, which: &str) -> String {
-        let sql = format!("EXPLAIN QUERY PLAN SELECT seq, at, part, lines FROM cycle {which}");
-        let mut query = self.db.prepare(&sql).unwrap();
-        let steps = query.query_map([], |row| row.get::<_, String>(3)).unwrap();
-        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
-    }
-
     fn failed(&self, action: &'static str) -> impl FnOnce(rusqlite::Error) -> Error + use<> {
         let path = self.path.clone();
         move |source| Error::Sqlite { path, action, source }
     }
 }
 
+const AT_OR_BEFORE: &str = "WHERE seq < ?1 AND at <= ?2 ORDER BY seq DESC LIMIT 1";
+const AFTER: &str = "WHERE seq >= ?1 AND at > ?2 ORDER BY seq LIMIT 1";
+const FROM: &str = "WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+
 fn is_held(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::tests;
+
+    #[test]
+    fn no_question_reads_the_whole_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let _journal = tests::open(directory.path());
+        let look = Look::open(&directory.path().join("record.db")).unwrap();
+        for which in [AT_OR_BEFORE, AFTER, FROM] {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT seq, at, part, lines FROM cycle {which}");
+            let mut query = look.db.prepare(&sql).unwrap();
+            let steps = query.raw_query().mapped(|row| row.get::<_, String>(3));
+            let steps: Vec<_> = steps.map(Result::unwrap).collect();
+            let [step] = &*steps else { panic!("{steps:?}") };
+            assert!(step.starts_with("SEARCH cycle USING INTEGER PRIMARY KEY"), "{which}: {step}");
+        }
+    }
+
+    #[test]
+    fn a_look_can_change_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let _journal = tests::open(directory.path());
+        let look = Look::open(&directory.path().join("record.db")).unwrap();
+        for change in ["DELETE FROM cycle", "CREATE TABLE t (a)", "PRAGMA user_version = 9"] {
+            assert!(look.db.execute_batch(change).is_err(), "{change}");
+        }
+    }
 }

@@ -87,6 +87,7 @@ struct Around<'a> {
     interval: Duration,
     took: Duration,
     local: Option<&'a local::Cycle>,
+    damaged: bool,
     begins: bool,
     scale: AngleScale,
 }
@@ -124,6 +125,7 @@ impl Walk {
             interval: self.interval,
             took: local.map_or(Duration::ZERO, |local| local.took),
             local,
+            damaged: cycle.damaged,
             begins: std::mem::take(&mut self.begins),
             scale: self.scale,
         };
@@ -258,6 +260,7 @@ impl Track {
             identity: Arc::clone(&self.identity),
             told,
             local,
+            damaged: around.damaged,
             sizes: &self.sizes,
             closed: around.closed,
             state: self.state,

@@ -35,6 +35,36 @@ pub(super) struct Told {
     pub(super) guest: [Option<u64>; 8],
     /// User and system time.
     pub(super) cpu_split: [Option<u64>; 2],
+    /// Whether its first line is there, and its last.
+    pub(super) begins: bool,
+    pub(super) ends: bool,
+    /// Bytes received and sent, read and written, over all its devices.
+    sums: [Option<u64>; 4],
+}
+
+impl Told {
+    /// Whether no line of it was lost, as far as the lines themselves tell.
+    pub(super) fn is_whole(&self) -> bool {
+        self.begins && self.ends
+    }
+
+    /// Whether all lines of its NICs are there: the totals are their sum. Not
+    /// so where one that failed stood in the totals with its last counters.
+    pub(super) fn has_all_nics(&self) -> bool {
+        let [rx, tx, ..] = self.sums;
+        self.is_whole() && rx == sum(&self.nics, 0) && tx == sum(&self.nics, 4)
+    }
+
+    /// The same of its disks.
+    pub(super) fn has_all_disks(&self) -> bool {
+        let [.., read, written] = self.sums;
+        self.is_whole() && read == sum(&self.disks, 1) && written == sum(&self.disks, 3)
+    }
+}
+
+fn sum<const N: usize>(devices: &[Device<N>], column: usize) -> Option<u64> {
+    let counters = devices.iter().filter_map(|device| device.counters[column]);
+    Some(counters.fold(0, u64::saturating_add))
 }
 
 /// One device's counters, in the order of the line's fields.
@@ -58,6 +88,7 @@ const GUEST: [&[u8]; 8] = [
     b"memdisk_cache",
 ];
 const SPLIT: [&[u8]; 2] = [b"timeusr", b"timesys"];
+const SUMS: [&[u8]; 4] = [b"net_rxbytes", b"net_txbytes", b"disk_rd_bytes", b"disk_wr_bytes"];
 
 /// What the lines say, domain by domain in their order.
 pub(super) fn lines(text: &[u8]) -> Vec<Told> {
@@ -133,7 +164,7 @@ impl<'a> Line<'a> {
     fn tell(&self, told: &mut Told) {
         match (self.measurement, &self.device) {
             (Measurement::Metrics, _) => {
-                told.at = self.at;
+                (told.at, told.begins) = (self.at, true);
                 self.each(|key, value| match key {
                     b"cpu_count" => told.cpu_count = whole(value),
                     b"memory_max_kb" => told.memory_max = whole(value),
@@ -157,6 +188,8 @@ impl<'a> Line<'a> {
             (Measurement::Totals, _) => {
                 told.guest = self.columns(&GUEST);
                 told.cpu_split = self.columns(&SPLIT);
+                told.sums = self.columns(&SUMS);
+                told.ends = true;
                 self.each(|key, value| match key {
                     b"memactual" => told.balloon = whole(value),
                     b"memrss" => told.rss = whole(value),
@@ -204,7 +237,7 @@ impl<'a> Tags<'a> {
 }
 
 /// Both sides of the first of these characters that is not escaped.
-fn cut<'a>(text: &'a [u8], at: u8) -> Option<(&'a [u8], &'a [u8])> {
+fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let mut from = 0;
     loop {
         let found = from + text.get(from..)?.iter().position(|byte| *byte == at)?;

@@ -135,7 +135,7 @@ fn find(path: Option<&Path>, question: Question, scale: AngleScale) -> Found {
 /// The cycle that is asked for, and those before it.
 fn past(look: &Look, question: Question, scale: AngleScale) -> Result<Found, LookError> {
     let Some((first, last)) = look.ends()? else { return Ok(Found::Nothing { covers: None }) };
-    let covers = Covers { from: first.at, to: last.at };
+    let covers = Covers { from: first.at.min(last.at), to: first.at.max(last.at) };
     let row = match question.moment {
         Moment::AtOrBefore(at) => look.at_or_before(at)?,
         Moment::Before(at) => look.at_or_before(WallTime(at.0.saturating_sub(1)))?,

@@ -26,6 +26,8 @@ pub(super) struct Source<'a> {
     pub(super) identity: Arc<Identity>,
     pub(super) told: Option<&'a Told>,
     pub(super) local: Option<&'a Domain>,
+    /// Whether rows of the cycle are damaged.
+    pub(super) damaged: bool,
     pub(super) sizes: &'a Sizes,
     /// Where nothing says when it was read.
     pub(super) closed: WallTime,
@@ -123,11 +125,13 @@ impl Source<'_> {
     }
 
     /// NICs in the order of the reading, as far as that can be told: one that
-    /// has no line stands before the next one that the local part names.
+    /// has no line stands before the next one that the local part names. Which
+    /// there are only the lines say: where some may be lost, nothing is told.
     fn nics(&self) -> Measured<Vec<NicReading>> {
+        self.all_told(Told::has_all_nics)?;
         let told: &[Device<8>] = self.told.map_or(&[], |told| &told.nics);
         let local: &[Nic] = self.local.map_or(&[], |local| &local.nics);
-        if self.told.is_none() || (self.local.is_none() && told.is_empty()) {
+        if self.local.is_none() && told.is_empty() {
             return Err(LOST);
         }
         let counted = |name: &str| told.iter().find(|device| *device.name == *name);
@@ -149,6 +153,12 @@ impl Source<'_> {
         let rest = lineless.filter(|nic| counted(&nic.name).is_none());
         nics.extend(rest.map(|nic| self.nic(&nic.name, None, Some(nic))));
         Ok(nics)
+    }
+
+    fn all_told(&self, sums_agree: fn(&Told) -> bool) -> Measured<()> {
+        let told = self.told.filter(|told| told.is_whole()).ok_or(LOST)?;
+        let sound = !self.damaged && self.local.is_some();
+        if sound || sums_agree(told) { Ok(()) } else { Err(LOST) }
     }
 
     fn nic(&self, name: &Arc<str>, device: Option<&Device<8>>, local: Option<&Nic>) -> NicReading {
@@ -175,10 +185,14 @@ impl Source<'_> {
         NicReading { name: Arc::clone(name), counters }
     }
 
+    /// Disks in the order of the reading; the local part names all of them.
     fn disks(&self) -> Measured<Vec<DiskReading>> {
+        if !self.sure() {
+            self.all_told(Told::has_all_disks)?;
+        }
         let told: &[Device<5>] = self.told.map_or(&[], |told| &told.disks);
         let local: &[Disk] = self.local.map_or(&[], |local| &local.disks);
-        if told.is_empty() && (self.local.is_none() || (self.told.is_none() && local.is_empty())) {
+        if self.local.is_none() && told.is_empty() {
             return Err(LOST);
         }
         let line = |name: &str| told.iter().find(|device| *device.name == *name);
