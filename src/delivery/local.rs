@@ -24,6 +24,8 @@ mod scale;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 pub use self::form::{Cycle, Disk, Domain, Given, Groups, Job, Name, Nic, Seen, Vcpu};
 use crate::model::Frame;
 
@@ -32,12 +34,15 @@ pub const VERSION: u32 = 2;
 
 /// Writes local parts, one cycle after the other.
 ///
-/// What changes seldom (the host, sizes of disks) is in the first cycle of
-/// each ten seconds, which is the one that thinning keeps.
+/// What changes seldom is told once in ten seconds: the host in the first
+/// cycle of them, which is the one that thinning keeps; the sizes of a domain's
+/// disks in the first in which these were read.
 #[derive(Debug, Default)]
 pub struct Encoder {
     /// The ten seconds that have had theirs.
     had: Option<i64>,
+    /// The domains whose sizes these ten seconds have had.
+    sized: HashSet<u32>,
 }
 
 impl Encoder {
@@ -46,7 +51,10 @@ impl Encoder {
     pub fn encode(&mut self, frame: &Frame) -> Vec<u8> {
         let slot = crate::journal::thinning_slot(frame.at);
         let whole = self.had.replace(slot) != Some(slot);
-        encode::encode(&Cycle::of(frame, whole))
+        if whole {
+            self.sized.clear();
+        }
+        encode::encode(&Cycle::told(frame, whole, |id| self.sized.insert(id)))
     }
 }
 

@@ -15,8 +15,8 @@ use kvmscope::{
     influx::line::{Encoder, split},
     journal::{Account, Entry, Journal, Limits, Local, file_name},
     model::{
-        AngleScale, DomainFrame, DomainJob, DomainState, Frame, HostLoad, Kib, Missing, MonoTime, Nanos,
-        WallTime, Why,
+        AngleScale, DomainFrame, DomainJob, DomainReading, DomainState, Frame, HostLoad, Kib, Missing,
+        MonoTime, Nanos, WallTime, Why,
         frame::{Health, HostFacts},
         host::{HostCpu, HostMemory, Pressure},
         rates::{Baseline, Periods},
@@ -100,13 +100,8 @@ impl Scene {
         let identity = identity(Some(id), &format!("{name} {vm}"), &uuid(vm));
         if vm == UNREAD && (12..14).contains(&number) {
             let missing = Missing::since(Why::NoAnswerYet, AT);
-            let reading = kvmscope::model::DomainReading::unanswered(
-                identity,
-                DomainState::Running,
-                at,
-                MonoTime(now),
-                missing,
-            );
+            let reading =
+                DomainReading::unanswered(identity, DomainState::Running, at, MonoTime(now), missing);
             let mut domain = sample::domain(reading);
             domain.rates = kvmscope::model::DomainRates::missing(missing);
             domain.health = Health::Impaired(missing);
@@ -152,6 +147,34 @@ impl Scene {
         let counters = disks[0].counters.as_mut().unwrap();
         (counters.rd_times, counters.rd_reqs) = (Some(Nanos(grown * 328_000)), Some(grown / 10));
         reading.disks = Ok(disks);
+        let (health, whole) = self.trouble(vm, number, &mut reading);
+        let interval = Duration::from_secs(1);
+        let rest = if vm == TAKES_TURNS { interval * 3 } else { interval };
+        let periods = Periods { memory: rest.max(interval * 2), disk: rest, ..Periods::every(interval) };
+        let baseline = self.baselines.entry(vm).or_default();
+        let rates = baseline.advance(&reading, &periods, &AngleScale::default());
+        let mut domain = sample::domain(reading);
+        domain.rates = rates;
+        domain.health = health;
+        domain.job = (vm == PLAIN && number > 5).then_some(DomainJob {
+            operation: "backup",
+            elapsed: Some(Duration::from_secs(number)),
+            remaining: None,
+            total: Some(1 << 33),
+            done: Some(number << 20),
+            left: None,
+        });
+        if whole {
+            self.wholes.insert(vm, Arc::new(domain.clone()));
+        } else {
+            domain.last = self.wholes.get(&vm).cloned();
+        }
+        domain
+    }
+
+    /// What goes wrong for a VM in a cycle, and whether memory and disks were
+    /// read all the same.
+    fn trouble(&self, vm: u32, number: u64, reading: &mut DomainReading) -> (Health, bool) {
         let mut health = Health::Answering;
         let mut whole = true;
         match vm {
@@ -183,28 +206,7 @@ impl Scene {
             GOES => reading.nics = Err(Missing::new(Why::NoNics)),
             _ => {}
         }
-        let interval = Duration::from_secs(1);
-        let rest = if vm == TAKES_TURNS { interval * 3 } else { interval };
-        let periods = Periods { memory: rest.max(interval * 2), disk: rest, ..Periods::every(interval) };
-        let baseline = self.baselines.entry(vm).or_default();
-        let rates = baseline.advance(&reading, &periods, &AngleScale::default());
-        let mut domain = sample::domain(reading);
-        domain.rates = rates;
-        domain.health = health;
-        domain.job = (vm == PLAIN && number > 5).then_some(DomainJob {
-            operation: "backup",
-            elapsed: Some(Duration::from_secs(number)),
-            remaining: None,
-            total: Some(1 << 33),
-            done: Some(number << 20),
-            left: None,
-        });
-        if whole {
-            self.wholes.insert(vm, Arc::new(domain.clone()));
-        } else {
-            domain.last = self.wholes.get(&vm).cloned();
-        }
-        domain
+        (health, whole)
     }
 }
 

@@ -17,8 +17,17 @@ impl Cycle {
     /// What the local part of `frame` says; `whole`: with what changes seldom.
     #[must_use]
     pub fn of(frame: &Frame, whole: bool) -> Self {
-        let live =
-            frame.domains.iter().filter_map(|domain| Some(Domain::of(domain.identity().id?, domain, whole)));
+        Self::told(frame, whole, |_| whole)
+    }
+
+    /// As [`Cycle::of`], with the sizes of those disks that were read whose
+    /// domain, by its id, is `sized`: that is asked once of each.
+    pub(super) fn told(frame: &Frame, whole: bool, mut sized: impl FnMut(u32) -> bool) -> Self {
+        let live = frame.domains.iter().filter_map(|domain| {
+            let id = domain.identity().id?;
+            let read = domain.fresh && domain.reading.disks.is_ok();
+            Some(Domain::of(id, domain, read && sized(id)))
+        });
         Self {
             number: frame.cycle,
             at: frame.at,

@@ -11,6 +11,8 @@ mod parse;
 mod rates;
 pub mod reader;
 mod reading;
+mod slots;
+mod way;
 
 pub use self::{
     frame::Walk,

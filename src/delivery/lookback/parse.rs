@@ -52,19 +52,18 @@ impl Told {
     /// so where one that failed stood in the totals with its last counters.
     pub(super) fn has_all_nics(&self) -> bool {
         let [rx, tx, ..] = self.sums;
-        self.is_whole() && rx == sum(&self.nics, 0) && tx == sum(&self.nics, 4)
+        self.is_whole() && rx == Some(sum(&self.nics, 0)) && tx == Some(sum(&self.nics, 4))
     }
 
     /// The same of its disks.
     pub(super) fn has_all_disks(&self) -> bool {
         let [.., read, written] = self.sums;
-        self.is_whole() && read == sum(&self.disks, 1) && written == sum(&self.disks, 3)
+        self.is_whole() && read == Some(sum(&self.disks, 1)) && written == Some(sum(&self.disks, 3))
     }
 }
 
-fn sum<const N: usize>(devices: &[Device<N>], column: usize) -> Option<u64> {
-    let counters = devices.iter().filter_map(|device| device.counters[column]);
-    Some(counters.fold(0, u64::saturating_add))
+fn sum<const N: usize>(devices: &[Device<N>], column: usize) -> u64 {
+    devices.iter().filter_map(|device| device.counters[column]).fold(0, u64::saturating_add)
 }
 
 /// One device's counters, in the order of the line's fields.

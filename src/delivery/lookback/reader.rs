@@ -6,21 +6,21 @@
 //! time is bounded by the lines that are read for it.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use uuid::Uuid;
-
-use super::{super::recorded, Walk};
+use super::{
+    super::recorded,
+    Walk,
+    slots::Slots,
+    way::{BEFORE, Before, FAR_BEFORE, Way},
+};
 use crate::{
     config,
-    journal::{Error, Look, LookError, Outline, file_name, thinning_slot},
+    journal::{Error, Look, LookError, Outline, file_name},
     model::{
-        AngleScale, Frame, Happening, WallTime,
-        history::AngleHistory,
+        AngleScale, Frame, Happening, WallTime, Why,
         past::{Answer, Covers, Found, Moment, Past, Question},
         timeline,
     },
@@ -59,16 +59,6 @@ struct State {
 
 /// Most cycles of history that are read for a question.
 const MOST_HISTORY: usize = 3600;
-/// Most lines that are read for the cycles before the one that is asked for:
-/// a fraction of a second's work.
-const MOST_LINES: u64 = 60_000;
-/// Least and most cycles before the first slot that are read for what changes
-/// seldom, and for what was not due.
-const LEAST_BEFORE: usize = 4;
-const MOST_BEFORE: usize = 64;
-/// A longer time without any cycle is a pause: three of those that thinning keeps.
-const PAUSE: Duration = Duration::from_secs(30);
-
 impl Reader {
     /// Starts the thread. `answer` is called there.
     ///
@@ -143,36 +133,13 @@ fn past(look: &Look, question: Question, scale: AngleScale) -> Result<Found, Loo
     };
     let Some(row) = row else { return Ok(Found::Nothing { covers: Some(covers) }) };
     let history = question.history.clamp(1, MOST_HISTORY);
-    let way = Way::to(look, row, history)?;
-    let mut walk = Walk::new(scale);
-    let mut slots = Slots::new(history);
-    let mut after = way.after;
-    let mut shown: Option<Frame> = None;
-    while shown.is_none() {
-        // Few at a time: what has been walked over is let go.
-        let cycles = recorded::seen(look, after, ROWS_AT_ONCE)?;
-        let Some(end) = cycles.last() else { break };
-        after = end.row;
-        let passed = after >= row.row;
-        for cycle in &cycles {
-            let frame = walk.step(cycle);
-            if cycle.row >= way.first_slot {
-                slots.push(&frame);
-            }
-            if cycle.row >= row.row {
-                shown = Some(frame).filter(|frame| frame.at == row.at);
-                break;
-            }
-        }
-        if passed {
-            break;
-        }
-        if look.is_waited_for() {
-            return Err(look.opening());
-        }
+    let mut found = walked(look, row, history, BEFORE, scale)?;
+    // Some domain was read longer ago than most are: once more, from farther back.
+    if found.as_ref().is_some_and(|(frame, _)| lacks(frame)) {
+        found = walked(look, row, history, FAR_BEFORE, scale)?;
     }
     // Retention may have taken it while it was looked for.
-    let Some(mut frame) = shown else {
+    let Some((mut frame, slots)) = found else {
         return Ok(Found::Nothing { covers: Some(covers) });
     };
     tell_timelines(look, &mut frame)?;
@@ -180,104 +147,53 @@ fn past(look: &Look, question: Question, scale: AngleScale) -> Result<Found, Loo
     Ok(Found::Seen(Past { frame: Arc::new(frame), angles: tracks, slots: closed.into(), covers }))
 }
 
+/// The frame of the cycle of `row`, and the slots up to it; `None`: the row is
+/// there no more.
+fn walked(
+    look: &Look,
+    row: Outline,
+    history: usize,
+    before: Before,
+    scale: AngleScale,
+) -> Result<Option<(Frame, Slots)>, LookError> {
+    let way = Way::to(look, row, history, before)?;
+    let mut walk = Walk::new(scale);
+    let mut slots = Slots::new(history);
+    let mut after = way.after;
+    while after < row.row {
+        // Few at a time: what has been walked over is let go.
+        let cycles = recorded::seen(look, after, ROWS_AT_ONCE)?;
+        let Some(end) = cycles.last() else { break };
+        after = end.row;
+        for cycle in &cycles {
+            let frame = walk.step(cycle);
+            if cycle.row >= way.first_slot {
+                slots.push(&frame);
+            }
+            if cycle.row >= row.row {
+                return Ok((frame.at == row.at).then_some((frame, slots)));
+            }
+        }
+        if look.is_waited_for() {
+            return Err(look.opening());
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the walk to this frame has begun too late for some domain whose
+/// memory and disks are not read in every cycle.
+fn lacks(frame: &Frame) -> bool {
+    frame.domains.iter().filter(|domain| domain.fresh).any(|domain| {
+        let awaited = domain.reading.disks.as_ref().is_err_and(|missing| missing.why == Why::NotDue);
+        let shown = domain.last.as_ref().filter(|_| awaited).map_or(&domain.rates, |last| &last.rates);
+        (awaited && domain.last.is_none())
+            || shown.disk.read_bytes_per_s.is_err_and(|missing| missing.why == Why::NotRecorded)
+    })
+}
+
 /// Rows that are read at once.
 const ROWS_AT_ONCE: usize = 16;
-
-/// From where on the record is read.
-struct Way {
-    /// The row before the first that is read.
-    after: i64,
-    /// Cycles that end before this row have no slot.
-    first_slot: i64,
-}
-
-impl Way {
-    /// The way to the cycle of `row`: over `history` cycles, and before them
-    /// those that tell what changes seldom.
-    fn to(look: &Look, row: Outline, history: usize) -> Result<Self, Error> {
-        let mut at = first_of_cycle(look, row)?;
-        let (mut cycles, mut lines) = (1, at.lines);
-        let mut first_slot = at;
-        let mut before = 0;
-        while let Some(last) = look.previous(at.row)? {
-            if cycles < history && lines < MOST_LINES {
-                cycles += 1;
-                at = first_of_cycle(look, last)?;
-                lines = lines.saturating_add(last.lines);
-                first_slot = at;
-                continue;
-            }
-            let told = thinning_slot(last.at) < thinning_slot(first_slot.at);
-            if (told && before >= LEAST_BEFORE)
-                || before >= MOST_BEFORE
-                || lines >= 2 * MOST_LINES && before > 0
-            {
-                break;
-            }
-            before += 1;
-            at = first_of_cycle(look, last)?;
-            lines = lines.saturating_add(last.lines);
-        }
-        Ok(Self { after: at.row - 1, first_slot: first_slot.row })
-    }
-}
-
-/// The first row of the cycle that `row` belongs to.
-fn first_of_cycle(look: &Look, mut row: Outline) -> Result<Outline, Error> {
-    while row.part > 0 {
-        match look.previous(row.row)? {
-            Some(before) if before.at == row.at && before.part < row.part => row = before,
-            _ => break,
-        }
-    }
-    Ok(row)
-}
-
-/// The sparklines' slots.
-struct Slots {
-    capacity: usize,
-    tracks: HashMap<Uuid, AngleHistory>,
-    closed: VecDeque<Option<WallTime>>,
-    last: Option<WallTime>,
-}
-
-impl Slots {
-    fn new(capacity: usize) -> Self {
-        Self { capacity, tracks: HashMap::new(), closed: VecDeque::new(), last: None }
-    }
-
-    fn push(&mut self, frame: &Frame) {
-        let pause = PAUSE.max(frame.interval.saturating_mul(3));
-        if self.last.replace(frame.at).is_some_and(|last| frame.at.since(last) > pause) {
-            self.tracks.values_mut().for_each(AngleHistory::push_gap);
-            self.note(None);
-        }
-        let mut absent: HashSet<Uuid> = self.tracks.keys().copied().collect();
-        for domain in &frame.domains {
-            let uuid = domain.identity().uuid;
-            absent.remove(&uuid);
-            let track = self.tracks.entry(uuid).or_insert_with(|| AngleHistory::new(self.capacity));
-            if domain.fresh {
-                track.push(&domain.rates.angles);
-            } else {
-                track.push_gap();
-            }
-        }
-        for uuid in absent {
-            if let Some(track) = self.tracks.get_mut(&uuid) {
-                track.push_gap();
-            }
-        }
-        self.note(Some(frame.at));
-    }
-
-    fn note(&mut self, at: Option<WallTime>) {
-        if self.closed.len() == self.capacity {
-            self.closed.pop_front();
-        }
-        self.closed.push_back(at);
-    }
-}
 
 /// Gives every domain what had happened to it by then. Of what came again
 /// later, the words are those of the last time.

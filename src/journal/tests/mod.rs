@@ -55,7 +55,7 @@ fn at(second: i64) -> WallTime {
     WallTime(second * SECOND)
 }
 
-fn open(directory: &Path) -> Journal {
+pub(super) fn open(directory: &Path) -> Journal {
     open_with(directory, wide())
 }
 
