@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     collector::{self, Command, Sink},
     config::{Config, Loaded},
-    delivery,
+    delivery::{self, lookback},
     model::{
         Frame,
         status::{CollectorStatus, DeliveryStatus, StoreStatus},
@@ -132,6 +132,16 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         now: clock.now().0,
     })?;
     let (words, said) = mpsc::unbounded_channel();
+    let answers = words.clone();
+    let past = lookback::Reader::start(
+        lookback::Settings {
+            store: loaded.config.store.clone(),
+            libvirt_uri: loaded.config.libvirt.uri.clone(),
+            scale: loaded.config.angle,
+        },
+        // The screen may be gone by then, and with it whoever would read this.
+        move |answer| drop(answers.send(Message::Past(answer))),
+    )?;
     let news = News { frame, collector: collector_status, delivery: delivery.status(), said };
     let session = Session {
         app,
@@ -140,6 +150,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         collector: collector.clone(),
         delivery: Arc::clone(&delivery),
         clock,
+        past,
         words,
     };
     let ended = runtime.block_on(session.run(news));
@@ -185,6 +196,8 @@ struct Session {
     collector: collector::Handle,
     delivery: Arc<delivery::Handle>,
     clock: Clock,
+    /// What answers questions about the past.
+    past: lookback::Reader,
     /// Where what is done off the screen's task says so.
     words: mpsc::UnboundedSender<Message>,
 }
@@ -257,7 +270,7 @@ impl Session {
                     self.delivery.retry_now();
                 }
                 Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
-                Effect::LookBack(_question) => {}
+                Effect::LookBack(question) => self.past.ask(question),
                 Effect::Export(form, what) => self.export(form, what),
                 Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
                 Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
