@@ -5,7 +5,7 @@
 
 ARGS ?=
 
-.PHONY: help run test lint bench torture lab lab-down
+.PHONY: help run test lint bench pictures torture lab lab-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ lint: ## formatting, clippy, documentation, licences, scripts
 
 bench: ## install what the benchmarks compare with, run them side by side
 	@scripts/bench $(ARGS)
+
+pictures: ## draw the pictures of README anew
+	@scripts/pictures
 
 torture: ## the long seeded runs of the tests
 	@KVMSCOPE_TORTURE=1 scripts/test --release $(ARGS)

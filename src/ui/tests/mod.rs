@@ -3,6 +3,8 @@
 mod events;
 mod log;
 mod pages;
+mod pictures;
+mod svg;
 mod turns;
 mod walk;
 
