@@ -21,6 +21,7 @@ mod message;
 mod page;
 mod recent;
 mod series;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -42,6 +43,7 @@ pub use look_back::Looking;
 pub use message::{Effect, Message, Mouse, Target};
 pub use page::{LogLevel, Overlay, Page, Scroll};
 pub use series::Series;
+pub use tally::Tally;
 
 use crate::{
     config,
@@ -109,6 +111,8 @@ pub struct App {
     notice: Option<Notice>,
 
     latest: Option<Arc<Frame>>,
+    /// Of the shown frame.
+    tally: Option<Tally>,
     /// The moment looked at while the screen is frozen.
     frozen: Option<Frozen>,
     recent: Recent,
@@ -145,6 +149,7 @@ impl App {
             log: LogView::new(),
             notice: None,
             latest: None,
+            tally: None,
             frozen: None,
             recent: Recent::new(usize::try_from(screen.history_bytes).unwrap_or(usize::MAX)),
             series: Series::new(screen.history_cycles),
@@ -219,6 +224,7 @@ impl App {
     fn rearrange(&mut self) {
         let frame = self.frame().cloned();
         self.fleet.arrange(frame.as_deref());
+        Tally::keep(&mut self.tally, frame.as_ref());
         if let (Some(page), Some(frame)) = (&mut self.vm, frame.as_deref())
             && let Some(domain) = frame.domains.iter().find(|d| d.identity().uuid == page.uuid)
         {

@@ -3,7 +3,7 @@
 //! Every known VM gets exactly one slot per cycle, so that "as of the freeze"
 //! is the same number of slots back for all of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -16,6 +16,8 @@ const FORGET_AFTER: u32 = 600;
 struct Track {
     history: AngleHistory,
     absent: u32,
+    /// The push it was last seen in.
+    seen: u64,
 }
 
 /// Histories by VM.
@@ -24,6 +26,8 @@ pub struct Series {
     capacity: usize,
     tracks: HashMap<Uuid, Track>,
     last: Option<(u64, MonoTime)>,
+    /// Frames taken in since the start.
+    pushes: u64,
     /// Slots added since the start.
     slots: u64,
     /// As of how many slots the angles are shown; `None`: of all.
@@ -32,12 +36,19 @@ pub struct Series {
 
 impl Series {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), tracks: HashMap::new(), last: None, slots: 0, as_of: None }
+        Self {
+            capacity: capacity.max(1),
+            tracks: HashMap::new(),
+            last: None,
+            pushes: 0,
+            slots: 0,
+            as_of: None,
+        }
     }
 
     /// The angles up to a moment of the past, which end with it.
     pub(super) fn of_the_past(angles: HashMap<Uuid, AngleHistory>) -> Self {
-        let track = |(uuid, history)| (uuid, Track { history, absent: 0 });
+        let track = |(uuid, history)| (uuid, Track { history, absent: 0, seen: 0 });
         Self { tracks: angles.into_iter().map(track).collect(), ..Self::new(1) }
     }
 
@@ -52,17 +63,20 @@ impl Series {
             }
         }
         self.last = Some((frame.cycle, frame.mono));
-        let mut seen = HashSet::with_capacity(frame.domains.len());
+        self.pushes += 1;
+        let push = self.pushes;
         for domain in frame.domains.iter().filter(|d| d.is_live()) {
             let uuid = domain.identity().uuid;
-            if !seen.insert(uuid) {
+            let capacity = self.capacity;
+            let track = self.tracks.entry(uuid).or_insert_with(|| Track {
+                history: AngleHistory::new(capacity),
+                absent: 0,
+                seen: 0,
+            });
+            // One slot for each VM, even where a uuid comes twice.
+            if std::mem::replace(&mut track.seen, push) == push {
                 continue;
             }
-            let capacity = self.capacity;
-            let track = self
-                .tracks
-                .entry(uuid)
-                .or_insert_with(|| Track { history: AngleHistory::new(capacity), absent: 0 });
             track.absent = 0;
             if domain.fresh {
                 track.history.push(&domain.rates.angles);
@@ -71,8 +85,8 @@ impl Series {
             }
         }
         let frozen = self.as_of.is_some();
-        self.tracks.retain(|uuid, track| {
-            if !seen.contains(uuid) {
+        self.tracks.retain(|_, track| {
+            if track.seen != push {
                 track.history.push_gap();
                 track.absent += 1;
             }

@@ -6,8 +6,8 @@ use tui_input::Input;
 use uuid::Uuid;
 
 use super::{
-    Action, App, Collection, Fleet, Inactive, LogView, Looking, Mode, Overlay, Page, Scroll, Series, VmPage,
-    look_back::Frozen,
+    Action, App, Collection, Fleet, Inactive, LogView, Looking, Mode, Overlay, Page, Scroll, Series, Tally,
+    VmPage, look_back::Frozen,
 };
 use crate::{
     config,
@@ -87,10 +87,21 @@ impl App {
         self.input.as_ref()
     }
 
+    /// What the shown frame's VMs come to together.
+    #[must_use]
+    pub fn tally(&self) -> Option<&Tally> {
+        self.tally.as_ref()
+    }
+
     /// A domain of the shown frame.
     #[must_use]
     pub fn domain(&self, uuid: Uuid) -> Option<&Arc<DomainFrame>> {
-        self.frame()?.domains.iter().find(|d| d.identity().uuid == uuid)
+        let frame = self.frame()?;
+        let is_it = |domain: &&Arc<DomainFrame>| domain.identity().uuid == uuid;
+        // Nearly always the selected one: then there is nothing to look for.
+        let row = self.fleet.selected_row().and_then(|row| self.fleet.rows().get(row));
+        let selected = row.and_then(|&index| frame.domains.get(index));
+        selected.filter(is_it).or_else(|| frame.domains.iter().find(is_it))
     }
 
     /// The open VM page.

@@ -127,15 +127,14 @@ impl Commitment {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
-    fn sum(frame: &Frame, size: impl FnMut(&DomainFrame) -> Measured<MemorySize>) -> Self {
-        let live = || frame.domains.iter().filter(|domain| domain.is_live());
-        let vcpus = live()
-            .map(|domain| domain.reading.vcpu_count.map(u64::from))
-            .try_fold(0_u64, |sum, count| Ok(sum.saturating_add(count?)));
-        let memory = live()
-            .map(|domain| &**domain)
-            .map(size)
-            .try_fold(Kib(0), |sum, size| Ok(Kib(sum.0.saturating_add(size?.maximum.0))));
+    fn sum(frame: &Frame, mut size: impl FnMut(&DomainFrame) -> Measured<MemorySize>) -> Self {
+        let (mut vcpus, mut memory) = (Ok(0_u64), Ok(Kib(0)));
+        // Once through: there may be thousands.
+        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
+            vcpus = vcpus.and_then(|sum: u64| Ok(sum.saturating_add(domain.reading.vcpu_count?.into())));
+            let size = size(domain);
+            memory = memory.and_then(|sum: Kib| Ok(Kib(sum.0.saturating_add(size?.maximum.0))));
+        }
         let unknown = Missing::new(Why::NotOffered);
         let cpus = frame.host.cpus.filter(|&cpus| cpus > 0).ok_or(unknown);
         // The test hypervisor makes up the size of its memory.

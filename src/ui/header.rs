@@ -44,7 +44,7 @@ impl Header {
             }
         }
         if let Some(frame) = app.frame() {
-            host::pieces(&mut strip, frame, app.screen(), look, width);
+            host::pieces(&mut strip, app, frame, look, width);
         }
         strip.right(0, collector_pill(app, look));
         strip.right(2, writer_pill(app, look));

@@ -6,12 +6,8 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
 use super::{Look, gauge::Gauge, glyph, text::Strip, theme::Severity, units};
 use crate::{
-    config,
-    model::{
-        Frame, Measured,
-        host::{Commitment, Pressure},
-        missing::Kind,
-    },
+    app::App,
+    model::{Frame, Measured, host::Pressure, missing::Kind},
 };
 
 /// Percent of the last ten seconds in which something waited, from which
@@ -25,8 +21,9 @@ const GAUGE: u16 = 6;
 const WITH_GAUGES: u16 = 110;
 
 /// Adds the host's pieces to the header's line of `width` columns.
-pub fn pieces(strip: &mut Strip, frame: &Frame, screen: &config::Screen, look: &Look, width: u16) {
+pub fn pieces(strip: &mut Strip, app: &App, frame: &Frame, look: &Look, width: u16) {
     let palette = &look.palette;
+    let screen = app.screen();
     let thresholds = (screen.warn_percent, screen.critical_percent);
     let load = &frame.load;
     let memory = load.memory.and_then(|memory| memory.used_percent());
@@ -35,11 +32,11 @@ pub fn pieces(strip: &mut Strip, frame: &Frame, screen: &config::Screen, look: &
             strip.left(3, parts);
         }
     }
-    let (given, old) = Commitment::shown(frame);
-    if let (Ok(vcpus), Some(cpus)) = (given.vcpus, frame.host.cpus) {
+    let given = app.tally().map(|tally| (tally.given, tally.given_is_old));
+    if let (Some(Ok(vcpus)), Some(cpus)) = (given.map(|(given, _)| given.vcpus), frame.host.cpus) {
         strip.left(5, vec![("vCPU ".into(), palette.dim), (format!("{vcpus}:{cpus}"), palette.text)]);
     }
-    if let Ok(percent) = given.memory_percent {
+    if let Some((Ok(percent), old)) = given.map(|(given, old)| (given.memory_percent, old)) {
         let severity = if percent > FULL { Severity::Warn } else { Severity::Calm };
         let mark = if old { glyph::STAND_IN } else { "" };
         let number = format!("{}{mark}{percent:.0}%", glyph::mark(severity).trim());

@@ -21,8 +21,8 @@ use super::{
     units,
 };
 use crate::{
-    app::{App, Collection, Counts, Direction, Inactive, SortKey, Target},
-    model::{Frame, host::Commitment},
+    app::{App, Collection, Direction, Inactive, SortKey, Tally, Target},
+    model::Frame,
 };
 use columns::{Columns, GAP, LEAD, Parts};
 
@@ -157,9 +157,9 @@ pub fn centred(message: &str, style: Style, area: Rect, buf: &mut Buffer) {
 
 /// The second line: how many VMs in which state, what is filtered, the order.
 fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) {
-    let Some(frame) = app.frame() else { return };
+    let (Some(frame), Some(tally)) = (app.frame(), app.tally()) else { return };
     let palette = &look.palette;
-    let counts = Counts::of(frame);
+    let counts = tally.counts;
     let mut strip = Strip::new(2);
     // While nothing new comes, the table says how old it is.
     if !matches!(app.collection(), Collection::Running { .. } | Collection::Unknown) {
@@ -184,7 +184,7 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
     if let Some(status) = app.collector().filter(|status| status.round > 1) {
         strip.left(6, vec![(format!("memory, disks every {} cycles", status.round), palette.old)]);
     }
-    if let Some(given) = given(frame) {
+    if let Some(given) = given(tally, frame) {
         strip.left(6, vec![(given, palette.dim)]);
     }
     let shown = app.fleet().rows().len();
@@ -208,13 +208,12 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
 }
 
 /// The maximum memory of all live VMs beside the host's.
-fn given(frame: &Frame) -> Option<String> {
-    let (given, old) = Commitment::shown(frame);
-    let memory = given.memory.ok()?;
+fn given(tally: &Tally, frame: &Frame) -> Option<String> {
+    let memory = tally.given.memory.ok()?;
     // The test hypervisor makes up the size of its memory.
     let total = frame.host.memory_kib.filter(|_| !frame.host.demo)?;
     let total = units::bytes(total.saturating_mul(1024));
-    let mark = if old { glyph::STAND_IN } else { "" };
+    let mark = if tally.given_is_old { glyph::STAND_IN } else { "" };
     Some(format!("{mark}{} of {total} memory given", units::bytes(memory.bytes())))
 }
 
