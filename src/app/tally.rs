@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::Counts;
 use crate::model::{Frame, MonoTime, host::Commitment};
 
@@ -16,6 +18,8 @@ pub struct Tally {
     pub given: Commitment,
     /// Whether a size in `given` is such an older one.
     pub given_is_old: bool,
+    /// Columns that the longest name takes.
+    pub longest_name: u16,
     /// Which frame this is about.
     of: (u64, MonoTime, usize),
 }
@@ -23,7 +27,9 @@ pub struct Tally {
 impl Tally {
     fn new(frame: &Arc<Frame>) -> Self {
         let (given, given_is_old) = Commitment::shown(frame);
-        Self { counts: Counts::of(frame), given, given_is_old, of: key(frame) }
+        let names = frame.domains.iter().map(|domain| domain.identity().name.width());
+        let longest_name = u16::try_from(names.max().unwrap_or(0)).unwrap_or(u16::MAX);
+        Self { counts: Counts::of(frame), given, given_is_old, longest_name, of: key(frame) }
     }
 
     /// Makes `kept` that of `frame`, unless it is already.

@@ -30,8 +30,6 @@ use columns::{Columns, GAP, LEAD, Parts};
 #[derive(Debug, Default)]
 pub struct Table {
     offset: usize,
-    /// Longest name of a frame, by the frame's cycle and number of domains.
-    longest: Option<((u64, usize), u16)>,
 }
 
 impl Table {
@@ -50,7 +48,7 @@ impl Table {
         let Some(frame) = app.frame() else {
             return nothing_yet(app, look, area, buf);
         };
-        let columns = Columns::fit(area.width, self.longest_name(frame));
+        let columns = Columns::fit(area.width, app.tally().map_or(0, |tally| tally.longest_name));
         let detail = u16::from(area.height >= 8);
         // Room to breathe where there is room.
         let top = if area.height >= 28 { 2 } else { 1 };
@@ -65,19 +63,6 @@ impl Table {
         if detail > 0 {
             let line = Rect { y: area.bottom() - 1, height: 1, ..area };
             detail::render(app, look, line, buf);
-        }
-    }
-
-    fn longest_name(&mut self, frame: &Frame) -> u16 {
-        let key = (frame.cycle, frame.domains.len());
-        match self.longest {
-            Some((known, longest)) if known == key => longest,
-            _ => {
-                let names = frame.domains.iter().map(|d| text::width(&d.identity().name));
-                let longest = names.max().unwrap_or(0);
-                self.longest = Some((key, longest));
-                longest
-            }
         }
     }
 
