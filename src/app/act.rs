@@ -89,6 +89,8 @@ impl App {
                 self.fleet.reverse();
                 self.rearrange();
             }
+            Action::SpanLonger => self.span = self.span.longer(self.history_kept()),
+            Action::SpanShorter => self.span = self.span.shorter(self.history_kept()),
             Action::Inactive => {
                 self.fleet.toggle_inactive();
                 self.rearrange();

@@ -74,6 +74,10 @@ pub enum Action {
     SortNext,
     /// Turn the order round.
     SortReverse,
+    /// A longer span in the sparklines.
+    SpanLonger,
+    /// A shorter span in the sparklines.
+    SpanShorter,
     /// Show or hide VMs that are off.
     Inactive,
     /// Show only graver log lines.
@@ -259,6 +263,8 @@ pub const ACTIONS: &[Binding] = &[
     bind!(Open, "open", [Key::Enter, Key::Right], [Fleet], "open the selected VM", "open"),
     bind!(NextPane, "next-pane", [Key::Tab], [Vm], "to the next pane", "pane"),
     bind!(PreviousPane, "previous-pane", [Key::BackTab], [Vm], "to the pane before"),
+    bind!(SpanLonger, "span-longer", [Char('z')], [Vm], "a longer span in the sparklines", "span"),
+    bind!(SpanShorter, "span-shorter", [Char('Z')], [Vm], "a shorter span in the sparklines"),
     bind!(LogMore, "log-more", [Char('>')], [Log], "show finer lines too", "finer"),
     bind!(LogLess, "log-less", [Char('<')], [Log], "show only graver lines", "graver"),
     bind!(Filter, "log-search", [Char('/')], [Log], "search the log as you type", "search"),

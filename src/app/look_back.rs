@@ -176,7 +176,7 @@ impl App {
                 }
             }
             Found::Seen(past) => {
-                let series = Box::new(Series::of_the_past(past.angles));
+                let series = Box::new(Series::of_the_past(past.angles, &past.slots));
                 self.frozen = Some(Frozen { frame: past.frame, place: Place::Record(series), asked: None });
                 self.rearrange();
             }

@@ -21,6 +21,8 @@ mod message;
 mod page;
 mod recent;
 mod series;
+mod slots;
+mod span;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub use look_back::Looking;
 pub use message::{Effect, Message, Mouse, Target};
 pub use page::{LogLevel, Overlay, Page, Scroll};
 pub use series::Series;
+pub use span::{Graph, Span, Window};
 pub use tally::Tally;
 
 use crate::{
@@ -117,6 +120,8 @@ pub struct App {
     frozen: Option<Frozen>,
     recent: Recent,
     series: Series,
+    /// What the sparklines of a VM's page show.
+    span: Span,
     control: Control,
     delivery: DeliveryStatus,
     store: StoreStatus,
@@ -153,6 +158,7 @@ impl App {
             frozen: None,
             recent: Recent::new(usize::try_from(screen.history_bytes).unwrap_or(usize::MAX)),
             series: Series::new(screen.history_cycles),
+            span: Span::default(),
             control: Control::new(interval),
             delivery: DeliveryStatus::default(),
             store: StoreStatus::default(),

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::model::{Frame, MonoTime, history::AngleHistory, history::Metric};
+use super::slots::Slots;
+use crate::model::{Frame, MonoTime, WallTime, history::AngleHistory, history::Metric};
 
 /// A VM that is gone for this many cycles is forgotten.
 const FORGET_AFTER: u32 = 600;
@@ -28,28 +29,37 @@ pub struct Series {
     last: Option<(u64, MonoTime)>,
     /// Frames taken in since the start.
     pushes: u64,
-    /// Slots added since the start.
-    slots: u64,
+    /// When each slot was.
+    pub(super) slots: Slots,
     /// As of how many slots the angles are shown; `None`: of all.
     as_of: Option<u64>,
 }
 
 impl Series {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            capacity: capacity.max(1),
-            tracks: HashMap::new(),
-            last: None,
-            pushes: 0,
-            slots: 0,
-            as_of: None,
-        }
+        let capacity = capacity.max(1);
+        let slots = Slots::new(capacity);
+        Self { capacity, tracks: HashMap::new(), last: None, pushes: 0, slots, as_of: None }
     }
 
-    /// The angles up to a moment of the past, which end with it.
-    pub(super) fn of_the_past(angles: HashMap<Uuid, AngleHistory>) -> Self {
+    /// The angles up to a moment of the past, which end with it, and when each
+    /// slot was; `None`: in a pause.
+    pub(super) fn of_the_past(angles: HashMap<Uuid, AngleHistory>, instants: &[Option<WallTime>]) -> Self {
+        let mut past = Self::new(instants.len());
+        let mut pauses = 0;
+        for instant in instants {
+            let Some(wall) = *instant else {
+                pauses += 1;
+                continue;
+            };
+            // What is recorded has the wall clock alone.
+            let at = (MonoTime(u64::try_from(wall.0).unwrap_or(0)), wall);
+            past.slots.push_gaps(std::mem::take(&mut pauses), at);
+            past.slots.push(at);
+        }
         let track = |(uuid, history)| (uuid, Track { history, absent: 0, seen: 0 });
-        Self { tracks: angles.into_iter().map(track).collect(), ..Self::new(1) }
+        past.tracks = angles.into_iter().map(track).collect();
+        past
     }
 
     /// Adds a frame. Cycles that were never seen here, and a pause of
@@ -58,10 +68,13 @@ impl Series {
         if let Some((cycle, mono)) = self.last {
             let missed = usize::try_from(frame.cycle.saturating_sub(cycle + 1)).unwrap_or(usize::MAX);
             let paused = frame.mono.since(mono) > frame.interval * 3;
-            for _ in 0..missed.max(usize::from(paused)).min(self.capacity) {
+            let gaps = missed.max(usize::from(paused)).min(self.capacity);
+            for _ in 0..gaps {
                 self.push_gaps();
             }
+            self.slots.push_gaps(gaps, (frame.mono, frame.at));
         }
+        self.slots.push((frame.mono, frame.at));
         self.last = Some((frame.cycle, frame.mono));
         self.pushes += 1;
         let push = self.pushes;
@@ -92,19 +105,17 @@ impl Series {
             }
             frozen || track.absent <= FORGET_AFTER
         });
-        self.slots += 1;
     }
 
     fn push_gaps(&mut self) {
         for track in self.tracks.values_mut() {
             track.history.push_gap();
         }
-        self.slots += 1;
     }
 
     /// Slots added since the start.
     pub(super) fn slots(&self) -> u64 {
-        self.slots
+        self.slots.total()
     }
 
     /// Shows the angles as of so many slots; `None`: up to the newest.
@@ -112,17 +123,22 @@ impl Series {
         self.as_of = slots;
     }
 
-    /// How many of the newest slots are not shown.
-    fn hidden(&self) -> usize {
-        let hidden = self.as_of.map_or(0, |as_of| self.slots.saturating_sub(as_of));
-        usize::try_from(hidden).unwrap_or(usize::MAX)
-    }
-
     /// The newest `count` angles of one metric of one VM as of the shown
     /// moment, oldest first; `None` is a gap.
     pub fn last(&self, uuid: Uuid, metric: Metric, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
         let hidden = self.hidden();
         self.tracks.get(&uuid).into_iter().flat_map(move |track| track.history.last(metric, count, hidden))
+    }
+
+    /// How many of the newest `count` slots one VM has.
+    pub(super) fn held(&self, uuid: Uuid, count: usize, hidden: usize) -> usize {
+        self.tracks.get(&uuid).map_or(0, |track| track.history.len().saturating_sub(hidden).min(count))
+    }
+
+    /// Slots that are newer than the shown moment.
+    pub(super) fn hidden(&self) -> usize {
+        let hidden = self.as_of.map_or(0, |as_of| self.slots().saturating_sub(as_of));
+        usize::try_from(hidden).unwrap_or(usize::MAX)
     }
 
     /// VMs with a history.

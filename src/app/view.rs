@@ -130,6 +130,18 @@ impl App {
         self.frozen.as_ref().and_then(Frozen::series).unwrap_or(&self.series)
     }
 
+    /// The span that the sparklines of a VM's page show.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        self.span.within(self.history_kept())
+    }
+
+    /// How far the histories reach back at the interval of the shown frame.
+    pub(super) fn history_kept(&self) -> Duration {
+        let interval = self.frame().map_or_else(|| self.poll_interval(), |frame| frame.interval);
+        interval.saturating_mul(u32::try_from(self.screen.history_cycles.max(1)).unwrap_or(u32::MAX))
+    }
+
     /// What collection is doing.
     #[must_use]
     pub fn collection(&self) -> Collection<'_> {

@@ -97,21 +97,38 @@ impl AngleHistory {
     }
 
     /// The newest `count` angles of one metric in degrees, oldest first, as
-    /// of `back` cycles ago: what came later changes nothing of them.
+    /// of `back` cycles ago: what came later changes nothing of them. Takes
+    /// time in proportion to `count`, however seldom the group is due.
     pub fn last(&self, metric: Metric, count: usize, back: usize) -> impl Iterator<Item = Option<f64>> + '_ {
         let held = self.slots.len().saturating_sub(back);
-        let raw = move |i: usize| self.raw(metric, i);
-        (held.saturating_sub(count)..held).map(move |i| {
-            let angle = match raw(i) {
-                NOT_DUE => (i + 1..held)
-                    .map(raw)
-                    .find(|&next| next != NOT_DUE)
-                    .filter(|&next| next != GAP)
-                    .or_else(|| (0..i).rev().map(raw).find(|&before| before != NOT_DUE))
-                    .unwrap_or(GAP),
-                angle => angle,
+        let first = held.saturating_sub(count);
+        let mut filling = Filling { next: first, ahead: NOT_DUE, before: None };
+        (first..held).map(move |i| {
+            let angle = match self.raw(metric, i) {
+                NOT_DUE => self.filled(metric, i, held, &mut filling),
+                angle => {
+                    filling.before = Some(angle);
+                    angle
+                }
             };
             (angle != GAP).then(|| f64::from(angle) / 10.0)
+        })
+    }
+
+    /// What stands for the `i`th cycle, in which the group was not due: the
+    /// next reading, which spans it, else the one before.
+    fn filled(&self, metric: Metric, i: usize, held: usize, filling: &mut Filling) -> i16 {
+        if filling.next <= i {
+            let next = (i + 1..held).find(|&next| self.raw(metric, next) != NOT_DUE);
+            filling.next = next.unwrap_or(held);
+            filling.ahead = next.map_or(GAP, |next| self.raw(metric, next));
+        }
+        if filling.ahead != GAP {
+            return filling.ahead;
+        }
+        *filling.before.get_or_insert_with(|| {
+            let before = (0..i).rev().map(|before| self.raw(metric, before));
+            before.into_iter().find(|&before| before != NOT_DUE).unwrap_or(GAP)
         })
     }
 
@@ -119,8 +136,20 @@ impl AngleHistory {
     fn raw(&self, metric: Metric, i: usize) -> i16 {
         let held = self.slots.len();
         let start = if held < self.capacity { 0 } else { self.next };
-        self.slots[(start + i) % held][metric as usize]
+        let at = start + i;
+        self.slots[if at < held { at } else { at - held }][metric as usize]
     }
+}
+
+/// What is remembered on the way along a series, so that no reading is looked
+/// for twice.
+struct Filling {
+    /// Cycle of the next reading, as far as one was looked for.
+    next: usize,
+    /// That reading.
+    ahead: i16,
+    /// The last reading passed.
+    before: Option<i16>,
 }
 
 #[cfg(test)]
@@ -168,5 +197,45 @@ mod tests {
         push(Ok(Degrees(50.0)));
         let as_of_then: Vec<_> = history.last(Metric::DiskRead, 9, 4).collect();
         assert_eq!(as_of_then, [None, Some(10.0), Some(10.0), Some(10.0)], "as it was four cycles ago");
+    }
+
+    #[test]
+    fn a_long_history_that_is_seldom_due_is_read_in_one_pass() {
+        // Against the plain rule, cycle by cycle, over runs of every length.
+        let plain = |slots: &[i16], first: usize| -> Vec<Option<f64>> {
+            (first..slots.len())
+                .map(|i| {
+                    let known = |&j: &usize| slots[j] != NOT_DUE;
+                    let angle = match slots[i] {
+                        NOT_DUE => (i..slots.len())
+                            .find(known)
+                            .map(|j| slots[j])
+                            .filter(|&angle| angle != GAP)
+                            .or_else(|| (0..i).rev().find(known).map(|j| slots[j]))
+                            .unwrap_or(GAP),
+                        angle => angle,
+                    };
+                    (angle != GAP).then(|| f64::from(angle) / 10.0)
+                })
+                .collect()
+        };
+        let mut seed = 7u64;
+        let mut slots = Vec::new();
+        let mut history = AngleHistory::new(4000);
+        while slots.len() < 4000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (run, kind) = ((seed >> 33) % 40, (seed >> 20) % 5);
+            slots.extend(std::iter::repeat_n(NOT_DUE, usize::try_from(run).unwrap()));
+            slots.push(if kind == 0 { GAP } else { i16::try_from(kind).unwrap() * 100 });
+        }
+        slots.truncate(4000);
+        for &slot in &slots {
+            history.put([slot; 6]);
+        }
+        for (count, back) in [(4000, 0), (3600, 0), (3600, 17), (50, 3), (1, 0)] {
+            let drawn: Vec<_> = history.last(Metric::DiskRead, count, back).collect();
+            let held = &slots[..4000 - back];
+            assert_eq!(drawn, plain(held, held.len().saturating_sub(count)), "{count} of {back} ago");
+        }
     }
 }

@@ -160,9 +160,11 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
     }
     document.blank();
     document.title("sparklines", width, palette.strong, palette.faint);
-    let text = "one column per cycle, the newest at the right; a blank is a gap, a line at the foot is zero, \
+    let text = "one column per cycle, the newest at the right; where a span has more cycles than columns, \
+                a column is the steepest of its cycles; a blank is a gap, a line at the foot is zero, \
                 cycles between two turns show the rate that spans them, \
                 a bar from the top is shrinking memory. Full height is 90°, for CPU all vCPUs busy.";
     document.paragraph("", text, width, inks);
+    document.paragraph("· ! ‼ ", "below them: something happened; worth a look; trouble", width, inks);
     document
 }

@@ -160,6 +160,16 @@ pub fn moment(at: WallTime, now: WallTime) -> String {
     format!("{} {}", instant.strftime("%-d %b"), at.hms())
 }
 
+/// A span that was chosen rather than measured: `40 s`, `5 min`, `1 h`.
+#[must_use]
+pub fn whole_span(span: Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds >= 3600 && seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        seconds if seconds >= 60 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        _ => self::span(span),
+    }
+}
+
 /// A short time for people: `0.8 ms`, `12 ms`, `1.2 s`.
 #[must_use]
 pub fn millis(span: Duration) -> String {
@@ -231,6 +241,10 @@ mod tests {
         assert_eq!(tally(2_393_114_206, 7), "2.4G");
         assert_eq!(span(Duration::from_secs(42)), "42 s");
         assert_eq!(span(Duration::from_mins(125)), "2 h 5 min");
+        assert_eq!(
+            [40, 60, 90, 900, 3600].map(|s| whole_span(Duration::from_secs(s))),
+            ["40 s", "1 min", "90 s", "15 min", "1 h"]
+        );
         assert_eq!(millis(Duration::from_micros(800)), "0.8 ms");
         assert_eq!(interval(Duration::from_secs(1)), "1 s");
         assert_eq!(interval(Duration::from_millis(200)), "0.2 s");

@@ -47,7 +47,7 @@ fn a_vms_page_lists_what_happened_to_it_newest_first() {
     ]);
     let text = picture(&app, 200, 60);
     let lines: Vec<&str> = text.lines().collect();
-    let title = lines.iter().position(|line| line.contains(" events ")).expect("a title");
+    let title = lines.iter().position(|line| line.contains(" events ─")).expect("a title");
     let told: Vec<&str> = lines[title + 1..title + 5].iter().map(|line| line.trim()).collect();
     assert_eq!(
         told,
@@ -60,7 +60,7 @@ fn a_vms_page_lists_what_happened_to_it_newest_first() {
     );
     // The last one stands beside the name as well, wherever the page is.
     assert!(lines.iter().take(6).any(|line| line.contains("14:00:40 ‼ I/O error on vdb")), "{text}");
-    assert!(!picture(&page_of(&[]), 200, 60).contains(" events "), "nothing happened, nothing is said");
+    assert!(!picture(&page_of(&[]), 200, 60).contains(" events ─"), "nothing happened, nothing is said");
 }
 
 #[test]

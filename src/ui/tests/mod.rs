@@ -4,6 +4,7 @@ mod events;
 mod log;
 mod pages;
 mod pictures;
+mod span;
 mod svg;
 mod turns;
 mod walk;

@@ -1,11 +1,11 @@
-//! The six angles: now, the plain rate, least and most over the shown span,
-//! and the sparkline.
+//! The six angles: now, the plain rate, least, mean and most over the shown
+//! span, the sparkline, and below them when something happened.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::{Subject, rule};
+use super::{Subject, marks, rule};
 use crate::{
-    app::Pane,
+    app::{Graph, Pane},
     model::{AngleMode, Degrees, DomainRates, Measured, history::Metric},
     ui::{sparkline, text, theme::Palette, units},
 };
@@ -18,6 +18,10 @@ const NOW: u16 = 7;
 const RATE: u16 = 12;
 /// ` 90.0°`, with a sign for memory
 const EDGE: u16 = 7;
+/// Least, mean and most.
+const EDGES: u16 = 3 * EDGE;
+/// Lines of the section beneath its heading: the six, and what happened.
+pub const LINES: u16 = 7;
 
 /// The metric's name.
 pub fn name(metric: Metric) -> &'static str {
@@ -64,11 +68,11 @@ fn ink(palette: &Palette, metric: Metric) -> Style {
     }
 }
 
-/// Draws title, heading and six lines.
+/// Draws title, heading, six lines and what happened.
 pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
-    let edges = area.width >= NAME + NOW + RATE + 2 * EDGE + 16;
-    let left = NAME + NOW + RATE + if edges { 2 * EDGE } else { 0 } + 2;
+    let edges = area.width >= NAME + NOW + RATE + EDGES + 16;
+    let left = NAME + NOW + RATE + if edges { EDGES } else { 0 } + 2;
     let spark = area.width.saturating_sub(left + 1);
     let mode = match subject.app.frame().map(|f| f.scale.mode) {
         Some(AngleMode::Raw) => "raw: 45° is 1 per second",
@@ -87,10 +91,19 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     text::put_right(buf, area.x + NAME, y, NOW, "now  ", palette.faint);
     text::put_right(buf, area.x + NAME + NOW, y, RATE, "rate", palette.faint);
     if edges {
-        text::put_right(buf, area.x + NAME + NOW + RATE, y, EDGE, "least", palette.faint);
-        text::put_right(buf, area.x + NAME + NOW + RATE + EDGE, y, EDGE, "most", palette.faint);
+        for (column, heading) in (0..).zip(["least", "mean", "most"]) {
+            let x = area.x + NAME + NOW + RATE + column * EDGE;
+            text::put_right(buf, x, y, EDGE, heading, palette.faint);
+        }
     }
-    text::put(buf, area.x + left, y, spark, &format!("last {spark} cycles"), palette.faint);
+    let span = subject.app.span();
+    let interval = subject.app.frame().map_or_else(|| subject.app.poll_interval(), |frame| frame.interval);
+    let window = subject.app.series().window(span, interval, spark);
+    let each = u32::try_from(window.cycles_per_column()).unwrap_or(u32::MAX);
+    let last = format!("last {}", units::whole_span(span));
+    let whole = format!("{last}, {} a column", units::whole_span(interval.saturating_mul(each)));
+    let heading = if each > 1 && text::width(&whole) <= spark { whole } else { last };
+    text::put(buf, area.x + left, y, spark, &heading, palette.faint);
     for (line, metric) in Metric::ALL.into_iter().enumerate() {
         let y = area.y + 2 + u16::try_from(line).unwrap_or(0);
         let row = Rect { y, height: 1, ..area };
@@ -99,15 +112,21 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             text::put(buf, area.x, y, 1, "▶", palette.accent);
         }
         text::put(buf, area.x + 2, y, NAME - 2, name(metric), palette.text);
-        one(subject, metric, edges, Rect { x: area.x + NAME, width: left - NAME, ..row }, buf);
-        let angles = subject.app.series().last(subject.page.uuid, metric, usize::from(spark));
+        let graph = subject.app.series().graph(subject.page.uuid, metric, &window);
+        let numbers = Rect { x: area.x + NAME, width: left - NAME, ..row };
+        one(subject, metric, edges.then_some(&graph), numbers, buf);
         let ceiling = subject.app.frame().map_or(90.0, |frame| sparkline::ceiling(metric, &frame.scale));
         let place = Rect { x: area.x + left, width: spark, ..row };
-        sparkline::draw(angles, ceiling, ink(palette, metric), subject.look, place, buf);
+        let columns = graph.columns.into_iter();
+        sparkline::draw(columns, ceiling, ink(palette, metric), subject.look, place, buf);
     }
+    let row = Rect { y: area.y + 8, height: 1, ..area };
+    text::put(buf, area.x + 2, row.y, NAME - 2, "events", palette.dim);
+    let words = Rect { x: area.x + NAME, width: left - NAME, ..row };
+    marks::render(subject, &window, words, Rect { x: area.x + left, width: spark, ..row }, buf);
 }
 
-fn one(subject: &Subject<'_>, metric: Metric, edges: bool, area: Rect, buf: &mut Buffer) {
+fn one(subject: &Subject<'_>, metric: Metric, graph: Option<&Graph>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
     let shown = subject.of(metric);
     let rates = &shown.domain.rates;
@@ -127,14 +146,8 @@ fn one(subject: &Subject<'_>, metric: Metric, edges: bool, area: Rect, buf: &mut
     let rate = plain(rates, metric);
     let style = if rate.is_ok() { fresh(palette.dim) } else { palette.faint };
     text::put_right(buf, x + NOW, y, RATE, rate.as_deref().unwrap_or("–"), style);
-    if !edges {
-        return;
-    }
-    let spark = usize::from(buf.area.width.saturating_sub(area.right() + 1));
-    let seen = || subject.app.series().last(subject.page.uuid, metric, spark).flatten();
-    let least = seen().min_by(f64::total_cmp);
-    let most = seen().max_by(f64::total_cmp);
-    for (column, edge) in [(0, least), (1, most)] {
+    let Some(graph) = graph else { return };
+    for (column, edge) in (0..).zip([graph.least, graph.mean, graph.most]) {
         let text = edge.map_or_else(
             || "–".to_owned(),
             |degrees| {

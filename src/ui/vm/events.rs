@@ -13,7 +13,7 @@ use crate::{
 const TIME: u16 = 8;
 
 /// The sign and the ink of a happening.
-fn sign(weight: Weight, look: &Look) -> (&'static str, Style) {
+pub fn sign(weight: Weight, look: &Look) -> (&'static str, Style) {
     let palette = &look.palette;
     match weight {
         Weight::Note => ("·", palette.text),

@@ -9,6 +9,7 @@ mod devices;
 mod events;
 mod explain;
 mod job;
+mod marks;
 mod panels;
 mod vcpus;
 
@@ -192,7 +193,7 @@ fn draw_whole(subject: &Subject<'_>, width: u16) -> (Buffer, Vec<Section>) {
         // Title, heading, lines, a blank.
         y = y.saturating_add(2 + head).saturating_add(lines);
     };
-    section(Pane::Angles, 1, 6, 1);
+    section(Pane::Angles, 1, angles::LINES, 1);
     section(Pane::Nics, 1, lines(Pane::Nics).max(1), 1);
     section(Pane::Disks, 1, lines(Pane::Disks).max(1), 1);
     if vcpu_lines > 0 {
