@@ -203,6 +203,7 @@ impl Guest {
             balloon: Balloon::Period(2),
             machine: Some("pc-q35-7.2".into()),
             os: None,
+            autostart: None,
         };
         let high = u128::from(random.next()) << 64;
         let identity = Identity {

@@ -81,6 +81,9 @@ impl App {
                 self.input = None;
                 self.set_needle("");
             }
+            Action::SortNext | Action::SortReverse if self.page == Page::Vm => {
+                self.sort_devices(action == Action::SortReverse);
+            }
             Action::SortNext => {
                 self.fleet.sort_next();
                 self.rearrange();
@@ -194,6 +197,13 @@ impl App {
         let Some(domain) = self.vm_domain().cloned() else { return };
         if let Some(page) = &mut self.vm {
             page.turn(&domain, forward);
+        }
+    }
+
+    fn sort_devices(&mut self, reverse: bool) {
+        let Some(domain) = self.vm_domain().cloned() else { return };
+        if let Some(page) = &mut self.vm {
+            page.sort(&domain, reverse);
         }
     }
 

@@ -258,13 +258,11 @@ pub const ACTIONS: &[Binding] = &[
         "start"
     ),
     bind!(Filter, "filter", [Char('/')], [Fleet], "filter by name, uuid or state:paused", "filter"),
-    bind!(SortNext, "sort", [Char('o')], [Fleet], "sort by the next column", "sort"),
-    bind!(SortReverse, "sort-reverse", [Char('O')], [Fleet], "turn the order round"),
+    bind!(SortNext, "sort", [Char('o')], [Fleet, Vm], "sort by the next column", "sort"),
+    bind!(SortReverse, "sort-reverse", [Char('O')], [Fleet, Vm], "turn the order round"),
     bind!(Open, "open", [Key::Enter, Key::Right], [Fleet], "open the selected VM", "open"),
     bind!(NextPane, "next-pane", [Key::Tab], [Vm], "to the next pane", "pane"),
     bind!(PreviousPane, "previous-pane", [Key::BackTab], [Vm], "to the pane before"),
-    bind!(SpanLonger, "span-longer", [Char('z')], [Vm], "a longer span in the sparklines", "span"),
-    bind!(SpanShorter, "span-shorter", [Char('Z')], [Vm], "a shorter span in the sparklines"),
     bind!(LogMore, "log-more", [Char('>')], [Log], "show finer lines too", "finer"),
     bind!(LogLess, "log-less", [Char('<')], [Log], "show only graver lines", "graver"),
     bind!(Filter, "log-search", [Char('/')], [Log], "search the log as you type", "search"),
@@ -281,6 +279,8 @@ pub const ACTIONS: &[Binding] = &[
         "freeze",
         "live"
     ),
+    bind!(SpanLonger, "span-longer", [Char('z')], [Vm], "a longer span in the sparklines", "span"),
+    bind!(SpanShorter, "span-shorter", [Char('Z')], [Vm], "a shorter span in the sparklines"),
     bind!(
         StepBack,
         "step-back",

@@ -18,6 +18,7 @@ mod keymap;
 mod log_view;
 mod look_back;
 mod message;
+mod order;
 mod page;
 mod recent;
 mod series;
@@ -35,7 +36,7 @@ use uuid::Uuid;
 
 pub use action::{ACTIONS, Action, Binding, Mode};
 pub use control::Collection;
-pub use detail::{Pane, VmPage};
+pub use detail::{Fact, Pane, VmPage};
 pub use export::{ExportForm, Exported};
 pub use fleet::{Counts, Direction, Fleet, Inactive, SortKey};
 pub use key::Key;
@@ -43,6 +44,7 @@ pub use keymap::{Clash, Keymap, bindings};
 pub use log_view::{LogSource, LogView};
 pub use look_back::Looking;
 pub use message::{Effect, Message, Mouse, Target};
+pub use order::{DeviceKey, Order};
 pub use page::{LogLevel, Overlay, Page, Scroll};
 pub use series::Series;
 pub use span::{Graph, Span, Window};
@@ -309,8 +311,7 @@ impl App {
                 if let Some(domain) = self.vm_domain().cloned()
                     && let Some(page) = &mut self.vm
                 {
-                    page.point(pane, line);
-                    page.clamp(&domain);
+                    page.point(&domain, pane, line);
                 }
             }
         }

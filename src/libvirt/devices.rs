@@ -18,7 +18,8 @@ use crate::model::{
 #[error("libvirt's domain XML cannot be read: {0}")]
 pub struct XmlError(String);
 
-/// The devices that a domain's XML names.
+/// The devices that a domain's XML names. Whether the domain is started with
+/// the host is not in its XML.
 ///
 /// # Errors
 /// The text is no well-formed XML or its root is not `<domain>`.
@@ -43,7 +44,7 @@ pub fn devices(xml: &str) -> Result<DomainDevices, XmlError> {
     make_unique(nics.iter_mut().map(|nic| &mut nic.name));
     make_unique(disks.iter_mut().map(|disk| &mut disk.name));
     let machine = child(domain, "os").and_then(|os| attribute(child(os, "type")?, "machine"));
-    Ok(DomainDevices { nics, disks, balloon, machine, os: os(domain) })
+    Ok(DomainDevices { nics, disks, balloon, machine, os: os(domain), autostart: None })
 }
 
 fn nic(device: Node<'_, '_>, place: usize) -> NicDevice {

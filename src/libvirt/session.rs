@@ -26,7 +26,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{DomainState, Identity, Missing, MonoTime, WallTime, Why, frame::HostFacts, name::storable},
+    model::{
+        DomainDevices, DomainState, Identity, Missing, MonoTime, WallTime, Why, frame::HostFacts,
+        name::storable,
+    },
 };
 
 /// When a call began and when it returned.
@@ -139,6 +142,8 @@ impl Session {
         let begun = self.clock.now();
         let xml = self.handles[&uuid].domain.xml_desc(0);
         let ended = self.clock.now();
+        // A flag that the driver keeps with the domain: no monitor is asked.
+        let autostart = self.handles[&uuid].domain.autostart().ok();
         // Asked again minutes later at the soonest, if ever: kept, the handles
         // of all domains that ever were would pile up.
         self.handles.remove(&uuid);
@@ -150,6 +155,7 @@ impl Session {
             what: WHAT,
             detail: error.to_string(),
         })?;
+        let devices = DomainDevices { autostart, ..devices };
         Ok(((begun, ended), Reply::Description { uuid, devices }))
     }
 

@@ -94,6 +94,10 @@ pub struct DomainDevices {
     pub machine: Option<Arc<str>>,
     /// `<metadata>` libosinfo id or title, where the XML names an OS.
     pub os: Option<Arc<str>>,
+    /// Whether libvirt starts it with the host (`virDomainGetAutostart`);
+    /// `None` where the driver does not say. Nothing announces a change of
+    /// it: like the rest it may be as old as `libvirt.device_cache_ttl`.
+    pub autostart: Option<bool>,
 }
 
 /// One `<interface>` (or network `<hostdev>`).

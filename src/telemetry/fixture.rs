@@ -173,6 +173,7 @@ fn devices() -> Arc<DomainDevices> {
         balloon: Balloon::Period(2),
         machine: None,
         os: None,
+        autostart: None,
     })
 }
 

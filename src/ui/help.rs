@@ -132,6 +132,10 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
             "the gauge, the degrees and the sparkline are those of the larger direction; 45° is half full",
         ),
         ("MEM DISK ", "dimmed: read in an earlier cycle; late ones show their age in place of the degrees"),
+        (
+            "█▒░│ ",
+            "on a VM's page, of its memory: used, cache, left by the balloon beyond that, host RSS; of its CPUs: ▒ steal",
+        ),
         ("RSS ", "host memory the VM really holds"),
         ("steal ", "time a vCPU was ready and the host kept it waiting"),
         ("QEMU ", "cores the process needs beside the guest's own work"),

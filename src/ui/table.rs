@@ -46,11 +46,13 @@ pub fn choose(columns: &[Column], width: u16) -> Vec<usize> {
     chosen
 }
 
-/// Draws headings and rows; `selected` is highlighted. One line per row.
+/// Draws headings and rows; `selected` is highlighted, and beside the heading
+/// they are `sorted` by stands an arrow. One line per row.
 pub fn draw(
     columns: &[Column],
     lines: &[Line],
     selected: Option<usize>,
+    sorted: Option<(&str, &str)>,
     look: &Look,
     area: Rect,
     buf: &mut Buffer,
@@ -62,7 +64,20 @@ pub fn draw(
     for &i in &chosen {
         places.push((i, x));
         let column = &columns[i];
-        place(buf, x, area.y, column, column.title, palette.faint);
+        match sorted.filter(|(title, _)| *title == column.title) {
+            Some((title, arrow)) => {
+                place(buf, x, area.y, column, title, palette.accent);
+                // In the gap beside it, so that the heading stays in place.
+                let width = text::width(title);
+                let beside =
+                    if column.names { x + width } else { x + column.width.saturating_sub(width + 1) };
+                let beside = if column.names || column.width > width { beside } else { x.saturating_sub(1) };
+                text::put(buf, beside, area.y, 1, arrow, palette.accent);
+            }
+            None => {
+                place(buf, x, area.y, column, column.title, palette.faint);
+            }
+        }
         x += column.width + 2;
     }
     let end = x.saturating_sub(2);

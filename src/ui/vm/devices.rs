@@ -1,13 +1,12 @@
 //! The tables of NICs and disks.
 
+use std::{ops::Range, sync::Arc};
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{Subject, rule};
 use crate::{
-    app::{
-        Pane,
-        detail::{disk_names, nic_names},
-    },
+    app::{DeviceKey, Direction, Order, Pane},
     model::{
         Measured, Missing, Why,
         domain::{DiskDevice, NicDevice},
@@ -70,6 +69,35 @@ const DISKS: [Column; 18] = [
     number("read total", 10, 11),
     number("written", 9, 11),
     number("errors", TROUBLE, 12),
+];
+
+/// What each column of [`NICS`] sorts by.
+const NIC_KEYS: [(DeviceKey, &str); 9] = [
+    (DeviceKey::Name, "NIC"),
+    (DeviceKey::In, "rx B/s"),
+    (DeviceKey::Out, "tx B/s"),
+    (DeviceKey::InCount, "rx pkt/s"),
+    (DeviceKey::OutCount, "tx pkt/s"),
+    (DeviceKey::Errors, "errors"),
+    (DeviceKey::Drops, "drops"),
+    (DeviceKey::InTotal, "rx total"),
+    (DeviceKey::OutTotal, "tx total"),
+];
+
+/// What each column of [`DISKS`] sorts by.
+const DISK_KEYS: [(DeviceKey, &str); 12] = [
+    (DeviceKey::Name, "disk"),
+    (DeviceKey::In, "read B/s"),
+    (DeviceKey::Out, "write B/s"),
+    (DeviceKey::InCount, "reads/s"),
+    (DeviceKey::OutCount, "writes/s"),
+    (DeviceKey::MsPerRead, "ms/read"),
+    (DeviceKey::MsPerWrite, "ms/write"),
+    (DeviceKey::Capacity, "capacity"),
+    (DeviceKey::Fill, "fill"),
+    (DeviceKey::InTotal, "read total"),
+    (DeviceKey::OutTotal, "written"),
+    (DeviceKey::Errors, "errors"),
 ];
 
 /// What is known of one NIC.
@@ -166,18 +194,19 @@ impl Cells<'_> {
     }
 }
 
-fn added(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+/// Both directions of a counter together, as far as they are counted.
+pub fn added(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     match (a, b) {
         (Some(a), Some(b)) => a.checked_add(b),
         (one, None) | (None, one) => one,
     }
 }
 
-/// Draws title, headings and one line per NIC.
-pub fn nics(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+/// Draws title, headings and a line per NIC of those in view.
+pub fn nics(subject: &Subject<'_>, view: Range<usize>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
-    let names = nic_names(subject.domain);
-    let lines: Vec<Line> = names
+    let names = subject.page.nics(subject.domain);
+    let lines: Vec<Line> = in_view(&names, &view)
         .iter()
         .map(|name| {
             let nic = nic(subject, name);
@@ -201,15 +230,18 @@ pub fn nics(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             Line { cells: cells.drawn, reason }
         })
         .collect();
-    list(subject, Pane::Nics, &NICS, &lines, ("NICs", ""), "no NICs", area, buf);
+    let order = subject.page.orders().0;
+    let what =
+        Listed { pane: Pane::Nics, title: "NICs", none: "no NICs", columns: &NICS, keys: &NIC_KEYS, order };
+    list(subject, &what, &lines, (view, names.len()), "", area, buf);
 }
 
-/// Draws title, headings and one line per disk.
-pub fn disks(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+/// Draws title, headings and a line per disk of those in view.
+pub fn disks(subject: &Subject<'_>, view: Range<usize>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
-    let names = disk_names(subject.domain);
+    let names = subject.page.disks(subject.domain);
     let old = subject.disks().old;
-    let lines: Vec<Line> = names
+    let lines: Vec<Line> = in_view(&names, &view)
         .iter()
         .map(|name| {
             let disk = disk(subject, name);
@@ -239,7 +271,16 @@ pub fn disks(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         })
         .collect();
     let age = old.map(|old| old.fit(area.width.saturating_sub(16))).unwrap_or_default();
-    list(subject, Pane::Disks, &DISKS, &lines, ("disks", &age), "no disks", area, buf);
+    let order = subject.page.orders().1;
+    let what = Listed {
+        pane: Pane::Disks,
+        title: "disks",
+        none: "no disks",
+        columns: &DISKS,
+        keys: &DISK_KEYS,
+        order,
+    };
+    list(subject, &what, &lines, (view, names.len()), &age, area, buf);
 }
 
 /// How much of a disk was ever written.
@@ -249,29 +290,60 @@ fn fill(allocation: Option<u64>, capacity: Option<u64>) -> Option<String> {
     Some(format!("{:.0}%", allocation as f64 / capacity as f64 * 100.0))
 }
 
-#[allow(clippy::too_many_arguments, reason = "what to draw, and where")]
+fn in_view<'a>(names: &'a [Arc<str>], view: &Range<usize>) -> &'a [Arc<str>] {
+    let end = view.end.min(names.len());
+    &names[view.start.min(end)..end]
+}
+
+/// One of the two tables.
+struct Listed<'a> {
+    pane: Pane,
+    title: &'a str,
+    /// What is said where there is none.
+    none: &'a str,
+    columns: &'a [Column],
+    keys: &'a [(DeviceKey, &'static str)],
+    order: Order,
+}
+
+/// Draws a table, of which `lines` are those in view.
 fn list(
     subject: &Subject<'_>,
-    pane: Pane,
-    columns: &[Column],
+    what: &Listed<'_>,
     lines: &[Line],
-    (title, age): (&str, &str),
-    none: &str,
+    (view, all): (Range<usize>, usize),
+    age: &str,
     area: Rect,
     buf: &mut Buffer,
 ) {
     let palette = &subject.look.palette;
-    let selected = subject.selected(pane);
-    let mut count = vec![(lines.len().to_string(), palette.dim)];
+    let selected = subject.selected(what.pane);
+    let (key, direction) = what.order.shown();
+    let arrow = if direction == Direction::Ascending { "▲" } else { "▼" };
+    let sorted = what.keys.iter().find(|(of, _)| *of == key).map(|(_, title)| (*title, arrow));
+    let mut facts = Vec::new();
     if !age.is_empty() {
-        count.insert(0, (format!("{age}  "), palette.old));
+        facts.push((format!("{age}  "), palette.old));
     }
-    rule(title, &count, selected.is_some(), subject.look, Rect { height: 1, ..area }, buf);
+    // Named here as well: its column may have no room.
+    match sorted {
+        Some((title, arrow)) => facts.push((format!("by {title} {arrow}  "), palette.accent)),
+        None if direction == Direction::Descending => facts.push(("reversed  ".into(), palette.accent)),
+        None => {}
+    }
+    let count = if view.len() < all {
+        format!("{}–{} of {all}", view.start + 1, view.end.min(all))
+    } else {
+        all.to_string()
+    };
+    facts.push((count, palette.dim));
+    rule(what.title, &facts, selected.is_some(), subject.look, Rect { height: 1, ..area }, buf);
     let height = u16::try_from(lines.len() + 1).unwrap_or(u16::MAX).min(area.height.saturating_sub(1));
     let area = Rect { y: area.y + 1, height, ..area };
     if lines.is_empty() {
-        text::put(buf, area.x + 2, area.y, area.width, &format!("– {none}"), palette.dim);
-    } else {
-        table::draw(columns, lines, selected, subject.look, area, buf);
+        text::put(buf, area.x + 2, area.y, area.width, &format!("– {}", what.none), palette.dim);
+        return;
     }
+    let row = selected.and_then(|line| line.checked_sub(view.start));
+    table::draw(what.columns, lines, row, sorted, subject.look, area, buf);
 }

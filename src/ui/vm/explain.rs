@@ -3,12 +3,9 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Subject, angles, devices};
+use super::{Subject, angles, devices, identity};
 use crate::{
-    app::{
-        Pane,
-        detail::{disk_names, nic_names},
-    },
+    app::Pane,
     model::{
         AngleMode, AngleScale, DomainFrame, Measured, Missing, Why, frame::Health, history::Metric,
         name::storable, reading::DiskSize,
@@ -43,6 +40,7 @@ fn describe(subject: &Subject<'_>) -> (String, Vec<String>, Vec<String>) {
         Pane::Disks => disk(subject, cursor),
         Pane::Vcpus => vcpu(subject, cursor),
         Pane::Events => super::events::describe(subject, cursor),
+        Pane::Identity => identity::describe(subject, cursor),
     }
 }
 
@@ -151,7 +149,7 @@ pub fn reference(scale: &AngleScale, metric: Metric) -> String {
 }
 
 fn nic(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String>) {
-    let names = nic_names(subject.domain);
+    let names = subject.page.nics(subject.domain);
     let Some(name) = names.get(cursor) else { return ("no NICs".into(), Vec::new(), Vec::new()) };
     let nic = devices::nic(subject, name);
     let mut reasons = Vec::new();
@@ -161,24 +159,40 @@ fn nic(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String
         add(subject.domain, &mut reasons, "", &rates.rx_bytes_per_s);
         add(subject.domain, &mut reasons, "tx: ", &rates.tx_bytes_per_s);
         add(subject.domain, &mut reasons, "packets: ", &rates.rx_packets_per_s);
+        add(subject.domain, &mut reasons, "tx packets: ", &rates.tx_packets_per_s);
         add(subject.domain, &mut reasons, "errors: ", &rates.errors_per_s);
         add(subject.domain, &mut reasons, "drops: ", &rates.drops_per_s);
     }
     let mut words = Vec::new();
     if let Some(device) = nic.device {
-        let facts = [&device.model, &device.source, &device.mac];
-        words.extend(facts.into_iter().flatten().map(|fact| storable(fact).into_owned()));
+        let facts = [("model", &device.model), ("source", &device.source), ("MAC", &device.mac)];
+        words.extend(facts.into_iter().map(|(what, fact)| match fact {
+            Some(fact) => storable(fact).into_owned(),
+            None => format!("{what}: not in the XML"),
+        }));
+    } else {
+        words.push("model, source, MAC: its XML was not read yet".to_owned());
     }
     if let Some(rates) = nic.rates {
         let rate = |label: &str, rate: Measured<f64>| Some(format!("{label} {}", units::rate(rate.ok()?)));
         words.extend(rate("rx", rates.rx_bytes_per_s));
         words.extend(rate("tx", rates.tx_bytes_per_s));
     }
+    if let Some(counters) = nic.reading.and_then(|reading| reading.counters.ok()) {
+        let told = [
+            part("rx total", counters.rx_bytes, units::bytes),
+            part("tx total", counters.tx_bytes, units::bytes),
+            part("errors", devices::added(counters.rx_errors, counters.tx_errors), units::count),
+            part("drops", devices::added(counters.rx_drops, counters.tx_drops), units::count),
+            part("packets", devices::added(counters.rx_packets, counters.tx_packets), units::count),
+        ];
+        words.extend(told);
+    }
     (storable(name).into_owned(), words, reasons)
 }
 
 fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<String>) {
-    let names = disk_names(subject.domain);
+    let names = subject.page.disks(subject.domain);
     let Some(name) = names.get(cursor) else { return ("no disks".into(), Vec::new(), Vec::new()) };
     let disk = devices::disk(subject, name);
     let old = subject.disks().old;
@@ -188,6 +202,8 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
     } else if let Some(rates) = disk.rates {
         add(subject.domain, &mut reasons, "", &rates.read_bytes_per_s);
         add(subject.domain, &mut reasons, "writes: ", &rates.write_bytes_per_s);
+        add(subject.domain, &mut reasons, "reads/s: ", &rates.reads_per_s);
+        add(subject.domain, &mut reasons, "writes/s: ", &rates.writes_per_s);
         add(subject.domain, &mut reasons, "ms/read: ", &rates.ms_per_read);
         add(subject.domain, &mut reasons, "ms/write: ", &rates.ms_per_write);
         add(subject.domain, &mut reasons, "flushes: ", &rates.flushes_per_s);
@@ -198,8 +214,18 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
         words.push(sizes(&reading.size));
     }
     let counters = disk.reading.and_then(|r| r.counters.ok());
-    if counters.is_some_and(|c| c.errors.is_none()) {
-        words.push("errors: not offered by this hypervisor".to_owned());
+    if let Some(counters) = counters {
+        words.push(part("read", counters.rd_bytes, units::bytes));
+        words.push(part("written", counters.wr_bytes, units::bytes));
+        words.push(match counters.errors {
+            Some(errors) => format!("errors {}", units::count(errors)),
+            None => "errors: not offered by this hypervisor".to_owned(),
+        });
+    }
+    match disk.device {
+        Some(device) if device.bus.is_none() => words.push("bus: not in the XML".to_owned()),
+        Some(_) => {}
+        None => words.push("kind, bus: its XML was not read yet".to_owned()),
     }
     if let Some(source) = disk.device.and_then(|d| d.source.as_deref()) {
         words.insert(
@@ -210,13 +236,14 @@ fn disk(subject: &Subject<'_>, cursor: usize) -> (String, Vec<String>, Vec<Strin
     (storable(name).into_owned(), words, reasons)
 }
 
+fn part(what: &str, count: Option<u64>, show: fn(u64) -> String) -> String {
+    format!("{what} {}", count.map_or_else(|| "not offered".to_owned(), show))
+}
+
 /// Sizes of a disk: as the guest sees it, as it was ever written to, as it
 /// stands on the host.
 fn sizes(size: &DiskSize) -> String {
-    let part = |what: &str, bytes: Option<u64>| {
-        let bytes = bytes.map_or_else(|| "not offered".to_owned(), units::bytes);
-        format!("{what} {bytes}")
-    };
+    let part = |what: &str, bytes: Option<u64>| part(what, bytes, units::bytes);
     if *size == DiskSize::default() {
         return "sizes: not offered by this hypervisor".to_owned();
     }

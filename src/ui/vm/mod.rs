@@ -5,16 +5,21 @@
 //! scrolling.
 
 mod angles;
+mod bar;
 mod devices;
 mod events;
 mod explain;
+mod identity;
 mod job;
 mod marks;
+mod memory;
 mod panels;
 mod vcpus;
 
 pub use explain::reference;
 pub use job::words as job_words;
+
+use std::ops::Range;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 use uuid::Uuid;
@@ -29,7 +34,7 @@ use super::{
     units,
 };
 use crate::{
-    app::{App, Pane, Target, VmPage},
+    app::{App, Fact, Pane, Target, VmPage},
     model::{DomainFrame, WallTime, history::Metric},
 };
 
@@ -38,6 +43,8 @@ use crate::{
 pub struct Page {
     offset: u16,
     whose: Option<Uuid>,
+    /// First NIC and first disk in view, where a table is longer than that.
+    first: [usize; 2],
 }
 
 /// What the sections are drawn from.
@@ -90,6 +97,9 @@ struct Section {
     /// Headings between the title and the first line.
     head: u16,
     per_line: usize,
+    /// The first of its lines that is in view, and how many are.
+    first: usize,
+    count: usize,
 }
 
 impl Page {
@@ -107,7 +117,7 @@ impl Page {
             return;
         }
         if self.whose != Some(page.uuid) {
-            *self = Self { offset: 0, whose: Some(page.uuid) };
+            *self = Self { whose: Some(page.uuid), ..Self::default() };
         }
         let Some(domain) = app.vm_domain() else {
             let gone = match app.frozen_at() {
@@ -120,12 +130,13 @@ impl Page {
             return centred(&gone, look.palette.dim, area, buf);
         };
         let subject = Subject { app, domain, page, look };
-        identity(&subject, Rect { height: 1, ..area }, buf);
+        head(&subject, Rect { height: 1, ..area }, buf);
         let explain = u16::from(area.height >= 6);
         // Room to breathe where there is room.
         let head = if area.height >= 28 { 2 } else { 1 };
         let view = Rect { y: area.y + head, height: area.height.saturating_sub(head + explain), ..area };
-        let (whole, sections) = draw_whole(&subject, area.width);
+        let tables = [Pane::Nics, Pane::Disks].map(|pane| self.in_view(&subject, pane, view.height));
+        let (whole, sections) = draw_whole(&subject, tables, area.width);
         self.follow(&subject, &sections, whole.area.height, view.height);
         copy(&whole, self.offset, view, buf);
         for section in &sections {
@@ -138,6 +149,17 @@ impl Page {
         }
     }
 
+    /// The lines of a table to show: all, or where it is long so many around
+    /// its cursor as leave room for what comes after it.
+    fn in_view(&mut self, subject: &Subject<'_>, pane: Pane, view: u16) -> Range<usize> {
+        let lines = pane.lines(subject.domain);
+        let most = usize::from(view / 2).max(6);
+        let first = &mut self.first[usize::from(pane == Pane::Disks)];
+        let cursor = subject.page.cursor_of(pane).min(lines.saturating_sub(1));
+        *first = (*first).min(cursor).max((cursor + 1).saturating_sub(most)).min(lines.saturating_sub(most));
+        *first..lines.min(*first + most)
+    }
+
     /// Scrolls so that the selected line is in view; with its section's title
     /// when it is the first one, and the page's top when it is the first pane.
     fn follow(&mut self, subject: &Subject<'_>, sections: &[Section], height: u16, view: u16) {
@@ -146,8 +168,9 @@ impl Page {
             self.offset = self.offset.min(last);
             return;
         };
-        let bottom = section.line_of(subject.page.cursor());
-        let top = match (subject.page.cursor() < section.per_line, section.pane) {
+        let cursor = subject.page.cursor();
+        let bottom = section.line_of(cursor);
+        let top = match (cursor < section.first + section.per_line, section.pane) {
             (true, Pane::Angles) => 0,
             (true, _) => section.top,
             (false, _) => bottom,
@@ -159,18 +182,19 @@ impl Page {
 
 impl Section {
     fn line_of(&self, cursor: usize) -> u16 {
-        let line = u16::try_from(cursor / self.per_line.max(1)).unwrap_or(u16::MAX);
+        let line = cursor.saturating_sub(self.first) / self.per_line.max(1);
+        let line = u16::try_from(line).unwrap_or(u16::MAX);
         self.top.saturating_add(1 + self.head).saturating_add(line)
     }
 
     fn targets(&self, subject: &Subject<'_>, offset: u16, view: Rect, targets: &mut Vec<(Rect, Target)>) {
-        let lines = self.pane.lines(subject.domain);
+        let lines = self.pane.lines(subject.domain).min(self.first + self.count);
         let column = view.width / u16::try_from(self.per_line.max(1)).unwrap_or(1);
-        for line in 0..lines {
+        for line in self.first..lines {
             let Some(y) = self.line_of(line).checked_sub(offset).filter(|&y| y < view.height) else {
                 continue;
             };
-            let nth = u16::try_from(line % self.per_line.max(1)).unwrap_or(0);
+            let nth = u16::try_from((line - self.first) % self.per_line.max(1)).unwrap_or(0);
             let x = view.x.saturating_add(nth.saturating_mul(column));
             let area = Rect { x, y: view.y + y, width: column, height: 1 };
             targets.push((area, Target::Line(self.pane, line)));
@@ -178,8 +202,9 @@ impl Section {
     }
 }
 
-/// The whole page, however high, and where its sections are.
-fn draw_whole(subject: &Subject<'_>, width: u16) -> (Buffer, Vec<Section>) {
+/// The whole page, however high, and where its sections are; of NICs and of
+/// disks only those of `tables`.
+fn draw_whole(subject: &Subject<'_>, [nics, disks]: [Range<usize>; 2], width: u16) -> (Buffer, Vec<Section>) {
     let domain = subject.domain;
     let live = domain.is_live();
     let lines = |pane: Pane| u16::try_from(pane.lines(domain)).unwrap_or(u16::MAX);
@@ -189,19 +214,27 @@ fn draw_whole(subject: &Subject<'_>, width: u16) -> (Buffer, Vec<Section>) {
     let mut y = panels;
     let mut sections = Vec::new();
     let mut section = |pane: Pane, head: u16, lines: u16, per_line: usize| {
-        sections.push(Section { pane, top: y, head, per_line });
+        let (first, count) = match pane {
+            Pane::Nics => (nics.start, nics.len()),
+            Pane::Disks => (disks.start, disks.len()),
+            _ => (0, pane.lines(domain)),
+        };
+        sections.push(Section { pane, top: y, head, per_line, first, count });
         // Title, heading, lines, a blank.
         y = y.saturating_add(2 + head).saturating_add(lines);
     };
     section(Pane::Angles, 1, angles::LINES, 1);
-    section(Pane::Nics, 1, lines(Pane::Nics).max(1), 1);
-    section(Pane::Disks, 1, lines(Pane::Disks).max(1), 1);
+    let rows = |view: &Range<usize>| u16::try_from(view.len()).unwrap_or(u16::MAX).max(1);
+    section(Pane::Nics, 1, rows(&nics), 1);
+    section(Pane::Disks, 1, rows(&disks), 1);
     if vcpu_lines > 0 {
         section(Pane::Vcpus, 0, vcpu_lines, per_line);
     }
     if lines(Pane::Events) > 0 {
         section(Pane::Events, 0, lines(Pane::Events), 1);
     }
+    let facts = identity::per_line(width);
+    section(Pane::Identity, 0, u16::try_from(Fact::ALL.len().div_ceil(facts)).unwrap_or(1), facts);
     let height = y.saturating_sub(1).max(1);
     let mut whole = Buffer::empty(Rect::new(0, 0, width, height));
     whole.set_style(whole.area, subject.look.palette.text);
@@ -212,10 +245,11 @@ fn draw_whole(subject: &Subject<'_>, width: u16) -> (Buffer, Vec<Section>) {
         let area = Rect { y: section.top, height: height.saturating_sub(section.top), ..whole.area };
         match section.pane {
             Pane::Angles => angles::render(subject, area, &mut whole),
-            Pane::Nics => devices::nics(subject, area, &mut whole),
-            Pane::Disks => devices::disks(subject, area, &mut whole),
+            Pane::Nics => devices::nics(subject, nics.clone(), area, &mut whole),
+            Pane::Disks => devices::disks(subject, disks.clone(), area, &mut whole),
             Pane::Vcpus => vcpus::render(subject, area, &mut whole),
             Pane::Events => events::render(subject, area, &mut whole),
+            Pane::Identity => identity::render(subject, area, &mut whole),
         }
     }
     (whole, sections)
@@ -230,7 +264,7 @@ fn copy(whole: &Buffer, offset: u16, view: Rect, buf: &mut Buffer) {
 }
 
 /// Who this is: always in view.
-fn identity(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
+fn head(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
     let (domain, identity) = (subject.domain, subject.domain.identity());
     let condition = Condition::of(domain);

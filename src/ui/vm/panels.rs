@@ -2,12 +2,18 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
-use super::{Subject, rule};
+use super::{
+    Subject,
+    bar::{Bar, Part},
+    memory, rule,
+};
 use crate::{
-    app::fleet::memory_is_reported,
-    model::{Degrees, Kib, Measured},
+    model::{Degrees, Measured},
     ui::{aged::Old, gauge::Gauge, glyph, text, theme::Severity, units},
 };
+
+/// The part of a bar that a vCPU was ready and kept waiting.
+pub const STEAL: &str = "▒";
 
 /// Title and four lines.
 const PANEL: u16 = 5;
@@ -42,12 +48,12 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         height: panel,
     };
     cpu(subject, place(0), buf);
-    memory(subject, place(1), buf);
+    memory::panel(subject, place(1), buf);
     disk(subject, place(2), buf);
     net(subject, place(3), buf);
 }
 
-fn thresholds(subject: &Subject<'_>) -> (f64, f64) {
+pub fn thresholds(subject: &Subject<'_>) -> (f64, f64) {
     (subject.app.screen().warn_percent, subject.app.screen().critical_percent)
 }
 
@@ -63,12 +69,15 @@ fn cpu(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     match rates.cpu_percent {
         Ok(percent) => {
             let severity = Severity::of(percent, thresholds(subject));
-            lines.gauge(percent / 100.0, palette.fill(severity), buf);
+            let busy = percent / 100.0;
+            let steal = rates.steal_percent.map_or(0.0, |steal| steal / 100.0);
+            let steal = Part { end: busy + steal, sign: STEAL, ink: palette.dim };
+            lines.bar(busy, palette.fill(severity), &[steal], None, buf);
         }
         Err(missing) => lines.reason(&missing.to_string(), buf),
     }
     let process = ("process ", rates.cpu_cores.map(|cores| format!("{cores:.2} cores")));
-    let steal = ("steal ", rates.steal_percent.map(|steal| format!("{steal:.1}%")));
+    let steal = ("▒ steal ", rates.steal_percent.map(|steal| format!("{steal:.1}%")));
     let overhead = ("QEMU ", rates.overhead_cores.map(|cores| format!("{cores:.2}")));
     if lines.narrow() {
         lines.facts(&[process], 1, buf);
@@ -112,58 +121,6 @@ fn eighth(percent: f64, ascii: bool) -> &'static str {
     const ASCII: [&str; 8] = [".", ":", "-", "=", "+", "*", "*", "#"];
     let level = ((percent / 100.0).clamp(0.0, 1.0) * 7.99) as usize;
     if ascii { ASCII[level] } else { BARS[level] }
-}
-
-fn memory(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
-    let palette = &subject.look.palette;
-    let shown = subject.memory();
-    let (reading, rates) = (&shown.domain.reading, &shown.domain.rates);
-    let used = reading.memory_used();
-    let reported = memory_is_reported(shown.domain);
-    let severity = |percent: f64| {
-        if reported { Severity::of(percent, thresholds(subject)) } else { Severity::Calm }
-    };
-    let value = match rates.memory_percent {
-        Ok(percent) if reported => percent_value(subject, percent, severity(percent)),
-        Ok(percent) => vec![(format!("{}{percent:.0}%", glyph::STAND_IN), palette.strong)],
-        Err(_) => vec![("–".to_owned(), palette.faint)],
-    };
-    let value = with_age(subject, shown.old, "memory", value, area.width);
-    rule("memory", &value, false, subject.look, Rect { height: 1, ..area }, buf);
-    let mut lines = Lines::of(subject, shown.old, area);
-    match rates.memory_percent {
-        Ok(percent) => {
-            let fill = match (shown.old, reported) {
-                (Some(_), _) => palette.old,
-                (None, true) => palette.fill(severity(percent)),
-                (None, false) => palette.faint,
-            };
-            lines.gauge(percent / 100.0, fill, buf);
-        }
-        Err(missing) => lines.reason(&missing.to_string(), buf),
-    }
-    let size = |kib: Kib| units::bytes(kib.bytes());
-    let used = ("used ", used.map(|(kib, _)| size(kib)));
-    let of = ("of ", reading.memory.map(|m| size(m.maximum)));
-    let balloon = ("balloon ", reading.memory.map(|m| size(m.current)));
-    let rss = ("RSS ", reading.rss.map(size));
-    match &reading.guest_memory {
-        Ok(guest) => {
-            let known = |kib: Option<Kib>| {
-                kib.map(size).ok_or(crate::model::Missing::new(crate::model::Why::NotOffered))
-            };
-            let cache = ("cache ", known(guest.disk_caches));
-            let unused = ("unused ", known(guest.unused));
-            let per_line = if lines.narrow() { 2 } else { 3 };
-            lines.facts(&[used, of, balloon, rss, cache, unused], per_line, buf);
-            lines.facts(&[("swap in ", known(guest.swap_in)), ("out ", known(guest.swap_out))], 2, buf);
-        }
-        Err(missing) => {
-            let per_line = if lines.narrow() { 2 } else { 3 };
-            lines.facts(&[used, of, balloon, rss], per_line, buf);
-            lines.reason(&format!("guest report: {missing}"), buf);
-        }
-    }
 }
 
 fn disk(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
@@ -231,7 +188,7 @@ fn total_value(subject: &Subject<'_>, total: Measured<f64>) -> Vec<(String, Styl
 }
 
 /// A title's value; before that of old numbers, how old they are.
-fn with_age(
+pub fn with_age(
     subject: &Subject<'_>,
     old: Option<Old>,
     title: &str,
@@ -247,14 +204,14 @@ fn with_age(
     [(age, ink)].into_iter().chain(value.into_iter().map(|(text, _)| (text, ink))).collect()
 }
 
-fn percent_value(subject: &Subject<'_>, percent: f64, severity: Severity) -> Vec<(String, Style)> {
+pub fn percent_value(subject: &Subject<'_>, percent: f64, severity: Severity) -> Vec<(String, Style)> {
     let palette = &subject.look.palette;
     let mark = glyph::mark(severity).trim();
     vec![(format!("{mark}{percent:.0}%"), palette.severity(severity, palette.strong))]
 }
 
 /// The lines of a panel, from under its title downwards.
-struct Lines<'a> {
+pub struct Lines<'a> {
     subject: &'a Subject<'a>,
     /// Whether the numbers are an earlier cycle's.
     old: bool,
@@ -267,29 +224,42 @@ impl<'a> Lines<'a> {
         Self::of(subject, None, area)
     }
 
-    fn of(subject: &'a Subject<'a>, old: Option<Old>, area: Rect) -> Self {
+    pub fn of(subject: &'a Subject<'a>, old: Option<Old>, area: Rect) -> Self {
         Self { subject, old: old.is_some(), area, y: area.y + 1 }
     }
 
     /// The ink of a number, or that of old ones.
-    fn ink(&self, ink: Style) -> Style {
+    pub fn ink(&self, ink: Style) -> Style {
         if self.old { self.subject.look.palette.old } else { ink }
     }
 
-    fn gauge(&mut self, fraction: f64, fill: Style, buf: &mut Buffer) {
+    /// A bar of parts over the whole width.
+    pub fn bar(
+        &mut self,
+        first: f64,
+        fill: Style,
+        parts: &[Part],
+        mark: Option<(f64, Style)>,
+        buf: &mut Buffer,
+    ) {
         let width = self.area.width.saturating_sub(2);
         let area = Rect { x: self.area.x + 1, y: self.y, width, height: 1 };
-        Gauge { fraction, fill, look: self.subject.look }.render(area, buf);
+        Bar { first, fill, parts, mark, look: self.subject.look }.render(area, buf);
         self.y += 1;
     }
 
+    /// Columns of the panel.
+    pub fn width(&self) -> u16 {
+        self.area.width
+    }
+
     /// Whether the panel is narrow, and has a line more in return.
-    fn narrow(&self) -> bool {
+    pub fn narrow(&self) -> bool {
         self.area.height == NARROW_PANEL
     }
 
     /// A reason, broken at blanks while there are lines left.
-    fn reason(&mut self, reason: &str, buf: &mut Buffer) {
+    pub fn reason(&mut self, reason: &str, buf: &mut Buffer) {
         let style = self.subject.look.palette.dim;
         let room = self.area.width.saturating_sub(1);
         for line in text::wrap(&format!("– {reason}"), room) {
@@ -301,7 +271,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Labelled values, so many on a line; what does not fit is left out.
-    fn facts(&mut self, facts: &[(&str, Measured<String>)], per_line: usize, buf: &mut Buffer) {
+    pub fn facts(&mut self, facts: &[(&str, Measured<String>)], per_line: usize, buf: &mut Buffer) {
         for line in facts.chunks(per_line) {
             self.line(line, buf);
         }

@@ -1,11 +1,16 @@
-//! Every vCPU with its gauge and its steal, in as many columns as fit.
+//! Every vCPU with a bar of its work and its steal, in as many columns as fit.
 
 use ratatui::{buffer::Buffer, layout::Rect, widgets::Widget};
 
-use super::{Subject, rule};
+use super::{
+    Subject,
+    bar::{Bar, Part},
+    panels::STEAL,
+    rule,
+};
 use crate::{
     app::Pane,
-    ui::{gauge::Gauge, glyph, text, theme::Severity, units},
+    ui::{glyph, text, theme::Severity, units},
 };
 
 /// Columns one vCPU takes.
@@ -20,7 +25,7 @@ pub fn per_line(width: u16) -> usize {
 pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
     let palette = &subject.look.palette;
     let selected = subject.selected(Pane::Vcpus);
-    let hint = vec![("z halted; steal: ready but kept waiting by the host".to_owned(), palette.dim)];
+    let hint = vec![("z halted  ▒ steal: ready, and kept waiting by the host".to_owned(), palette.dim)];
     rule("vCPUs", &hint, selected.is_some(), subject.look, Rect { height: 1, ..area }, buf);
     let per_line = per_line(area.width);
     let cell = area.width / u16::try_from(per_line).unwrap_or(1);
@@ -47,8 +52,11 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
             Ok(percent) => {
                 let severity = Severity::of(percent, thresholds);
                 let area = Rect { x: x + 6, y, width: gauge, height: 1 };
-                Gauge { fraction: percent / 100.0, fill: palette.fill(severity), look: subject.look }
-                    .render(area, buf);
+                let busy = percent / 100.0;
+                let kept = vcpu.steal_percent.map_or(0.0, |steal| steal / 100.0);
+                let steal = [Part { end: busy + kept, sign: STEAL, ink: palette.dim }];
+                let fill = palette.fill(severity);
+                Bar { first: busy, fill, parts: &steal, mark: None, look: subject.look }.render(area, buf);
                 let number = format!("{}{}", glyph::mark(severity), units::percent4(percent));
                 text::put(buf, at, y, 5, &number, palette.severity(severity, palette.text));
             }
