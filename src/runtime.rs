@@ -272,6 +272,11 @@ impl Session {
                 Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
                 Effect::LookBack(question) => self.past.ask(question),
                 Effect::Export(form, what) => self.export(form, what),
+                Effect::Xml(uuid) => {
+                    let answers = self.words.clone();
+                    // Fails only when the screen has ended.
+                    self.collector.xml(uuid, move |xml| drop(answers.send(Message::Xml(uuid, xml))));
+                }
                 Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
                 Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
                 Effect::Suspend => self.terminal.suspend().map_err(RuntimeError::TerminalLost)?,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Lines of scrolling that surely reach either end.
-const FAR: i64 = 1_000_000;
+pub(super) const FAR: i64 = 1_000_000;
 /// How long a notice stands.
 const NOTICE_NANOS: i64 = 4_000_000_000;
 
@@ -92,6 +92,7 @@ impl App {
                 self.fleet.reverse();
                 self.rearrange();
             }
+            Action::Xml => return self.toggle_xml(),
             Action::SpanLonger => self.span = self.span.longer(self.history_kept()),
             Action::SpanShorter => self.span = self.span.shorter(self.history_kept()),
             Action::Inactive => {
@@ -158,7 +159,7 @@ impl App {
             self.page = self.under;
             return;
         }
-        if matches!(self.page, Page::Fleet | Page::Vm) {
+        if matches!(self.page, Page::Fleet | Page::Vm | Page::Xml) {
             self.under = self.page;
         }
         self.page = page;
@@ -182,6 +183,7 @@ impl App {
             }
             // As in the table: first what was searched for goes.
             Page::Log if !self.log.search.is_empty() => self.log.search.clear(),
+            Page::Xml => self.page = Page::Vm,
             Page::Status | Page::Log => self.page = self.under,
         }
     }
@@ -230,12 +232,13 @@ impl App {
                     page.move_by(&domain, step);
                 }
             }
+            Page::Xml => self.scroll(Scroll::Xml, lines),
             Page::Status => self.scroll(Scroll::Status, lines),
             Page::Log => self.scroll(Scroll::Log, lines.signum() * if lines.abs() >= FAR { FAR } else { 1 }),
         }
     }
 
-    fn scroll(&mut self, text: Scroll, lines: i64) {
+    pub(super) fn scroll(&mut self, text: Scroll, lines: i64) {
         let counter = &mut self.scrolled[text as usize];
         *counter = counter.saturating_add(lines);
     }

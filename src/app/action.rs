@@ -78,6 +78,8 @@ pub enum Action {
     SpanLonger,
     /// A shorter span in the sparklines.
     SpanShorter,
+    /// Show the VM's XML, or go back.
+    Xml,
     /// Show or hide VMs that are off.
     Inactive,
     /// Show only graver log lines.
@@ -115,6 +117,8 @@ pub enum Context {
     Fleet,
     /// One VM's page.
     Vm,
+    /// A VM's XML.
+    Xml,
     /// The log.
     Log,
     /// The filter's line.
@@ -134,6 +138,8 @@ pub enum Mode {
     Fleet,
     /// One VM's page.
     Vm,
+    /// A VM's XML.
+    Xml,
     /// Collector and writer.
     Status,
     /// The log.
@@ -152,9 +158,10 @@ pub enum Mode {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Fleet,
         Self::Vm,
+        Self::Xml,
         Self::Status,
         Self::Log,
         Self::Help,
@@ -168,10 +175,11 @@ impl Mode {
     /// within them are a clash.
     #[must_use]
     pub fn contexts(self) -> &'static [Context] {
-        use Context::{Everywhere, Export, Filter, Fleet, List, Log, Question, Terminal, Vm};
+        use Context::{Everywhere, Export, Filter, Fleet, List, Log, Question, Terminal, Vm, Xml};
         match self {
             Self::Fleet => &[Fleet, List, Everywhere, Terminal],
             Self::Vm => &[Vm, List, Everywhere, Terminal],
+            Self::Xml => &[Xml, List, Everywhere, Terminal],
             Self::Status | Self::Help => &[List, Everywhere, Terminal],
             Self::Log => &[Log, List, Everywhere, Terminal],
             Self::Filter | Self::Search => &[Filter, Terminal],
@@ -186,6 +194,7 @@ impl Mode {
         match self {
             Self::Fleet => "fleet",
             Self::Vm => "VM",
+            Self::Xml => "XML",
             Self::Status => "status",
             Self::Log => "log",
             Self::Help => "help",
@@ -279,6 +288,7 @@ pub const ACTIONS: &[Binding] = &[
         "freeze",
         "live"
     ),
+    bind!(Xml, "xml", [Char('x')], [Vm, Xml], "the VM's XML; once more: back", "XML"),
     bind!(SpanLonger, "span-longer", [Char('z')], [Vm], "a longer span in the sparklines", "span"),
     bind!(SpanShorter, "span-shorter", [Char('Z')], [Vm], "a shorter span in the sparklines"),
     bind!(

@@ -102,7 +102,9 @@ impl App {
         let frame = || self.frame().map(Arc::clone);
         match self.page {
             Page::Fleet => Some(Exported::Fleet { frame: frame()?, rows: self.fleet.rows().to_vec() }),
-            Page::Vm => Some(Exported::Vm { frame: frame()?, domain: self.vm_domain().map(Arc::clone)? }),
+            Page::Vm | Page::Xml => {
+                Some(Exported::Vm { frame: frame()?, domain: self.vm_domain().map(Arc::clone)? })
+            }
             Page::Status => Some(Exported::Accounting {
                 at: self.now,
                 collector: self.control.status().cloned().map(Box::new),

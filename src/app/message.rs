@@ -24,6 +24,8 @@ pub enum Message {
     Say(String),
     /// The local record answered a question about the past.
     Past(Answer),
+    /// A domain's XML came, or in words why it does not.
+    Xml(Uuid, Result<Arc<str>, String>),
     /// A key was pressed.
     Key(Key),
     /// Text was pasted.
@@ -86,6 +88,8 @@ pub enum Effect {
     LookBack(Question),
     /// Write this into the working directory, and say where.
     Export(ExportForm, Exported),
+    /// Ask libvirt for the XML of this domain; [`Message::Xml`] answers.
+    Xml(Uuid),
     /// Put this text on the clipboard (OSC 52).
     Copy(String),
     /// Mouse reports on or off.

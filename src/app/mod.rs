@@ -28,6 +28,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod view;
+mod xml;
 
 use std::{sync::Arc, time::Duration};
 
@@ -60,6 +61,7 @@ use crate::{
 use control::Control;
 use look_back::Frozen;
 use recent::Recent;
+pub use xml::{DomainXml, XmlState};
 
 /// What the screen starts with.
 #[derive(Clone, Debug)]
@@ -111,7 +113,9 @@ pub struct App {
     /// The line of the fleet's filter, or of the log's search, while it is
     /// written.
     input: Option<Input>,
-    scrolled: [i64; 3],
+    /// The XML that is shown, asked for, or was refused.
+    xml: Option<DomainXml>,
+    scrolled: [i64; 4],
     log: LogView,
     notice: Option<Notice>,
 
@@ -152,7 +156,8 @@ impl App {
             vm: None,
             fleet: Fleet::default(),
             input: None,
-            scrolled: [0; 3],
+            xml: None,
+            scrolled: [0; 4],
             log: LogView::new(),
             notice: None,
             latest: None,
@@ -181,6 +186,10 @@ impl App {
             Message::Delivery(delivery, store) => {
                 self.delivery = delivery;
                 self.store = store;
+                Vec::new()
+            }
+            Message::Xml(uuid, answer) => {
+                self.take_xml(uuid, answer);
                 Vec::new()
             }
             Message::Key(key) => self.press(key),

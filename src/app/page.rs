@@ -9,6 +9,8 @@ pub enum Page {
     Fleet,
     /// One VM; see [`super::App::vm_page`].
     Vm,
+    /// Its XML; see [`super::App::xml`].
+    Xml,
     /// Collector and writer.
     Status,
     /// The log.
@@ -38,6 +40,8 @@ pub enum Scroll {
     Help,
     /// The log, in pages.
     Log,
+    /// A domain's XML.
+    Xml,
 }
 
 /// How much of the log is shown.
@@ -74,6 +78,7 @@ impl Page {
         match self {
             Self::Fleet => Mode::Fleet,
             Self::Vm => Mode::Vm,
+            Self::Xml => Mode::Xml,
             Self::Status => Mode::Status,
             Self::Log => Mode::Log,
         }

@@ -119,7 +119,7 @@ impl App {
     /// The VM that `y` copies: the page's, else the selected one.
     pub(super) fn subject(&self) -> Option<&Arc<DomainFrame>> {
         match self.page {
-            Page::Vm => self.vm_domain(),
+            Page::Vm | Page::Xml => self.vm_domain(),
             _ => self.domain(self.fleet.selected()?),
         }
     }

@@ -42,6 +42,11 @@ pub(super) enum CallKind {
         /// Its incarnation: an answer is of no other.
         id: Option<u32>,
     },
+    /// One domain's XML, to be shown.
+    Xml {
+        /// Which domain.
+        uuid: Uuid,
+    },
     /// The job that runs on one domain.
     Job {
         /// Which domain.
@@ -188,7 +193,13 @@ impl Calls {
 
     /// Questions for XML that are stuck: each holds a worker of libvirtd.
     pub fn stuck_descriptions(&self) -> usize {
-        self.stuck.iter().filter(|(_, call)| matches!(call.kind, CallKind::Describe { .. })).count()
+        let of_xml = |kind: &_| matches!(kind, CallKind::Describe { .. } | CallKind::Xml { .. });
+        self.stuck.iter().filter(|(_, call)| of_xml(&call.kind)).count()
+    }
+
+    /// Questions for XML to be shown that are out, stuck or not.
+    pub fn xml(&self) -> impl Iterator<Item = &Call> {
+        self.all().filter(|call| matches!(call.kind, CallKind::Xml { .. }))
     }
 
     /// Questions for a job that are out, of whatever link, stuck or not.
@@ -280,7 +291,9 @@ impl Calls {
             .map(|(_, call)| {
                 let domain = match &call.kind {
                     CallKind::Roster => None,
-                    CallKind::Describe { uuid, .. } | CallKind::Job { uuid, .. } => Some(*uuid),
+                    CallKind::Describe { uuid, .. } | CallKind::Xml { uuid } | CallKind::Job { uuid, .. } => {
+                        Some(*uuid)
+                    }
                     CallKind::Control(probe) => Some(*probe.uuid()),
                     CallKind::List(list) if list.members.len() == 1 => list.members.first().copied(),
                     CallKind::List(list) => list.members.iter().copied().find(|uuid| {
@@ -300,7 +313,9 @@ impl Call {
         match &self.kind {
             CallKind::List(list) => !list.monitor_free,
             CallKind::Job { .. } => true,
-            CallKind::Roster | CallKind::Describe { .. } | CallKind::Control(_) => false,
+            CallKind::Roster | CallKind::Describe { .. } | CallKind::Xml { .. } | CallKind::Control(_) => {
+                false
+            }
         }
     }
 
@@ -312,7 +327,9 @@ impl Call {
     pub fn members(&self) -> &[Uuid] {
         match &self.kind {
             CallKind::List(list) => &list.members,
-            CallKind::Describe { uuid, .. } | CallKind::Job { uuid, .. } => std::slice::from_ref(uuid),
+            CallKind::Describe { uuid, .. } | CallKind::Xml { uuid } | CallKind::Job { uuid, .. } => {
+                std::slice::from_ref(uuid)
+            }
             CallKind::Control(probe) => std::slice::from_ref(probe.uuid()),
             CallKind::Roster => &[],
         }
@@ -326,7 +343,9 @@ impl Call {
         match &self.kind {
             CallKind::List(list) => !list.monitor_free && list.members.contains(uuid),
             CallKind::Job { uuid: asked, known } => *known && asked == uuid,
-            CallKind::Roster | CallKind::Describe { .. } | CallKind::Control(_) => false,
+            CallKind::Roster | CallKind::Describe { .. } | CallKind::Xml { .. } | CallKind::Control(_) => {
+                false
+            }
         }
     }
 

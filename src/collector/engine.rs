@@ -64,6 +64,7 @@ pub(super) struct Engine<R, S> {
     /// An attempt to connect waits for an earlier one to return.
     pub(super) held_back: bool,
     pub(super) watching: Watching,
+    pub(super) xml: super::xml::Wanted,
 }
 
 impl<R: Readers, S: Sink> Engine<R, S> {
@@ -97,6 +98,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             backoff: FIRST_BACKOFF,
             held_back: false,
             watching: Watching::default(),
+            xml: super::xml::Wanted::default(),
         };
         engine.publish_status();
         engine
@@ -198,6 +200,15 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     /// An answer, in time or late.
     pub fn answer(&mut self, answer: Answer) {
         let Some((call, was_stuck)) = self.calls.returned(answer.ticket) else { return };
+        if let CallKind::Xml { uuid } = call.kind {
+            // Of no link: it has a reader of its own, and somebody waits.
+            self.take_xml(uuid, &call, answer);
+            if was_stuck {
+                self.note_calls();
+                self.publish_status();
+            }
+            return;
+        }
         if was_stuck {
             tracing::info!(
                 "a call that hung for {:.1} s has returned",
@@ -278,6 +289,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.take_job(uuid, None, Ok(None));
             }
             (CallKind::Roster, Err(error)) => self.break_link(error.to_string()),
+            // Taken above, whatever it was.
+            (CallKind::Xml { .. }, Err(_)) => {}
             (CallKind::List(list), Err(error)) => {
                 self.idle.push(call.reader);
                 self.note_error(error.to_string());
@@ -388,6 +401,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     fn give_up_waiting(&mut self, ticket: u64, mono: MonoTime) {
         let Some(call) = self.calls.stuck_call(ticket) else { return };
         let age = call.age(mono);
+        if let CallKind::Xml { uuid } = call.kind {
+            return self.give_up_xml(uuid, age);
+        }
         if call.link != self.link_number {
             return;
         }
@@ -413,6 +429,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
                 self.take_control(probe, Control::Unknown);
             }
             CallKind::Job { .. } => self.jobs.reader = None,
+            CallKind::Xml { .. } => {}
             CallKind::Describe { uuid, .. } => {
                 let uuid = *uuid;
                 self.describer = self.describer.filter(|describer| *describer != call.reader);

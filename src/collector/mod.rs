@@ -29,6 +29,7 @@ mod report;
 mod taking;
 mod timeline;
 mod watching;
+mod xml;
 
 use std::{
     io,
@@ -36,6 +37,8 @@ use std::{
     sync::{Arc, mpsc},
     time::Duration,
 };
+
+use uuid::Uuid;
 
 use crate::{
     clock::Clock,
@@ -46,6 +49,8 @@ use crate::{
 
 use engine::Engine;
 use readers::ThreadReaders;
+pub use xml::Xml;
+use xml::XmlAnswer;
 
 /// What the operator can ask of the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +102,19 @@ impl Handle {
         // nothing left to command.
         drop(self.inbox.send(Event::Command(command)));
     }
+
+    /// Asks for the XML of one domain. `answer` is called once, on the
+    /// collector's thread, within `libvirt.timeout`; it must return at once.
+    /// After the collector has ended it is never called.
+    pub fn xml(&self, uuid: Uuid, answer: impl FnOnce(Xml) + Send + 'static) {
+        drop(self.inbox.send(Event::Xml(uuid, XmlAnswer::new(answer))));
+    }
 }
 
 #[derive(Debug)]
 enum Event {
     Command(Command),
+    Xml(Uuid, XmlAnswer),
     Answer(Box<Answer>),
     /// What the watch of this number tells.
     Happened(u64, Box<WatchNews>),
@@ -140,6 +153,7 @@ fn run<R: readers::Readers, S: Sink>(events: &mpsc::Receiver<Event>, mut engine:
                 return;
             }
             Some(Event::Command(command)) => engine.command(command),
+            Some(Event::Xml(uuid, answer)) => engine.ask_xml(uuid, answer),
             Some(Event::Answer(answer)) => engine.answer(*answer),
             Some(Event::Happened(watch, news)) => engine.hear(watch, *news),
             None => {}

@@ -18,13 +18,20 @@ use crate::model::{
 #[error("libvirt's domain XML cannot be read: {0}")]
 pub struct XmlError(String);
 
+impl XmlError {
+    /// From the parser's words, which name places and no values.
+    pub(super) fn new(error: &roxmltree::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// The devices that a domain's XML names. Whether the domain is started with
 /// the host is not in its XML.
 ///
 /// # Errors
 /// The text is no well-formed XML or its root is not `<domain>`.
 pub fn devices(xml: &str) -> Result<DomainDevices, XmlError> {
-    let document = Document::parse(xml).map_err(|error| XmlError(error.to_string()))?;
+    let document = Document::parse(xml).map_err(|error| XmlError::new(&error))?;
     let domain = document.root_element();
     if !domain.has_tag_name("domain") {
         return Err(XmlError("its root is not <domain>".into()));

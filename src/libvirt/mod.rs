@@ -26,6 +26,7 @@ mod session;
 mod ssh;
 mod uri;
 mod watch;
+mod xml;
 
 use std::time::Duration;
 

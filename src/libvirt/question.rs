@@ -101,6 +101,11 @@ pub enum Question {
         /// Which domain.
         uuid: Uuid,
     },
+    /// The XML of one domain as it may be shown.
+    Xml {
+        /// Which domain.
+        uuid: Uuid,
+    },
     /// Whether a call holds the domain. Never waits for anything that one
     /// call on the domain could hold.
     Control {
@@ -163,6 +168,13 @@ pub enum Reply {
         uuid: Uuid,
         /// What its XML says.
         devices: DomainDevices,
+    },
+    /// To [`Question::Xml`].
+    Xml {
+        /// Which domain.
+        uuid: Uuid,
+        /// Its XML without secrets and control characters.
+        xml: Arc<str>,
     },
     /// To [`Question::Control`].
     Control(Control),

@@ -102,6 +102,7 @@ impl Thread {
             Question::Roster => session.roster(),
             Question::List { members, monitor_free } => session.list(&members, monitor_free),
             Question::Describe { uuid } => session.describe(uuid),
+            Question::Xml { uuid } => session.xml(uuid),
             Question::Control { uuid, id } => session.control(uuid, id),
             Question::Job { uuid, id } => session.job(uuid, id),
         }

@@ -5,6 +5,7 @@
 //! domains, which take several calls, are read in `listing`.
 
 mod listing;
+mod xml;
 
 use std::collections::HashMap;
 

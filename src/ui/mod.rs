@@ -60,6 +60,7 @@ pub struct Screen {
     look: Look,
     fleet: fleet::Table,
     vm: vm::Page,
+    xml: vm::Xml,
     status: status::Page,
     log: log::Page,
     help: help::Overlay,
@@ -76,6 +77,7 @@ impl Screen {
             look: Look::new(screen.theme, screen.ascii),
             fleet: fleet::Table::default(),
             vm: vm::Page::default(),
+            xml: vm::Xml::default(),
             status: status::Page::default(),
             log: log::Page::default(),
             help: help::Overlay::default(),
@@ -123,6 +125,7 @@ impl Screen {
         match app.page() {
             Page::Fleet => self.fleet.render(app, &self.look, body, buf, &mut self.targets),
             Page::Vm => self.vm.render(app, &self.look, body, buf, &mut self.targets),
+            Page::Xml => self.xml.render(app, &self.look, body, buf),
             Page::Status => self.status.render(app, &self.look, body, buf),
             Page::Log => self.log.render(app, &self.look, body, buf),
         }

@@ -20,6 +20,7 @@ mod late;
 mod rounds;
 mod successors;
 mod watch;
+mod xml;
 
 fn lost() -> Error {
     let text = || String::from("cut");

@@ -9,6 +9,7 @@ mod span;
 mod svg;
 mod turns;
 mod walk;
+mod xml;
 
 use super::*;
 

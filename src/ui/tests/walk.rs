@@ -30,6 +30,7 @@ enum Step {
     Collection(u8),
     Writer(u8),
     Tick(u64),
+    Xml(usize, Result<String, String>),
     Size(u16, u16),
     Past(u8),
 }
@@ -72,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..4).prop_map(Step::Collection),
         1 => (0u8..4).prop_map(Step::Writer),
         1 => (0u64..100_000).prop_map(Step::Tick),
+        1 => (0usize..16, prop::result::maybe_ok(".{0,200}", ".{0,80}")).prop_map(|(n, xml)| Step::Xml(n, xml)),
         2 => (0u16..220, 0u16..70).prop_map(|(w, h)| Step::Size(w, h)),
         2 => (0u8..4).prop_map(Step::Past),
     ]
@@ -148,6 +150,10 @@ fn take(walk: &mut Walk, step: Step) {
             _ => Message::Delivery(delivering(), store(StoreState::ReadOnly { holder: "pid 7".into() })),
         },
         Step::Tick(seconds) => Message::Tick(at(seconds)),
+        Step::Xml(n, xml) => {
+            let uuid = app.xml().map(|xml| xml.uuid).filter(|_| n % 4 > 0);
+            Message::Xml(uuid.unwrap_or_default(), xml.map(Into::into))
+        }
         Step::Size(width, height) => {
             *size = (width, height);
             Message::Resize { width, height }

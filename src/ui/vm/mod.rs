@@ -15,9 +15,11 @@ mod marks;
 mod memory;
 mod panels;
 mod vcpus;
+mod xml;
 
 pub use explain::reference;
 pub use job::words as job_words;
+pub use xml::Xml;
 
 use std::ops::Range;
 

@@ -202,7 +202,7 @@ impl Host {
                 if self.hanging.contains_key(ticket) {
                     return false;
                 }
-                if let Question::Describe { uuid } = question {
+                if let Question::Describe { uuid } | Question::Xml { uuid } = question {
                     return !self.undescribed.contains(&uuid.as_u128());
                 }
                 if matches!(question, Question::Job { .. }) {
@@ -253,6 +253,9 @@ impl Host {
                     ..DomainDevices::default()
                 },
             },
+            Question::Xml { uuid } => {
+                Reply::Xml { uuid, xml: format!("<domain><uuid>{uuid}</uuid></domain>").into() }
+            }
             Question::Control { uuid, .. } => {
                 let number = uuid.as_u128();
                 let hangs = self.hanging.values().chain(&self.left_behind).any(|held| *held == number);
