@@ -21,10 +21,13 @@ use crossterm::{
         disable_raw_mode, enable_raw_mode,
     },
 };
-use ratatui::{Frame, backend::CrosstermBackend};
+use ratatui::Frame;
 use rustix::process::{Signal, getpid, kill_process};
 
 mod diverted;
+mod thrifty;
+
+pub use thrifty::Thrifty;
 
 /// Whether the terminal is in our modes. Process-wide, because the panic hook
 /// must know it on any thread.
@@ -41,7 +44,7 @@ pub struct Terminal {
     /// Never dropped: when the terminal was closed under us, ratatui's drop
     /// complains on standard error, which is closed too, and that panics.
     /// [`restore`] shows the cursor again.
-    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
+    inner: ManuallyDrop<ratatui::Terminal<Thrifty<BufWriter<Stdout>>>>,
     mouse: bool,
 }
 
@@ -53,7 +56,7 @@ impl Terminal {
     pub fn enter(mouse: bool) -> io::Result<Self> {
         enter(mouse)?;
         // From here on the modes are ours: an error must restore them.
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stdout()));
+        let backend = Thrifty::new(BufWriter::with_capacity(1 << 16, stdout()));
         match ratatui::Terminal::new(backend) {
             Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), mouse }),
             Err(error) => {

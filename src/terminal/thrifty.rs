@@ -1,0 +1,187 @@
+//! What goes to the terminal, in few bytes: people sit at the far end of an
+//! ssh connection.
+//!
+//! Owns the order in which changed cells are sent and the sequences around
+//! them. A colour costs more than a jump of the cursor, so all cells of one
+//! look are sent together; the whole update is shown at once either way.
+//! Everything else is left to ratatui's own backend.
+
+use std::io::{self, Write};
+
+use crossterm::{
+    cursor::{MoveRight, MoveTo},
+    queue,
+    style::{Attribute, Colors, Print, SetAttribute, SetColors},
+};
+use ratatui::{
+    backend::{Backend, ClearType, CrosstermBackend, IntoCrossterm as _, WindowSize},
+    buffer::Cell,
+    layout::{Position, Size},
+    style::{Color, Modifier},
+};
+use unicode_width::UnicodeWidthStr as _;
+
+/// A crossterm backend that sends what changed in few bytes.
+#[derive(Debug)]
+pub struct Thrifty<W: Write>(CrosstermBackend<W>);
+
+impl<W: Write> Thrifty<W> {
+    /// A backend that writes to `writer`.
+    pub const fn new(writer: W) -> Self {
+        Self(CrosstermBackend::new(writer))
+    }
+}
+
+impl<W: Write> Write for Thrifty<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Write::flush(&mut self.0)
+    }
+}
+
+/// How a cell looks: ink, ground and modifiers.
+type Look = (Color, Color, Modifier);
+
+/// Modifiers that crossterm can set, with their attributes.
+const ATTRIBUTES: [(Modifier, Attribute); 9] = [
+    (Modifier::BOLD, Attribute::Bold),
+    (Modifier::DIM, Attribute::Dim),
+    (Modifier::ITALIC, Attribute::Italic),
+    (Modifier::UNDERLINED, Attribute::Underlined),
+    (Modifier::SLOW_BLINK, Attribute::SlowBlink),
+    (Modifier::RAPID_BLINK, Attribute::RapidBlink),
+    (Modifier::REVERSED, Attribute::Reverse),
+    (Modifier::HIDDEN, Attribute::Hidden),
+    (Modifier::CROSSED_OUT, Attribute::CrossedOut),
+];
+
+/// Sends cells, given row by row, to `out`.
+fn send<'a>(out: &mut impl Write, cells: impl Iterator<Item = (u16, u16, &'a Cell)>) -> io::Result<()> {
+    let mut cells: Vec<(u16, u16, &Cell)> = cells.collect();
+    // A sign of two columns wipes what it is laid over: then the order is kept.
+    if cells.iter().all(|(_, _, cell)| cell.symbol().width() == 1) {
+        let mut looks: Vec<Look> = Vec::new();
+        let mut place = |cell: &Cell| {
+            let own = look(cell);
+            looks.iter().position(|look| *look == own).unwrap_or_else(|| {
+                looks.push(own);
+                looks.len() - 1
+            })
+        };
+        cells.sort_by_cached_key(|&(x, y, cell)| (place(cell), y, x));
+    }
+    let plain = (Color::Reset, Color::Reset, Modifier::empty());
+    let mut current = plain;
+    // Where the cursor is, while that is certain.
+    let mut cursor: Option<(u16, u16)> = None;
+    for (x, y, cell) in cells {
+        match cursor {
+            Some(at) if at == (x, y) => {}
+            Some((column, row)) if row == y && column < x => queue!(out, MoveRight(x - column))?,
+            _ => queue!(out, MoveTo(x, y))?,
+        }
+        let wanted = look(cell);
+        if wanted != current {
+            set(out, current, wanted)?;
+            current = wanted;
+        }
+        let symbol = cell.symbol();
+        queue!(out, Print(symbol))?;
+        // Terminals do not agree on how wide every sign is.
+        let next = x.saturating_add(1);
+        cursor = is_plain(symbol).then_some((next, y));
+    }
+    if current != plain {
+        queue!(out, SetAttribute(Attribute::Reset))?;
+    }
+    Ok(())
+}
+
+/// Goes from one look to another.
+fn set(out: &mut impl Write, from: Look, to: Look) -> io::Result<()> {
+    let mut from = from;
+    if !to.2.contains(from.2) {
+        queue!(out, SetAttribute(Attribute::Reset))?;
+        from = (Color::Reset, Color::Reset, Modifier::empty());
+    }
+    for (modifier, attribute) in ATTRIBUTES {
+        if (to.2 - from.2).contains(modifier) {
+            queue!(out, SetAttribute(attribute))?;
+        }
+    }
+    let new = |from: Color, to: Color| (from != to).then(|| to.into_crossterm());
+    let colours = Colors { foreground: new(from.0, to.0), background: new(from.1, to.1) };
+    if colours.foreground.is_some() || colours.background.is_some() {
+        queue!(out, SetColors(colours))?;
+    }
+    Ok(())
+}
+
+fn look(cell: &Cell) -> Look {
+    (cell.fg, cell.bg, cell.modifier)
+}
+
+/// Whether every terminal gives it one column: what the screen is made of,
+/// names of VMs aside.
+fn is_plain(symbol: &str) -> bool {
+    let mut signs = symbol.chars();
+    let (Some(sign), None) = (signs.next(), signs.next()) else { return false };
+    matches!(sign, ' '..='~' | '\u{2500}'..='\u{259f}') || (symbol.width() == 1 && sign < '\u{300}')
+}
+
+impl<W: Write> Backend for Thrifty<W> {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        send(&mut self.0, content)
+    }
+
+    fn append_lines(&mut self, lines: u16) -> io::Result<()> {
+        self.0.append_lines(lines)
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        self.0.hide_cursor()
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        self.0.show_cursor()
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        self.0.get_cursor_position()
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        self.0.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.0.clear()
+    }
+
+    fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
+        self.0.clear_region(region)
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        self.0.size()
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        self.0.window_size()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Backend::flush(&mut self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

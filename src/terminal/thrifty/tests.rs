@@ -1,0 +1,104 @@
+//! What a terminal shows after the bytes is what the buffer holds, and they
+//! are fewer than ratatui's own.
+
+use proptest::prelude::*;
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::*;
+
+const SIZE: Rect = Rect::new(0, 0, 30, 6);
+
+/// Text of any kind in one of a few looks, somewhere on the screen.
+fn patch() -> impl Strategy<Value = (u16, u16, String, Style)> {
+    let text = prop_oneof![
+        "[ -~]{1,12}",
+        "[▁▂▃▄▅▆▇█▏▍│─]{1,12}",
+        "[a虚é●▶ x拟°–]{1,8}",
+        Just("e\u{301}x".to_owned())
+    ];
+    let style = (0_u8..5, 0_u8..3, 0_u8..4).prop_map(|(ink, ground, modifier)| {
+        let style = match ink {
+            0 => Style::new(),
+            1 => Style::new().fg(Color::Rgb(1, 2, 3)),
+            ink => Style::new().fg(Color::Indexed(60 + ink)),
+        };
+        let style = if ground == 0 { style } else { style.bg(Color::Indexed(230 + ground)) };
+        style.add_modifier(
+            [Modifier::empty(), Modifier::BOLD, Modifier::REVERSED, Modifier::BOLD | Modifier::UNDERLINED]
+                [usize::from(modifier)],
+        )
+    });
+    (0..SIZE.width, 0..SIZE.height, text, style)
+}
+
+/// What a terminal shows that was sent the changes from each buffer to the next.
+fn shown(buffers: &[Buffer], send_to: impl Fn(&mut Vec<u8>, &[(u16, u16, &Cell)])) -> (vt100::Parser, usize) {
+    let mut terminal = vt100::Parser::new(SIZE.height, SIZE.width, 0);
+    let mut before = Buffer::empty(SIZE);
+    let mut sent = 0;
+    for buffer in buffers {
+        let mut bytes = Vec::new();
+        send_to(&mut bytes, &before.diff(buffer));
+        terminal.process(&bytes);
+        sent += bytes.len();
+        before = buffer.clone();
+    }
+    (terminal, sent)
+}
+
+fn thriftily(bytes: &mut Vec<u8>, cells: &[(u16, u16, &Cell)]) {
+    send(bytes, cells.iter().copied()).unwrap();
+}
+
+fn by_ratatui(bytes: &mut Vec<u8>, cells: &[(u16, u16, &Cell)]) {
+    CrosstermBackend::new(bytes).draw(cells.iter().copied()).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_terminal_shows_what_ratatui_would_have_shown(
+        patches in prop::collection::vec(prop::collection::vec(patch(), 0..8), 1..6)
+    ) {
+        let mut buffer = Buffer::empty(SIZE);
+        let buffers: Vec<Buffer> = patches
+            .iter()
+            .map(|patches| {
+                for (x, y, text, style) in patches {
+                    buffer.set_string(*x, *y, text, *style);
+                }
+                buffer.clone()
+            })
+            .collect();
+        let (ours, _) = shown(&buffers, thriftily);
+        let (theirs, _) = shown(&buffers, by_ratatui);
+        prop_assert_eq!(ours.screen().contents(), theirs.screen().contents());
+        for row in 0..SIZE.height {
+            for column in 0..SIZE.width {
+                prop_assert_eq!(ours.screen().cell(row, column), theirs.screen().cell(row, column));
+            }
+        }
+        // Nothing is left set for what is written next.
+        prop_assert_eq!(ours.screen().fgcolor(), vt100::Color::Default);
+        prop_assert_eq!(ours.screen().bgcolor(), vt100::Color::Default);
+        prop_assert!(!ours.screen().bold() && !ours.screen().underline() && !ours.screen().inverse());
+    }
+}
+
+#[test]
+fn numbers_that_change_here_and_there_cost_half() {
+    let mut buffer = Buffer::empty(SIZE);
+    let mut buffers = Vec::new();
+    for digit in 0..4 {
+        for y in 0..SIZE.height {
+            for (x, ink) in [(2, 252), (6, 73), (11, 139), (19, 252), (25, 67)] {
+                buffer.set_string(x, y, format!("{digit}"), Style::new().fg(Color::Indexed(ink)));
+            }
+        }
+        buffers.push(buffer.clone());
+    }
+    let (_, ours) = shown(&buffers, thriftily);
+    let (_, theirs) = shown(&buffers, by_ratatui);
+    assert!(ours * 2 <= theirs, "{ours} bytes, and {theirs} by ratatui");
+}
