@@ -5,7 +5,7 @@
 //! data. The screen is drawn only when something changed, at most thirty
 //! times a second. Collection and delivery run in threads of their own and
 //! reach the screen through `watch` channels: the latest wins, so a slow
-//! terminal never slows them.
+//! terminal never slows them. A key never waits for a draw that was not for it.
 
 mod exporting;
 mod input;
@@ -38,7 +38,7 @@ use crate::{
     ui::Screen,
 };
 
-/// At most this often is the screen drawn.
+/// At most this often is the screen drawn for news, and as often for input.
 const DRAW_EVERY: Duration = Duration::from_millis(33);
 /// How often relative times on the screen ("42 s ago") are renewed.
 const TICK: Duration = Duration::from_secs(1);
@@ -221,15 +221,18 @@ impl Session {
         self.app.update(Message::Resize { width, height });
         let mut drawn = Instant::now();
         self.draw()?;
-        let mut changed = false;
+        let (mut changed, mut asked, mut answered) = (false, false, drawn);
         loop {
             changed |= self.app.take_changed();
-            let draw_at = drawn + DRAW_EVERY;
+            let draw_at = if asked { answered } else { drawn } + DRAW_EVERY;
             let message = tokio::select! {
                 biased;
                 () = signals.ended() => return Ok(()),
                 event = events.next() => match event {
-                    Some(Ok(event)) => input::message(event),
+                    Some(Ok(event)) => {
+                        asked = true;
+                        input::message(event)
+                    }
                     Some(Err(error)) => return Err(RuntimeError::TerminalLost(error)),
                     // The terminal was closed under us.
                     None => return Ok(()),
@@ -237,6 +240,9 @@ impl Session {
                 () = sleep_until(draw_at), if changed => {
                     self.draw()?;
                     drawn = Instant::now();
+                    if std::mem::take(&mut asked) {
+                        answered = drawn;
+                    }
                     changed = false;
                     None
                 }
