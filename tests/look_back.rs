@@ -9,6 +9,7 @@
     reason = "a failed test panics, and a test is documented by its name"
 )]
 
+mod recording;
 mod sample;
 mod scenes;
 
@@ -778,4 +779,68 @@ fn a_step_takes_the_same_time_in_a_large_record() {
         assert_eq!(past.frame.at.0, at.0 - i64::try_from(SECOND).unwrap());
     }
     drop(record);
+}
+
+#[test]
+fn the_past_is_there_while_delivery_records_and_survives_a_lost_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let handle = recording::start(recording::settings(None, Some(directory.path())));
+    let asked = Asked::start(Some(directory.path()));
+    let newest = |number: u64| {
+        let at = recording::cycle(number).at;
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            match asked.ask(Moment::AtOrBefore(WallTime(i64::MAX)), 30) {
+                Found::Seen(past) if past.frame.at == at => return past,
+                // Not appended yet, or the record is just being opened anew.
+                other => assert!(Instant::now() < deadline, "{other:?}"),
+            }
+        }
+    };
+    for number in 1..=20 {
+        handle.record(std::sync::Arc::new(recording::cycle(number)));
+        let past = newest(number);
+        assert_eq!(past.frame.cycle, number);
+        assert_eq!(past.slots.len() as u64, number);
+    }
+    // What is looked into is replaced under both.
+    std::fs::remove_file(scenes::path(directory.path()).with_extension("db-wal")).unwrap();
+    for number in 21..=30 {
+        handle.record(std::sync::Arc::new(recording::cycle(number)));
+    }
+    assert_eq!(newest(30).slots.len(), 30, "no cycle is lost");
+    assert!(handle.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_host_of_many_vms_is_read_in_bounded_steps() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut record = Record::open(directory.path(), MissingPolicy::Zero);
+    let mut scenes: Vec<_> = (0..6).map(|_| Scene::default()).collect();
+    let mut last = None;
+    for number in 1..=310 {
+        let mut whole = scenes[0].cycle(number);
+        for (copy, scene) in (1_u128..).zip(&mut scenes[1..]) {
+            for domain in scene.cycle(number).domains {
+                let mut domain = (*domain).clone();
+                let mut identity = domain.identity().clone();
+                identity.uuid = uuid::Uuid::from_u128(identity.uuid.as_u128() + (copy << 32));
+                identity.id = identity.id.map(|id| id + 1000 * u32::try_from(copy).unwrap());
+                domain.reading.identity = identity.into();
+                whole.domains.push(domain.into());
+            }
+        }
+        whole.domains.sort_by_key(|domain| (domain.identity().name.clone(), domain.identity().uuid));
+        record.append(&whole, 1000);
+        last = Some(whole);
+    }
+    let last = last.unwrap();
+    let asked = Asked::start(Some(directory.path()));
+    for history in [1, 60, 300] {
+        let began = Instant::now();
+        let past = asked.seen(Moment::AtOrBefore(last.at), history);
+        println!("{} VMs, {history} cycles of history: {:?}", past.frame.domains.len(), began.elapsed());
+        assert_same_frame(&past.frame, &last);
+        assert_eq!(past.slots.len(), history);
+    }
 }

@@ -185,7 +185,11 @@ fn walked(
 /// memory and disks are not read in every cycle.
 fn lacks(frame: &Frame) -> bool {
     frame.domains.iter().filter(|domain| domain.fresh).any(|domain| {
-        let awaited = domain.reading.disks.as_ref().is_err_and(|missing| missing.why == Why::NotDue);
+        let awaited = domain
+            .reading
+            .disks
+            .as_ref()
+            .is_err_and(|missing| missing.why == Why::NotDue && missing.since.is_some());
         let shown = domain.last.as_ref().filter(|_| awaited).map_or(&domain.rates, |last| &last.rates);
         (awaited && domain.last.is_none())
             || shown.disk.read_bytes_per_s.is_err_and(|missing| missing.why == Why::NotRecorded)

@@ -7,6 +7,7 @@ use crate::journal::{Error, Look, Outline, thinning_slot};
 /// Most lines that are read for the cycles before the one that is asked for:
 /// a fraction of a second's work.
 const MOST_LINES: u64 = 60_000;
+
 /// Cycles before the first slot: for what changes seldom, and for what is not
 /// read in every cycle.
 #[derive(Clone, Copy)]
@@ -21,6 +22,7 @@ pub(super) const BEFORE: Before = Before { cycles: 4, lines: 2 * MOST_LINES };
 pub(super) const FAR_BEFORE: Before = Before { cycles: MOST_BEFORE, lines: 4 * MOST_LINES };
 /// Never more than these.
 const MOST_BEFORE: usize = 200;
+
 /// From where on the record is read.
 pub(super) struct Way {
     /// The row before the first that is read.
@@ -33,15 +35,14 @@ impl Way {
     /// The way to the cycle of `row`: over `history` cycles, and before them
     /// those that tell what changes seldom.
     pub(super) fn to(look: &Look, row: Outline, history: usize, least: Before) -> Result<Self, Error> {
-        let mut at = first_of_cycle(look, row)?;
-        let (mut cycles, mut lines) = (1, at.lines);
+        let (mut at, mut lines) = cycle_of(look, row)?;
+        let mut cycles = 1;
         let mut first_slot = at;
         let mut before = 0;
         while let Some(last) = look.previous(at.row)? {
             if cycles < history && lines < MOST_LINES {
                 cycles += 1;
-                at = first_of_cycle(look, last)?;
-                lines = lines.saturating_add(last.lines);
+                lines += going_back(look, &mut at, last)?;
                 first_slot = at;
                 continue;
             }
@@ -51,20 +52,30 @@ impl Way {
                 break;
             }
             before += 1;
-            at = first_of_cycle(look, last)?;
-            lines = lines.saturating_add(last.lines);
+            lines += going_back(look, &mut at, last)?;
         }
         Ok(Self { after: at.row - 1, first_slot: first_slot.row })
     }
 }
 
-/// The first row of the cycle that `row` belongs to.
-fn first_of_cycle(look: &Look, mut row: Outline) -> Result<Outline, Error> {
+/// Goes to the cycle that ends with row `last`; how many lines that has.
+fn going_back(look: &Look, at: &mut Outline, last: Outline) -> Result<u64, Error> {
+    let (first, lines) = cycle_of(look, last)?;
+    *at = first;
+    Ok(lines)
+}
+
+/// The first row of the cycle that `row` belongs to, and its lines up to that.
+fn cycle_of(look: &Look, mut row: Outline) -> Result<(Outline, u64), Error> {
+    // What a damaged row claims is not believed.
+    let believed = |row: &Outline| row.lines.min(MOST_LINES);
+    let mut lines = believed(&row);
     while row.part > 0 {
         match look.previous(row.row)? {
             Some(before) if before.at == row.at && before.part < row.part => row = before,
             _ => break,
         }
+        lines += believed(&row);
     }
-    Ok(row)
+    Ok((row, lines))
 }
