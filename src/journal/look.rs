@@ -4,7 +4,10 @@
 //! It reads what the last finished append left. A statement takes a row or a
 //! few, so that the log is never held for long.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use uuid::Uuid;
@@ -19,6 +22,8 @@ use crate::model::WallTime;
 pub struct Look {
     db: Connection,
     path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
     // Let go after the connection.
     looking: Looking,
 }
@@ -81,14 +86,14 @@ impl Look {
     /// See [`LookError`].
     pub fn open(path: &Path) -> Result<Self, LookError> {
         let path = path.to_owned();
-        match std::fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_file() => {}
+        let file = match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_file() => (meta.dev(), meta.ino()),
             Ok(_) => return Err(LookError::Foreign { path }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(LookError::None { path });
             }
             Err(source) => return Err(Error::Place { path, source }.into()),
-        }
+        };
         let Some(looking) = sharing::look(&path) else { return Err(LookError::Opening { path }) };
         // Without its log nobody writes it, and opening it would make one.
         if std::fs::symlink_metadata(super::standing::log_of(&path)).is_err() {
@@ -111,11 +116,17 @@ impl Look {
             Ok((db, ours))
         })();
         match opened {
-            Ok((db, true)) => Ok(Self { db, path, looking }),
+            Ok((db, true)) => Ok(Self { db, path, file, looking }),
             Ok((_, false)) => Err(LookError::Foreign { path }),
             Err(error) if is_held(&error) => Err(LookError::Closed { path, held: true }),
             Err(source) => Err(Error::Sqlite { path, action: "looking into it", source }.into()),
         }
+    }
+
+    /// Which file it is: device and inode. Rows of another are others.
+    #[must_use]
+    pub fn file(&self) -> (u64, u64) {
+        self.file
     }
 
     /// Whether the record is about to be opened anew, which waits for this

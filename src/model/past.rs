@@ -24,7 +24,8 @@ pub struct Question {
     /// The cycle that is wanted.
     pub moment: Moment,
     /// How many cycles the sparklines are to span, that one included. Fewer
-    /// come where the record holds fewer, or where they are large.
+    /// come where the record holds fewer, and at first where they are large:
+    /// the same question, asked again, then brings more.
     pub history: usize,
 }
 

@@ -11,10 +11,8 @@ use std::{
 };
 
 use super::{
-    super::recorded,
-    Walk,
-    slots::Slots,
-    way::{BEFORE, Before, FAR_BEFORE, Way},
+    slots::{Known, Slots},
+    way::{BEFORE, Before, Rows, walk},
 };
 use crate::{
     config,
@@ -59,6 +57,7 @@ struct State {
 
 /// Most cycles of history that are read for a question.
 const MOST_HISTORY: usize = 3600;
+
 impl Reader {
     /// Starts the thread. `answer` is called there.
     ///
@@ -71,8 +70,10 @@ impl Reader {
         let scale = settings.scale;
         std::thread::Builder::new().name("lookback".into()).spawn(move || {
             let mut answer = answer;
+            let mut known = Known::default();
             while let Some(question) = desk.next() {
-                answer(Answer { question, found: find(path.as_deref(), question, scale) });
+                let found = find(path.as_deref(), question, scale, &mut known);
+                answer(Answer { question, found });
             }
         })?;
         Ok(reader)
@@ -113,17 +114,18 @@ impl Desk {
     }
 }
 
-fn find(path: Option<&Path>, question: Question, scale: AngleScale) -> Found {
+fn find(path: Option<&Path>, question: Question, scale: AngleScale, known: &mut Known) -> Found {
     let failed = |why: String| Found::Failed { why: why.into() };
     let Some(path) = path else {
         return failed("there is no record to look back into: store.path is none".to_owned());
     };
-    let found = Look::open(path).and_then(|look| past(&look, question, scale));
+    let found = Look::open(path).and_then(|look| past(&look, question, scale, known));
     found.unwrap_or_else(|error| failed(error.to_string()))
 }
 
 /// The cycle that is asked for, and those before it.
-fn past(look: &Look, question: Question, scale: AngleScale) -> Result<Found, LookError> {
+fn past(look: &Look, question: Question, scale: AngleScale, known: &mut Known) -> Result<Found, LookError> {
+    known.are_of(look.file());
     let Some((first, last)) = look.ends()? else { return Ok(Found::Nothing { covers: None }) };
     let covers = Covers { from: first.at.min(last.at), to: first.at.max(last.at) };
     let row = match question.moment {
@@ -133,52 +135,37 @@ fn past(look: &Look, question: Question, scale: AngleScale) -> Result<Found, Loo
     };
     let Some(row) = row else { return Ok(Found::Nothing { covers: Some(covers) }) };
     let history = question.history.clamp(1, MOST_HISTORY);
-    let mut found = walked(look, row, history, BEFORE, scale)?;
-    // Some domain was read longer ago than most are: once more, from farther back.
-    if found.as_ref().is_some_and(|(frame, _)| lacks(frame)) {
-        found = walked(look, row, history, FAR_BEFORE, scale)?;
+    let mut found = None;
+    for before in BEFORE {
+        found = shown(look, row, before, scale)?;
+        if !found.as_ref().is_some_and(|(_, frame)| lacks(frame)) {
+            break;
+        }
     }
     // Retention may have taken it while it was looked for.
-    let Some((mut frame, slots)) = found else {
+    let Some(((after, last), mut frame)) = found else {
         return Ok(Found::Nothing { covers: Some(covers) });
     };
+    known.keep((after, last), &frame, last);
+    let Slots { tracks, closed, .. } = known.slots(look, last, history, scale)?;
     tell_timelines(look, &mut frame)?;
-    let Slots { tracks, closed, .. } = slots;
     Ok(Found::Seen(Past { frame: Arc::new(frame), angles: tracks, slots: closed.into(), covers }))
 }
 
-/// The frame of the cycle of `row`, and the slots up to it; `None`: the row is
-/// there no more.
-fn walked(
+/// The rows of a cycle: those after the first number, up to the other.
+type Span = (i64, i64);
+
+/// The cycle of `row`: its rows and its frame; `None`: it is there no more.
+fn shown(
     look: &Look,
     row: Outline,
-    history: usize,
     before: Before,
     scale: AngleScale,
-) -> Result<Option<(Frame, Slots)>, LookError> {
-    let way = Way::to(look, row, history, before)?;
-    let mut walk = Walk::new(scale);
-    let mut slots = Slots::new(history);
-    let mut after = way.after;
-    while after < row.row {
-        // Few at a time: what has been walked over is let go.
-        let cycles = recorded::seen(look, after, ROWS_AT_ONCE)?;
-        let Some(end) = cycles.last() else { break };
-        after = end.row;
-        for cycle in &cycles {
-            let frame = walk.step(cycle);
-            if cycle.row >= way.first_slot {
-                slots.push(&frame);
-            }
-            if cycle.row >= row.row {
-                return Ok((frame.at == row.at).then_some((frame, slots)));
-            }
-        }
-        if look.is_waited_for() {
-            return Err(look.opening());
-        }
-    }
-    Ok(None)
+) -> Result<Option<(Span, Frame)>, LookError> {
+    let mut found = None;
+    let first = Rows::of(look, row)?.first;
+    walk(look, first, row.row, before, scale, |after, last, frame| found = Some(((after, last), frame)))?;
+    Ok(found.filter(|(_, frame)| frame.at == row.at))
 }
 
 /// Whether the walk to this frame has begun too late for some domain whose
@@ -195,9 +182,6 @@ fn lacks(frame: &Frame) -> bool {
             || shown.disk.read_bytes_per_s.is_err_and(|missing| missing.why == Why::NotRecorded)
     })
 }
-
-/// Rows that are read at once.
-const ROWS_AT_ONCE: usize = 16;
 
 /// Gives every domain what had happened to it by then. Of what came again
 /// later, the words are those of the last time.

@@ -1,15 +1,14 @@
-//! From where on the record is read to show one cycle: over the cycles of its
-//! sparklines, and before them over those that tell what changes seldom and
-//! what is not read in every cycle. Bounded in cycles and in lines.
+//! From where on the record is read to show a cycle: over those before it that
+//! tell what changes seldom and what is not read in every cycle. Bounded in
+//! cycles and in lines.
 
-use crate::journal::{Error, Look, Outline, thinning_slot};
+use super::{super::recorded, Walk};
+use crate::{
+    journal::{Error, Look, LookError, Outline, thinning_slot},
+    model::{AngleScale, Frame},
+};
 
-/// Most lines that are read for the cycles before the one that is asked for:
-/// a fraction of a second's work.
-const MOST_LINES: u64 = 60_000;
-
-/// Cycles before the first slot: for what changes seldom, and for what is not
-/// read in every cycle.
+/// How many cycles before the one that is shown are read.
 #[derive(Clone, Copy)]
 pub(super) struct Before {
     /// At least so many,
@@ -18,64 +17,96 @@ pub(super) struct Before {
     lines: u64,
 }
 
-pub(super) const BEFORE: Before = Before { cycles: 4, lines: 2 * MOST_LINES };
-pub(super) const FAR_BEFORE: Before = Before { cycles: MOST_BEFORE, lines: 4 * MOST_LINES };
+/// As far as it does for most, then farther, while some domain was read longer
+/// ago.
+pub(super) const BEFORE: [Before; 3] = [
+    Before { cycles: 4, lines: 100_000 },
+    Before { cycles: 16, lines: 100_000 },
+    Before { cycles: MOST_BEFORE, lines: 200_000 },
+];
 /// Never more than these.
-const MOST_BEFORE: usize = 200;
+const MOST_BEFORE: usize = 128;
+/// Most lines of a row that are believed: it may be damaged.
+const MOST_LINES: u64 = 1 << 16;
+/// Rows that are read at once: what has been walked over is let go.
+const ROWS_AT_ONCE: usize = 16;
 
-/// From where on the record is read.
-pub(super) struct Way {
-    /// The row before the first that is read.
-    pub(super) after: i64,
-    /// Cycles that end before this row have no slot.
-    pub(super) first_slot: i64,
+/// A cycle's rows.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) first: Outline,
+    pub(super) last: i64,
+    /// Its lines.
+    pub(super) lines: u64,
 }
 
-impl Way {
-    /// The way to the cycle of `row`: over `history` cycles, and before them
-    /// those that tell what changes seldom.
-    pub(super) fn to(look: &Look, row: Outline, history: usize, least: Before) -> Result<Self, Error> {
-        let (mut at, mut lines) = cycle_of(look, row)?;
-        let mut cycles = 1;
-        let mut first_slot = at;
-        let mut before = 0;
-        while let Some(last) = look.previous(at.row)? {
-            if cycles < history && lines < MOST_LINES {
-                cycles += 1;
-                lines += going_back(look, &mut at, last)?;
-                first_slot = at;
-                continue;
+impl Rows {
+    /// Those of the cycle of which `row` is the last, or one of the last.
+    pub(super) fn of(look: &Look, row: Outline) -> Result<Self, Error> {
+        let mut rows = Self { first: row, last: row.row, lines: row.lines.min(MOST_LINES) };
+        while rows.first.part > 0 {
+            match look.previous(rows.first.row)? {
+                Some(before) if before.at == row.at && before.part < rows.first.part => rows.first = before,
+                _ => break,
             }
-            let told = thinning_slot(last.at) < thinning_slot(first_slot.at);
-            let enough = told && before >= least.cycles;
-            if enough || before >= MOST_BEFORE || (lines >= least.lines && before > 0) {
-                break;
-            }
-            before += 1;
-            lines += going_back(look, &mut at, last)?;
+            rows.lines += rows.first.lines.min(MOST_LINES);
         }
-        Ok(Self { after: at.row - 1, first_slot: first_slot.row })
+        Ok(rows)
+    }
+
+    /// Those of the cycle before the one that begins with row `first`.
+    pub(super) fn before(look: &Look, first: i64) -> Result<Option<Self>, Error> {
+        look.previous(first)?.map(|last| Self::of(look, last)).transpose()
     }
 }
 
-/// Goes to the cycle that ends with row `last`; how many lines that has.
-fn going_back(look: &Look, at: &mut Outline, last: Outline) -> Result<u64, Error> {
-    let (first, lines) = cycle_of(look, last)?;
-    *at = first;
-    Ok(lines)
+/// Walks over the cycles from the one of `first` to that of row `last`, and
+/// `each` is given each of them: the row it begins after, that it ends with,
+/// and its frame. Whether the last was reached.
+pub(super) fn walk(
+    look: &Look,
+    first: Outline,
+    last: i64,
+    before: Before,
+    scale: AngleScale,
+    mut each: impl FnMut(i64, i64, Frame),
+) -> Result<bool, LookError> {
+    let mut after = beginning(look, first, before)? - 1;
+    let mut walk = Walk::new(scale);
+    while after < last {
+        for cycle in &recorded::seen(look, after, ROWS_AT_ONCE)? {
+            let frame = walk.step(cycle);
+            if cycle.row >= first.row {
+                each(after, cycle.row, frame);
+            }
+            after = cycle.row;
+            if after >= last {
+                return Ok(true);
+            }
+        }
+        if look.next(after)?.is_none() {
+            break;
+        }
+        if look.is_waited_for() {
+            return Err(look.opening());
+        }
+    }
+    Ok(false)
 }
 
-/// The first row of the cycle that `row` belongs to, and its lines up to that.
-fn cycle_of(look: &Look, mut row: Outline) -> Result<(Outline, u64), Error> {
-    // What a damaged row claims is not believed.
-    let believed = |row: &Outline| row.lines.min(MOST_LINES);
-    let mut lines = believed(&row);
-    while row.part > 0 {
-        match look.previous(row.row)? {
-            Some(before) if before.at == row.at && before.part < row.part => row = before,
-            _ => break,
+/// The row with which a walk to the cycle of `first` begins.
+fn beginning(look: &Look, first: Outline, least: Before) -> Result<i64, Error> {
+    let mut begins = first.row;
+    let (mut cycles, mut lines) = (0, 0);
+    while let Some(rows) = Rows::before(look, begins)? {
+        let told = thinning_slot(rows.first.at) < thinning_slot(first.at);
+        let enough = told && cycles >= least.cycles;
+        if enough || cycles >= MOST_BEFORE || (lines >= least.lines && cycles > 0) {
+            break;
         }
-        lines += believed(&row);
+        cycles += 1;
+        lines += rows.lines;
+        begins = rows.first.row;
     }
-    Ok((row, lines))
+    Ok(begins)
 }
