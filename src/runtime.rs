@@ -11,6 +11,7 @@ mod exporting;
 mod input;
 mod log_file;
 mod logging;
+mod memory;
 mod signals;
 
 use std::{io, sync::Arc, time::Duration};
@@ -37,6 +38,7 @@ use crate::{
     terminal::{self, Terminal},
     ui::Screen,
 };
+use memory::Memory;
 
 /// At most this often is the screen drawn for news, and as often for input.
 const DRAW_EVERY: Duration = Duration::from_millis(33);
@@ -124,14 +126,18 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     if !stopped {
         collector.command(Command::Start);
     }
-    let app = App::new(app::Settings {
+    let (words, said) = mpsc::unbounded_channel();
+    let notices = words.clone();
+    // Nobody listens any more only while leaving.
+    let tell = move |text| _ = notices.send(Message::Say(text));
+    let (memory, remembered) = Memory::start(loaded.config.store.path.as_deref(), tell)?;
+    let mut app = App::new(app::Settings {
         screen: loaded.config.screen.clone(),
         config: loaded.entries,
         interval: loaded.config.collector.poll_interval,
         log_file: logging.file.clone(),
         now: clock.now().0,
     })?;
-    let (words, said) = mpsc::unbounded_channel();
     let answers = words.clone();
     let past = lookback::Reader::start(
         lookback::Settings {
@@ -142,6 +148,9 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         // The screen may be gone by then, and with it whoever would read this.
         move |answer| drop(answers.send(Message::Past(answer))),
     )?;
+    if let Some(remembered) = remembered {
+        app.recall(remembered);
+    }
     let news = News { frame, collector: collector_status, delivery: delivery.status(), said };
     let session = Session {
         app,
@@ -149,6 +158,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         terminal,
         collector: collector.clone(),
         delivery: Arc::clone(&delivery),
+        memory,
         clock,
         past,
         words,
@@ -195,6 +205,7 @@ struct Session {
     terminal: Terminal,
     collector: collector::Handle,
     delivery: Arc<delivery::Handle>,
+    memory: Memory,
     clock: Clock,
     /// What answers questions about the past.
     past: lookback::Reader,
@@ -287,6 +298,7 @@ impl Session {
                 Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
                 Effect::Suspend => self.terminal.suspend().map_err(RuntimeError::TerminalLost)?,
                 Effect::Redraw => self.terminal.redraw().map_err(RuntimeError::TerminalLost)?,
+                Effect::Remember(remembered) => self.memory.keep(remembered),
                 Effect::Quit => return Ok(Next::End),
             }
         }

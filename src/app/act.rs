@@ -103,6 +103,14 @@ impl App {
             Action::LogLess => self.log.level = self.log.level.step(-1),
             Action::LogSource => self.log.turn_source(true),
             Action::LogSourceBack => self.log.turn_source(false),
+            Action::View
+            | Action::CardLeft
+            | Action::CardRight
+            | Action::Columns
+            | Action::ColumnToggle
+            | Action::ColumnEarlier
+            | Action::ColumnLater
+            | Action::ColumnReset => self.choose(action),
         }
         Vec::new()
     }
@@ -223,8 +231,11 @@ impl App {
         if self.overlay == Overlay::Help {
             return self.scroll(Scroll::Help, lines);
         }
+        if self.overlay == Overlay::Columns {
+            return self.fleet.columns.move_by(step);
+        }
         match self.page {
-            Page::Fleet => self.fleet.move_by(step),
+            Page::Fleet => self.move_in_fleet(step),
             Page::Vm => {
                 if let Some(domain) = self.vm_domain().cloned()
                     && let Some(page) = &mut self.vm

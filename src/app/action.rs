@@ -82,6 +82,22 @@ pub enum Action {
     Xml,
     /// Show or hide VMs that are off.
     Inactive,
+    /// A row or a card for each VM.
+    View,
+    /// To the card at the left.
+    CardLeft,
+    /// To the card at the right.
+    CardRight,
+    /// Choose the table's columns, or close the list.
+    Columns,
+    /// Show or hide the column of the cursor.
+    ColumnToggle,
+    /// The column of the cursor further to the left.
+    ColumnEarlier,
+    /// The column of the cursor further to the right.
+    ColumnLater,
+    /// The columns as nobody chose them.
+    ColumnReset,
     /// Show only graver log lines.
     LogLess,
     /// Show finer log lines too.
@@ -113,8 +129,16 @@ pub enum Context {
     Everywhere,
     /// Wherever there is something to move through.
     List,
-    /// The fleet table.
+    /// Wherever left and right have no way of their own to go.
+    Pages,
+    /// All VMs, in a table or in cards.
     Fleet,
+    /// The table.
+    Table,
+    /// The cards.
+    Cards,
+    /// The list of columns.
+    Chooser,
     /// One VM's page.
     Vm,
     /// A VM's XML.
@@ -136,6 +160,10 @@ pub enum Context {
 pub enum Mode {
     /// The fleet table.
     Fleet,
+    /// The same VMs as cards.
+    Cards,
+    /// The list of columns over the table.
+    Columns,
     /// One VM's page.
     Vm,
     /// A VM's XML.
@@ -158,8 +186,10 @@ pub enum Mode {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Fleet,
+        Self::Cards,
+        Self::Columns,
         Self::Vm,
         Self::Xml,
         Self::Status,
@@ -175,13 +205,18 @@ impl Mode {
     /// within them are a clash.
     #[must_use]
     pub fn contexts(self) -> &'static [Context] {
-        use Context::{Everywhere, Export, Filter, Fleet, List, Log, Question, Terminal, Vm, Xml};
+        use Context::{
+            Cards, Chooser, Everywhere, Export, Filter, Fleet, List, Log, Pages, Question, Table, Terminal,
+            Vm, Xml,
+        };
         match self {
-            Self::Fleet => &[Fleet, List, Everywhere, Terminal],
-            Self::Vm => &[Vm, List, Everywhere, Terminal],
-            Self::Xml => &[Xml, List, Everywhere, Terminal],
-            Self::Status | Self::Help => &[List, Everywhere, Terminal],
-            Self::Log => &[Log, List, Everywhere, Terminal],
+            Self::Fleet => &[Fleet, Table, Pages, List, Everywhere, Terminal],
+            Self::Cards => &[Fleet, Cards, List, Everywhere, Terminal],
+            Self::Columns => &[Chooser, List, Terminal],
+            Self::Vm => &[Vm, Pages, List, Everywhere, Terminal],
+            Self::Xml => &[Xml, Pages, List, Everywhere, Terminal],
+            Self::Status | Self::Help => &[Pages, List, Everywhere, Terminal],
+            Self::Log => &[Log, Pages, List, Everywhere, Terminal],
             Self::Filter | Self::Search => &[Filter, Terminal],
             Self::Question => &[Question, Terminal],
             Self::Export => &[Export, Terminal],
@@ -193,6 +228,8 @@ impl Mode {
     pub fn title(self) -> &'static str {
         match self {
             Self::Fleet => "fleet",
+            Self::Cards => "cards",
+            Self::Columns => "columns",
             Self::Vm => "VM",
             Self::Xml => "XML",
             Self::Status => "status",
@@ -256,7 +293,34 @@ pub const ACTIONS: &[Binding] = &[
     bind!(No, "export-no", [Key::Esc, Char('n'), Char('q'), Ctrl('c')], [Export], "no", "no"),
     bind!(FilterKeep, "filter-keep", [Key::Enter], [Filter], "keep the filter or search", "keep"),
     bind!(FilterDrop, "filter-drop", [Key::Esc, Ctrl('c')], [Filter], "drop the filter or search", "drop"),
-    bind!(Back, "back", [Key::Esc, Key::Left], [List], "back; in the table: drop the filter", "back"),
+    bind!(Back, "back", [Key::Esc], [List], "back; among all VMs: drop the filter", "back"),
+    bind!(Back, "back-left", [Key::Left], [Pages], "back; among all VMs: drop the filter"),
+    bind!(
+        ColumnToggle,
+        "column-toggle",
+        [Char(' '), Key::Enter],
+        [Chooser],
+        "show or hide the column",
+        "show/hide"
+    ),
+    bind!(
+        ColumnEarlier,
+        "column-earlier",
+        [Char('K'), Key::Left],
+        [Chooser],
+        "the column further to the left",
+        "left"
+    ),
+    bind!(
+        ColumnLater,
+        "column-later",
+        [Char('J'), Key::Right],
+        [Chooser],
+        "the column further to the right",
+        "right"
+    ),
+    bind!(ColumnReset, "column-reset", [Char('r')], [Chooser], "the columns as nobody chose them", "reset"),
+    bind!(Columns, "columns-close", [Char('f'), Char('q'), Ctrl('c')], [Chooser], "close the list", "close"),
     bind!(
         ToggleCollection,
         "collection",
@@ -269,7 +333,10 @@ pub const ACTIONS: &[Binding] = &[
     bind!(Filter, "filter", [Char('/')], [Fleet], "filter by name, uuid or state:paused", "filter"),
     bind!(SortNext, "sort", [Char('o')], [Fleet, Vm], "sort by the next column", "sort"),
     bind!(SortReverse, "sort-reverse", [Char('O')], [Fleet, Vm], "turn the order round"),
-    bind!(Open, "open", [Key::Enter, Key::Right], [Fleet], "open the selected VM", "open"),
+    bind!(Open, "open", [Key::Enter], [Fleet], "open the selected VM", "open"),
+    bind!(Open, "open-right", [Key::Right], [Table], "open the selected VM"),
+    bind!(CardLeft, "card-left", [Key::Left], [Cards], "to the card at the left"),
+    bind!(CardRight, "card-right", [Key::Right], [Cards], "to the card at the right"),
     bind!(NextPane, "next-pane", [Key::Tab], [Vm], "to the next pane", "pane"),
     bind!(PreviousPane, "previous-pane", [Key::BackTab], [Vm], "to the pane before"),
     bind!(LogMore, "log-more", [Char('>')], [Log], "show finer lines too", "finer"),
@@ -312,6 +379,8 @@ pub const ACTIONS: &[Binding] = &[
         "hide off",
         "show off"
     ),
+    bind!(View, "view", [Char('v')], [Fleet], "a row or a card for each VM", "cards", "table"),
+    bind!(Columns, "columns", [Char('f')], [Fleet], "choose and order the columns", "columns"),
     bind!(Copy, "copy", [Char('y')], [Everywhere], "copy the VM's name; once more: its uuid"),
     bind!(Export, "export", [Char('e')], [Everywhere], "write what is shown to CSV or JSON"),
     bind!(IntervalLonger, "interval-longer", [Char('+'), Char('=')], [Everywhere], "longer poll interval"),

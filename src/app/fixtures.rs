@@ -19,6 +19,7 @@ use crate::{
     },
 };
 pub(crate) use figures::{collector, dead_server, delivering, store};
+pub(crate) use guest::HANGS_AT;
 use guest::{Guest, Trait, guest};
 
 /// 2026-01-05 14:00:00 UTC.

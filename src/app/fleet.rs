@@ -3,64 +3,16 @@
 //! Owns filter, sort and selection. The selection is a uuid, so that it stays
 //! on its VM while rows move; when the VM is gone, its neighbour is selected.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::model::{DomainFrame, DomainState, Frame, Measured, frame::Health, reading::MemorySource};
-
-/// What the table can be sorted by, in the order of its columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SortKey {
-    /// Name.
-    Name,
-    /// vCPUs.
-    Vcpus,
-    /// CPU percent.
-    Cpu,
-    /// Memory percent.
-    Memory,
-    /// Disk traffic, the larger direction.
-    Disk,
-    /// Network traffic, the larger direction.
-    Net,
-    /// Steal percent.
-    Steal,
-}
-
-impl SortKey {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Name, Self::Vcpus, Self::Cpu, Self::Memory, Self::Disk, Self::Net, Self::Steal];
-
-    /// The column's heading.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Name => "NAME",
-            Self::Vcpus => "vCPU",
-            Self::Cpu => "CPU",
-            Self::Memory => "MEM",
-            Self::Disk => "DISK",
-            Self::Net => "NET",
-            Self::Steal => "STEAL",
-        }
-    }
-
-    /// Names read upwards, loads downwards.
-    fn natural(self) -> Direction {
-        if self == Self::Name { Direction::Ascending } else { Direction::Descending }
-    }
-}
-
-/// Which end comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Small ones first.
-    Ascending,
-    /// Large ones first.
-    Descending,
-}
+use super::{
+    columns::Columns,
+    movers::Movers,
+    sort::{Direction, Rank, SortKey},
+};
+use crate::model::{DomainFrame, DomainState, Frame, frame::Health, reading::MemorySource};
 
 /// Whether VMs that are off have rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,12 +24,24 @@ pub enum Inactive {
     Hidden,
 }
 
+/// How VMs are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// A row each.
+    #[default]
+    Table,
+    /// A card each.
+    Cards,
+}
+
 /// The table's rows and the cursor in them.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     sort: SortKey,
     direction: Direction,
     inactive: Inactive,
+    view: View,
+    pub(super) columns: Columns,
     filter: String,
     /// Indices into the shown frame's domains.
     rows: Vec<usize>,
@@ -95,6 +59,8 @@ impl Default for Fleet {
             sort: SortKey::Cpu,
             direction: Direction::Descending,
             inactive: Inactive::default(),
+            view: View::default(),
+            columns: Columns::default(),
             filter: String::new(),
             rows: Vec::new(),
             order: Vec::new(),
@@ -141,6 +107,18 @@ impl Fleet {
         self.inactive
     }
 
+    /// A row or a card for each VM.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// The columns of the table.
+    #[must_use]
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
     pub(super) fn set_filter(&mut self, filter: &str) {
         filter.trim().clone_into(&mut self.filter);
     }
@@ -152,9 +130,26 @@ impl Fleet {
         };
     }
 
+    pub(super) fn set_view(&mut self, view: View) {
+        self.view = view;
+    }
+
+    pub(super) fn set_sort(&mut self, sort: SortKey, direction: Direction) {
+        (self.sort, self.direction) = (sort, direction);
+    }
+
+    pub(super) fn set_inactive(&mut self, inactive: Inactive) {
+        self.inactive = inactive;
+    }
+
+    /// Sorts by the next of the name, the columns of the table, and the
+    /// change, which is worth an order even without a column.
     pub(super) fn sort_next(&mut self) {
-        let at = SortKey::ALL.iter().position(|&k| k == self.sort).unwrap_or(0);
-        self.sort_by(SortKey::ALL[(at + 1) % SortKey::ALL.len()]);
+        let name = std::iter::once(SortKey::Name);
+        let change = self.columns.chosen().all(|key| key != SortKey::Change).then_some(SortKey::Change);
+        let keys: Vec<SortKey> = name.chain(self.columns.chosen()).chain(change).collect();
+        let next = keys.iter().position(|&key| key == self.sort).map_or(0, |at| at + 1);
+        self.sort_by(keys[next % keys.len()]);
     }
 
     /// Sorts by `key`; by the same key again: the other way round.
@@ -168,10 +163,7 @@ impl Fleet {
     }
 
     pub(super) fn reverse(&mut self) {
-        self.direction = match self.direction {
-            Direction::Ascending => Direction::Descending,
-            Direction::Descending => Direction::Ascending,
-        };
+        self.direction = self.direction.reversed();
     }
 
     pub(super) fn select(&mut self, uuid: Uuid) {
@@ -188,8 +180,23 @@ impl Fleet {
         }
     }
 
+    /// Moves the cursor by lines of `side_by_side` VMs and keeps its place
+    /// within the line; beyond either end it goes to the first or last VM, and
+    /// within the first or last line a step up or down has nowhere to go.
+    pub(super) fn move_lines(&mut self, lines: isize, side_by_side: usize) {
+        let (Some(row), Some(last)) = (self.selected, self.rows.len().checked_sub(1)) else {
+            return self.move_by(lines);
+        };
+        let width = side_by_side.max(1);
+        let edge = if lines < 0 { row / width == 0 } else { row / width == last / width };
+        if edge && lines.abs() == 1 && width > 1 {
+            return;
+        }
+        self.move_by(lines.saturating_mul(isize::try_from(width).unwrap_or(1)));
+    }
+
     /// Finds the rows of `frame` anew and keeps the cursor on its VM.
-    pub(super) fn arrange(&mut self, frame: Option<&Frame>) {
+    pub(super) fn arrange(&mut self, frame: Option<&Frame>, movers: &Movers) {
         let Some(frame) = frame else { return };
         let needle = Needle::new(&self.filter);
         let mut keyed: Vec<(Rank, usize)> = frame
@@ -197,7 +204,7 @@ impl Fleet {
             .iter()
             .enumerate()
             .filter(|(_, d)| (self.inactive == Inactive::Shown || d.is_live()) && needle.matches(d))
-            .map(|(i, d)| (Rank::of(d, self.sort), i))
+            .map(|(i, d)| (Rank::of(d, self.sort, movers), i))
             .collect();
         let name = |i: usize| (&frame.domains[i].identity().name, frame.domains[i].identity().uuid);
         keyed.sort_by(|(a, i), (b, j)| {
@@ -206,7 +213,7 @@ impl Fleet {
                 _ => name(*i).cmp(&name(*j)),
             })
         });
-        let ordered = keyed.iter().any(|(rank, _)| rank.live && rank.value.is_some());
+        let ordered = keyed.iter().any(|(rank, _)| rank.orders());
         let rows: Vec<usize> = keyed.into_iter().map(|(_, i)| i).collect();
         let order: Vec<Uuid> = rows.iter().map(|&i| frame.domains[i].identity().uuid).collect();
         self.selected = self.keep_cursor(&order);
@@ -232,64 +239,6 @@ impl Fleet {
         let above = self.order.iter().take(old).rev();
         let neighbour = below.chain(above).find_map(|uuid| places.get(uuid).copied());
         Some(neighbour.unwrap_or_else(|| old.min(order.len() - 1)))
-    }
-}
-
-/// A row's place: live ones first, known values before those that stand in
-/// for them, and these before missing ones.
-struct Rank {
-    live: bool,
-    /// Whether the value is the VM's own, not another that stands in.
-    own: bool,
-    value: Option<f64>,
-}
-
-impl Rank {
-    /// Values are compared in steps no finer than the table shows them, so
-    /// that rows of equal looks keep the order of their names and do not
-    /// trade places at every cycle.
-    fn of(domain: &DomainFrame, key: SortKey) -> Self {
-        const STEP: f64 = 64.0 * 1024.0;
-        let rates = &domain.rates;
-        // What the row shows: the last numbers, where it is not its turn.
-        let memory = domain.last_memory().unwrap_or(domain);
-        let stepped = |value: Measured<f64>, step: f64| value.ok().map(|v| (v / step).round());
-        let value = match key {
-            SortKey::Name => Some(0.0),
-            SortKey::Vcpus => domain.reading.vcpu_count.ok().map(f64::from),
-            SortKey::Cpu => stepped(rates.cpu_percent, 1.0),
-            SortKey::Memory => stepped(memory.rates.memory_percent, 1.0),
-            SortKey::Disk => {
-                let disk = domain.last_disks().unwrap_or(domain).rates.disk;
-                stepped(larger(disk.read_bytes_per_s, disk.write_bytes_per_s), STEP)
-            }
-            SortKey::Net => stepped(larger(rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s), STEP),
-            SortKey::Steal => stepped(rates.steal_percent, 0.1),
-        };
-        let own = key != SortKey::Memory || memory_is_reported(memory);
-        Self { live: domain.is_live(), own, value }
-    }
-
-    fn compare(&self, other: &Self, direction: Direction) -> Ordering {
-        other.live.cmp(&self.live).then_with(|| match (self.value, other.value) {
-            (Some(_), Some(_)) if self.own != other.own => other.own.cmp(&self.own),
-            (Some(a), Some(b)) => match direction {
-                Direction::Ascending => a.total_cmp(&b),
-                Direction::Descending => b.total_cmp(&a),
-            },
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        })
-    }
-}
-
-/// The larger of two values; the one that is there if only one is.
-pub(crate) fn larger(a: Measured<f64>, b: Measured<f64>) -> Measured<f64> {
-    match (a, b) {
-        (Ok(a), Ok(b)) => Ok(a.max(b)),
-        (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
-        (Err(why), Err(_)) => Err(why),
     }
 }
 

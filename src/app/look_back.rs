@@ -92,11 +92,11 @@ impl App {
             self.series.show_as_of(None);
             self.rearrange();
         } else if let Some(newest) = self.recent.newest().cloned() {
-            self.look_at(&newest);
+            self.show_kept(&newest);
         }
     }
 
-    fn look_at(&mut self, kept: &Kept) {
+    fn show_kept(&mut self, kept: &Kept) {
         self.frozen = Some(Frozen::in_memory(kept));
         self.series.show_as_of(Some(kept.slots));
         self.rearrange();
@@ -136,7 +136,7 @@ impl App {
             Step::MinuteOn => self.recent.on_to(cycle, by_minute(false)),
         };
         if let Some(found) = found.cloned() {
-            self.look_at(&found);
+            self.show_kept(&found);
             return Vec::new();
         }
         match step {
@@ -172,7 +172,7 @@ impl App {
             Found::Seen(past) if oldest.as_ref().is_some_and(|oldest| oldest.frame.at <= past.frame.at) => {
                 let found = self.recent.back_to(u64::MAX, past.frame.at).cloned();
                 if let Some(found) = found.or(oldest) {
-                    self.look_at(&found);
+                    self.show_kept(&found);
                 }
             }
             Found::Seen(past) => {
@@ -181,7 +181,7 @@ impl App {
                 self.rearrange();
             }
             Found::Nothing { .. } if onwards => match oldest.filter(|oldest| oldest.frame.at > frozen_at) {
-                Some(oldest) => self.look_at(&oldest),
+                Some(oldest) => self.show_kept(&oldest),
                 None => self.say("this is the newest cycle; p goes live".into()),
             },
             Found::Nothing { covers: None } => {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{ExportForm, Exported, Key, Pane, SortKey};
+use super::{ExportForm, Exported, Key, Pane, Remembered, SortKey};
 use crate::model::{
     Frame, WallTime,
     past::{Answer, Question},
@@ -98,6 +98,8 @@ pub enum Effect {
     Suspend,
     /// Clear the terminal and draw everything anew.
     Redraw,
+    /// Keep this for the next run.
+    Remember(Remembered),
     /// End the program.
     Quit,
 }

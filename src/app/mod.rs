@@ -7,6 +7,10 @@
 
 mod act;
 pub mod action;
+pub mod attention;
+pub mod cards;
+mod choosing;
+pub mod columns;
 mod control;
 pub mod detail;
 mod export;
@@ -18,11 +22,14 @@ mod keymap;
 mod log_view;
 mod look_back;
 mod message;
+pub mod movers;
 mod order;
 mod page;
 mod recent;
+mod remembered;
 mod series;
 mod slots;
+mod sort;
 mod span;
 mod tally;
 #[cfg(test)]
@@ -39,7 +46,7 @@ pub use action::{ACTIONS, Action, Binding, Mode};
 pub use control::Collection;
 pub use detail::{Fact, Pane, VmPage};
 pub use export::{ExportForm, Exported};
-pub use fleet::{Counts, Direction, Fleet, Inactive, SortKey};
+pub use fleet::{Counts, Fleet, Inactive, View};
 pub use key::Key;
 pub use keymap::{Clash, Keymap, bindings};
 pub use log_view::{LogSource, LogView};
@@ -47,7 +54,9 @@ pub use look_back::Looking;
 pub use message::{Effect, Message, Mouse, Target};
 pub use order::{DeviceKey, Order};
 pub use page::{LogLevel, Overlay, Page, Scroll};
+pub use remembered::{Remembered, Words};
 pub use series::Series;
+pub use sort::{Direction, SortKey};
 pub use span::{Graph, Span, Window};
 pub use tally::Tally;
 
@@ -128,6 +137,10 @@ pub struct App {
     series: Series,
     /// What the sparklines of a VM's page show.
     span: Span,
+    attention: attention::Attention,
+    movers: movers::Movers,
+    /// What the runtime was asked to remember last.
+    remembered: Remembered,
     control: Control,
     delivery: DeliveryStatus,
     store: StoreStatus,
@@ -166,6 +179,9 @@ impl App {
             recent: Recent::new(usize::try_from(screen.history_bytes).unwrap_or(usize::MAX)),
             series: Series::new(screen.history_cycles),
             span: Span::default(),
+            attention: attention::Attention::new((screen.warn_percent, screen.critical_percent)),
+            movers: movers::Movers::default(),
+            remembered: Remembered::default(),
             control: Control::new(interval),
             delivery: DeliveryStatus::default(),
             store: StoreStatus::default(),
@@ -177,7 +193,7 @@ impl App {
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         let before = self.now.seconds();
         let ticked = matches!(message, Message::Tick(_));
-        let effects = match message {
+        let mut effects = match message {
             Message::Frame(frame) => self.take_frame(frame),
             Message::Collector(status) => {
                 self.control.confirm(status);
@@ -222,6 +238,7 @@ impl App {
                 Vec::new()
             }
         };
+        effects.extend(self.remember());
         self.changed |= !ticked || self.now.seconds() != before;
         effects
     }
@@ -229,6 +246,8 @@ impl App {
     fn take_frame(&mut self, frame: Arc<Frame>) -> Vec<Effect> {
         self.series.push(&frame);
         self.recent.push(&frame, self.series.slots());
+        self.attention.follow(&frame);
+        self.movers.follow(&frame, &self.series);
         self.now = self.now.max(frame.at);
         self.latest = Some(frame);
         if self.frozen.is_none() {
@@ -240,7 +259,8 @@ impl App {
     /// Finds rows and cursors anew for the shown frame.
     fn rearrange(&mut self) {
         let frame = self.frame().cloned();
-        self.fleet.arrange(frame.as_deref());
+        self.look_at(frame.as_deref());
+        self.fleet.arrange(frame.as_deref(), &self.movers);
         Tally::keep(&mut self.tally, frame.as_ref());
         if let (Some(page), Some(frame)) = (&mut self.vm, frame.as_deref())
             && let Some(domain) = frame.domains.iter().find(|d| d.identity().uuid == page.uuid)

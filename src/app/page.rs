@@ -24,6 +24,8 @@ pub enum Overlay {
     None,
     /// The help.
     Help,
+    /// The list of the table's columns.
+    Columns,
     /// "Lines wait. Quit all the same?"
     QuitQuestion,
     /// "Export as CSV or JSON?"

@@ -141,6 +141,11 @@ impl Series {
         usize::try_from(hidden).unwrap_or(usize::MAX)
     }
 
+    /// The whole history of a VM, up to its newest cycle.
+    pub(super) fn history(&self, uuid: Uuid) -> Option<&AngleHistory> {
+        self.tracks.get(&uuid).map(|track| &track.history)
+    }
+
     /// VMs with a history.
     #[must_use]
     pub fn len(&self) -> usize {

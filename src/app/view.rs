@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Action, App, Collection, Fleet, Inactive, LogView, Looking, Mode, Overlay, Page, Scroll, Series, Tally,
-    VmPage, look_back::Frozen,
+    View, VmPage, attention::Attention, look_back::Frozen, movers::Movers,
 };
 use crate::{
     config,
@@ -37,16 +37,20 @@ impl App {
             (Overlay::QuitQuestion, _) => Mode::Question,
             (Overlay::ExportQuestion, _) => Mode::Export,
             (Overlay::Help, _) => Mode::Help,
+            (Overlay::Columns, _) => Mode::Columns,
             (Overlay::None, Page::Fleet) if self.input.is_some() => Mode::Filter,
             (Overlay::None, Page::Log) if self.input.is_some() => Mode::Search,
-            (Overlay::None, page) => page.mode(),
+            (Overlay::None, _) => self.page_mode(),
         }
     }
 
     /// The keys of the page, whatever lies over it.
     #[must_use]
     pub fn page_mode(&self) -> Mode {
-        self.page.mode()
+        match (self.page, self.fleet.view()) {
+            (Page::Fleet, View::Cards) => Mode::Cards,
+            (page, _) => page.mode(),
+        }
     }
 
     /// The frame to show: the newest, or the one frozen.
@@ -140,6 +144,18 @@ impl App {
     pub(super) fn history_kept(&self) -> Duration {
         let interval = self.frame().map_or_else(|| self.poll_interval(), |frame| frame.interval);
         interval.saturating_mul(u32::try_from(self.screen.history_cycles.max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// What needs somebody.
+    #[must_use]
+    pub fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
+    /// What changed most of late, while the table shows it or sorts by it.
+    #[must_use]
+    pub fn movers(&self) -> &Movers {
+        &self.movers
     }
 
     /// What collection is doing.
@@ -236,6 +252,7 @@ impl App {
                 self.frozen.is_some()
             }
             Action::Inactive => self.fleet.inactive() == Inactive::Hidden,
+            Action::View => self.fleet.view() == View::Cards,
             _ => false,
         }
     }

@@ -50,7 +50,10 @@ impl Footer {
         let mut rank = 3;
         for binding in bindings(mode) {
             // On the fleet there is nowhere to go back to without a filter.
-            if binding.action == Action::Back && mode == Mode::Fleet && app.fleet().filter().is_empty() {
+            if binding.action == Action::Back
+                && matches!(mode, Mode::Fleet | Mode::Cards)
+                && app.fleet().filter().is_empty()
+            {
                 continue;
             }
             let label = if app.is_on(binding.action) { binding.label_on } else { binding.label };

@@ -66,8 +66,16 @@ fn keys(app: &App, look: &Look, width: u16) -> Document {
     let mut document = Document::default();
     let mut list = |title: &str, bindings: &mut dyn Iterator<Item = &'static Binding>| {
         document.title(title, width, palette.strong, palette.faint);
+        // Keys that do the same in several places are one line.
+        let mut lines: Vec<(&Binding, Vec<String>)> = Vec::new();
         for binding in bindings {
-            let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
+            let keys = binding.keys.iter().map(ToString::to_string);
+            match lines.iter_mut().find(|(known, _)| known.action == binding.action) {
+                Some((known, all)) if known.help == binding.help => all.extend(keys),
+                _ => lines.push((binding, keys.collect())),
+            }
+        }
+        for (binding, keys) in lines {
             let keys = keys.join(" ");
             document.line(vec![
                 (format!("{keys:<KEYS$}"), palette.accent),
@@ -78,9 +86,13 @@ fn keys(app: &App, look: &Look, width: u16) -> Document {
     };
     list(&format!("keys: {}", mode.title()), &mut bindings(mode).filter(|b| !everywhere(b)));
     list("keys: everywhere", &mut bindings(mode).filter(|b| everywhere(b)));
-    if matches!(mode, Mode::Fleet | Mode::Log) {
+    if matches!(mode, Mode::Fleet | Mode::Cards | Mode::Log) {
         let own = |b: &&'static Binding| !everywhere(b);
         list("keys: while a filter or search is written", &mut bindings(Mode::Filter).filter(own));
+    }
+    if matches!(mode, Mode::Fleet | Mode::Cards) {
+        let own = |b: &&'static Binding| b.contexts.contains(&Context::Chooser);
+        list("keys: in the list of columns", &mut bindings(Mode::Columns).filter(own));
     }
     document
 }
@@ -137,6 +149,21 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
             "on a VM's page, of its memory: used, cache, left by the balloon beyond that, host RSS; of its CPUs: ▒ steal",
         ),
         ("RSS ", "host memory the VM really holds"),
+        ("CORES ", "what the whole process costs the host, QEMU's own work included"),
+        (
+            "CHANGE ",
+            "top movers: of CPU, read, write, rx and tx, the one whose degrees changed most between the last \
+             10 s and the 10 s five minutes before (after a start: as far back as is known, a minute at least)",
+        ),
+        (
+            "order ",
+            "sorted by a load, VMs that hang or were stopped by an error stand first; missing values last",
+        ),
+        (
+            "last line ",
+            "what needs somebody, the worst first: hung, stopped by an error, trouble of the last 10 min, \
+             values over their thresholds until they fall 5 below; +3: three more",
+        ),
         ("steal ", "time a vCPU was ready and the host kept it waiting"),
         ("QEMU ", "cores the process needs beside the guest's own work"),
         ("vCPU 7:2 ", "vCPUs of all live VMs on so many CPUs of the host"),

@@ -3,15 +3,16 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::short;
+use super::{concerns, short};
 use crate::{
     app::App,
     model::{DomainFrame, Missing, frame::Health},
     ui::{Look, aged, glyph::Condition, text, text::Strip, units, vm::job_words},
 };
 
-/// Draws the line for the selected VM.
-pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+/// Draws the line for the selected VM. `alone`: what needs somebody has no
+/// line of its own, and a word of it stands here.
+pub fn render(app: &App, look: &Look, area: Rect, alone: bool, buf: &mut Buffer) {
     let Some(domain) = app.fleet().selected().and_then(|uuid| app.domain(uuid)) else { return };
     let Some(now) = app.frame().map(|frame| frame.at) else { return };
     let palette = &look.palette;
@@ -59,9 +60,15 @@ pub fn render(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
     if let Ok(cores) = domain.rates.cpu_cores {
         strip.left(11, vec![(format!("{cores:.2} cores"), palette.dim)]);
     }
+    if let Some(change) = app.movers().change(identity.uuid) {
+        strip.left(10, vec![(super::row::change(change).trim_end().to_owned(), palette.dim)]);
+    }
     if let Ok((used, _)) = memory.domain.reading.memory_used() {
         let ink = memory.old.map_or(palette.dim, |_| palette.old);
         strip.left(12, vec![(format!("{} used", units::bytes(used.bytes())), ink)]);
+    }
+    if let Some(concern) = concerns::brief(app, look).filter(|_| alone) {
+        strip.right(9, concern);
     }
     strip.right(14, vec![(short(identity.uuid), palette.faint)]);
     if let Some(id) = identity.id {

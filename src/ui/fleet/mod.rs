@@ -1,10 +1,13 @@
-//! The fleet: one row per VM.
+//! The fleet: one row or one card per VM.
 //!
 //! Only the rows in view are looked at, so that ten thousand VMs cost no more
 //! than a screenful.
 
+mod cards;
 mod cell;
+mod chooser;
 mod columns;
+mod concerns;
 mod detail;
 mod row;
 
@@ -21,7 +24,7 @@ use super::{
     units,
 };
 use crate::{
-    app::{App, Collection, Direction, Inactive, SortKey, Tally, Target},
+    app::{self, App, Collection, Direction, Inactive, Overlay, SortKey, Tally, Target, View},
     model::Frame,
 };
 use columns::{Columns, GAP, LEAD, Parts};
@@ -30,6 +33,8 @@ use columns::{Columns, GAP, LEAD, Parts};
 #[derive(Debug, Default)]
 pub struct Table {
     offset: usize,
+    /// As `offset`, in lines of cards.
+    line: usize,
 }
 
 impl Table {
@@ -48,66 +53,118 @@ impl Table {
         let Some(frame) = app.frame() else {
             return nothing_yet(app, look, area, buf);
         };
-        let columns = Columns::fit(area.width, app.tally().map_or(0, |tally| tally.longest_name));
+        let (sorted, _) = app.fleet().sort();
+        let longest = app.tally().map_or(0, |tally| tally.longest_name);
+        let columns = Columns::fit(area.width, longest, app.fleet().columns(), sorted);
+        let choosing = app.overlay() == Overlay::Columns;
+        let below = if choosing { chooser::height(app, area.height) } else { 0 };
+        let list = Rect { y: area.bottom() - below, height: below, ..area };
+        let area = Rect { height: area.height - below, ..area };
+        chooser::render(app, look, &columns, list, buf);
+
         let detail = u16::from(area.height >= 8);
+        // A line of its own where there is room for one, whether anything
+        // needs somebody or not: the rows do not move when something does.
+        let concerns = u16::from(area.height + below >= 16 && !choosing);
         // Room to breathe where there is room.
         let top = if area.height >= 28 { 2 } else { 1 };
-        let head = Rect { y: area.y + top, height: 1, ..area };
-        let taken = top + 1 + detail;
-        let rows = Rect { y: area.y + top + 1, height: area.height.saturating_sub(taken), ..area };
-        counts(app, look, usize::from(rows.height), Rect { height: 1, ..area }, buf);
-        if area.height > 1 {
-            headings(app, look, &columns, head, buf, targets);
+        let cards = app.fleet().view() == View::Cards && !choosing;
+        let headings = u16::from(!cards);
+        let taken = top + headings + concerns + detail;
+        let rows = Rect { y: area.y + top + headings, height: area.height.saturating_sub(taken), ..area };
+        let in_view = if cards {
+            cards::lines_in(rows) * app::cards::side_by_side(rows.width, app.fleet().rows().len())
+        } else {
+            usize::from(rows.height)
+        };
+        counts(app, look, in_view, Rect { height: 1, ..area }, buf);
+        if area.height > 1 && !cards {
+            self::headings(app, look, &columns, Rect { y: area.y + top, height: 1, ..area }, buf, targets);
         }
-        self.rows(app, frame, look, &columns, rows, buf, targets);
+        if app.fleet().rows().is_empty() {
+            centred(&nobody(app, frame), look.palette.dim, rows, buf);
+        } else {
+            self.vms(app, frame, look, (!cards).then_some(&columns), rows, buf, targets);
+        }
         if detail > 0 {
             let line = Rect { y: area.bottom() - 1, height: 1, ..area };
-            detail::render(app, look, line, buf);
+            detail::render(app, look, line, concerns == 0, buf);
+            if concerns > 0 {
+                concerns::render(app, look, Rect { y: line.y - 1, ..line }, buf);
+            }
         }
     }
 
+    /// Rows of `columns`, or cards.
     #[allow(clippy::too_many_arguments, reason = "what to draw, how, and where")]
-    fn rows(
+    fn vms(
         &mut self,
         app: &App,
         frame: &Frame,
         look: &Look,
-        columns: &Columns,
+        columns: Option<&Columns>,
         area: Rect,
         buf: &mut Buffer,
         targets: &mut Vec<(Rect, Target)>,
     ) {
         let rows = app.fleet().rows();
-        if rows.is_empty() {
-            let message = match (frame.domains.is_empty(), app.fleet().filter()) {
-                (true, _) => "No virtual machines on this host.".to_owned(),
-                (false, "") => "No virtual machine is running; a shows those that are off.".to_owned(),
-                (false, filter) => format!("No virtual machine matches “{filter}”. Esc drops the filter."),
-            };
-            return centred(&message, look.palette.dim, area, buf);
-        }
-        let height = usize::from(area.height);
         let selected = app.fleet().selected_row().unwrap_or(0);
-        let last = rows.len().saturating_sub(height);
-        self.offset = self.offset.min(selected).max((selected + 1).saturating_sub(height)).min(last);
-        let shown = rows.iter().enumerate().skip(self.offset);
         let two_turns = turn(app, frame) * 2;
-        for (y, (row, &index)) in (area.top()..area.bottom()).zip(shown) {
-            let Some(domain) = frame.domains.get(index) else { continue };
-            let line = Rect { y, height: 1, ..area };
+        let none = Columns::default();
+        let mut draw = |row: usize, place: Rect| {
+            let Some(domain) = rows.get(row).and_then(|&index| frame.domains.get(index)) else { return };
             let view = row::Row {
                 domain,
                 series: app.series(),
+                movers: app.movers(),
                 scale: &frame.scale,
-                columns,
+                columns: columns.unwrap_or(&none),
                 look,
                 thresholds: (app.screen().warn_percent, app.screen().critical_percent),
                 selected: row == selected,
                 now: frame.at,
                 two_turns,
             };
-            view.render(line, buf);
-            targets.push((line, Target::Row(domain.identity().uuid)));
+            match columns {
+                Some(_) => view.render(place, buf),
+                None => cards::render(&view, place, buf),
+            }
+            targets.push((place, Target::Row(domain.identity().uuid)));
+        };
+        if columns.is_some() {
+            self.offset = scrolled(self.offset, selected, usize::from(area.height), rows.len());
+            for (row, y) in (self.offset..).zip(area.top()..area.bottom()) {
+                draw(row, Rect { y, height: 1, ..area });
+            }
+        } else {
+            let across = app::cards::side_by_side(area.width, rows.len());
+            let lines = rows.len().div_ceil(across);
+            self.line = scrolled(self.line, selected / across, cards::lines_in(area), lines);
+            for (card, place) in cards::places(area, rows.len(), self.line) {
+                draw(card, place);
+            }
+        }
+    }
+}
+
+/// Where a list of `count` lines is scrolled to, so that the selected one is
+/// in view and nothing moves without need.
+fn scrolled(offset: usize, selected: usize, in_view: usize, count: usize) -> usize {
+    offset.min(selected).max((selected + 1).saturating_sub(in_view)).min(count.saturating_sub(in_view))
+}
+
+/// Why there is no row.
+fn nobody(app: &App, frame: &Frame) -> String {
+    match (frame.domains.is_empty(), app.fleet().filter()) {
+        (true, _) => "No virtual machines on this host.".to_owned(),
+        (false, "") => "No virtual machine is running; a shows those that are off.".to_owned(),
+        (false, filter) => {
+            let words = if filter.contains("state:") {
+                " States are running, paused, hung, crashed, off and the like."
+            } else {
+                ""
+            };
+            format!("No virtual machine matches “{filter}”.{words} Esc drops the filter.")
         }
     }
 }
@@ -185,7 +242,15 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
     }
     let (key, direction) = app.fleet().sort();
     let arrow = if direction == Direction::Descending { "▼" } else { "▲" };
-    strip.right(5, vec![("sort ".into(), palette.dim), (format!("{} {arrow}", key.title()), palette.accent)]);
+    let mut sort = vec![("sort ".into(), palette.dim), (format!("{} {arrow}", key.title()), palette.accent)];
+    if key == SortKey::Change {
+        let over = app.movers().span().map_or_else(
+            || " not yet known: it takes a minute".to_owned(),
+            |span| format!(" over {}", units::span(Duration::from_secs(span.as_secs()))),
+        );
+        sort.push((over, palette.dim));
+    }
+    strip.right(5, sort);
     if let Some(row) = app.fleet().selected_row().filter(|_| shown > in_view) {
         strip.right(5, vec![(format!("{} / {shown}", row + 1), palette.dim)]);
     }
@@ -228,27 +293,11 @@ fn headings(
     let mut x = area.x + LEAD;
     heading(SortKey::Name, x, columns.name, false, buf);
     x += columns.name + GAP;
-    if columns.vcpus > 0 {
-        heading(SortKey::Vcpus, x, columns.vcpus, true, buf);
-        x += columns.vcpus + GAP;
-    }
-    for (key, parts) in [
-        (SortKey::Cpu, columns.cpu),
-        (SortKey::Memory, columns.memory),
-        (SortKey::Disk, columns.disk),
-        (SortKey::Net, columns.net),
-    ] {
-        let width = parts.width();
-        if width == 0 {
-            continue;
-        }
-        let lone = parts.gauge == 0;
-        heading(key, x, width, lone, buf);
-        units_of(key, parts, look, Rect { x, width, ..area }, buf);
+    for column in &columns.shown {
+        let width = column.width();
+        heading(column.key, x, width, column.parts.gauge == 0, buf);
+        units_of(column.key, column.parts, look, Rect { x, width, ..area }, buf);
         x += width + GAP;
-    }
-    if columns.steal > 0 {
-        heading(SortKey::Steal, x, columns.steal, true, buf);
     }
 }
 

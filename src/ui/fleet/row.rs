@@ -9,8 +9,11 @@ use super::{
     columns::{Columns, GAP, LEAD, Parts},
 };
 use crate::{
-    app::Series,
-    model::{AngleScale, DomainFrame, Measured, Missing, WallTime, Why},
+    app::{
+        Series, SortKey,
+        movers::{Change, Movers},
+    },
+    model::{AngleScale, Degrees, DomainFrame, Measured, Missing, WallTime, Why, history::Metric},
     ui::{
         Look, aged,
         gauge::Gauge,
@@ -25,6 +28,8 @@ pub struct Row<'a> {
     pub domain: &'a DomainFrame,
     /// Angles of the past.
     pub series: &'a Series,
+    /// What changed most of late.
+    pub movers: &'a Movers,
     /// The references of the angles.
     pub scale: &'a AngleScale,
     /// Where the columns are.
@@ -56,67 +61,55 @@ impl Row<'_> {
             (true, true) => palette.strong,
             (true, false) => palette.text,
         };
-        let mut x = area.x + LEAD;
+        let x = area.x + LEAD;
         text::put(buf, x, area.y, self.columns.name, &self.domain.identity().name, ink);
-        x += self.columns.name + GAP;
-        if self.columns.vcpus > 0 {
-            let vcpus = self.domain.reading.vcpu_count;
-            self.number(vcpus.map(|n| n.to_string()), x, area.y, self.columns.vcpus, buf);
-            x += self.columns.vcpus + GAP;
-        }
-        x = self.metrics(condition, x, area.y, buf);
-        if self.columns.steal > 0 && self.domain.is_live() {
-            let steal = self.domain.rates.steal_percent.map(units::percent6);
-            self.number(steal, x, area.y, self.columns.steal, buf);
-        }
+        self.cells(condition, x + self.columns.name + GAP, area.y, buf);
     }
 
-    /// The four metrics. Neighbours that are missing for one reason share
-    /// their room, so that the reason can be read.
-    fn metrics(&self, condition: Condition, x: u16, y: u16, buf: &mut Buffer) -> u16 {
-        let columns = [self.columns.cpu, self.columns.memory, self.columns.disk, self.columns.net];
-        let (domain, palette) = (self.domain, &self.look.palette);
-        let cells = [
-            cell::cpu(domain, palette, self.thresholds),
-            cell::memory(aged::memory(domain, self.now), palette, self.thresholds),
-            cell::disk(aged::disks(domain, self.now), palette),
-            cell::net(domain, palette),
-        ];
-        let mut places = [(0u16, 0u16); 4];
+    /// The columns beside the name. Neighbours that are missing for one reason
+    /// share their room, so that the reason can be read.
+    fn cells(&self, condition: Condition, x: u16, y: u16, buf: &mut Buffer) {
+        let mut cells = Vec::with_capacity(self.columns.shown.len());
         let mut at = x;
-        for (place, parts) in places.iter_mut().zip(columns) {
-            *place = (at, parts.width());
-            at += if parts.width() > 0 { parts.width() + GAP } else { 0 };
+        for column in &self.columns.shown {
+            cells.push((at, *column, self.metric(column.key)));
+            at += column.width() + GAP;
         }
         let mut i = 0;
-        while i < cells.len() {
-            let (start, width) = places[i];
-            match &cells[i] {
-                Ok(cell) => {
-                    let says = i == 0 && condition != Condition::Running && self.stands_still();
-                    self.cell(cell, columns[i], start, y, buf);
-                    if says {
-                        self.word(condition, columns[i], start, y, buf);
+        while let Some((start, column, cell)) = cells.get(i) {
+            i += 1;
+            match cell {
+                None => self.number(column.key, *start, y, column.number, buf),
+                Some(Ok(cell)) => {
+                    self.cell(cell, column.parts, *start, y, buf);
+                    if column.key == SortKey::Cpu && condition != Condition::Running && self.stands_still() {
+                        self.word(condition, column.parts, *start, y, buf);
                     }
-                    i += 1;
                 }
-                Err(missing) => {
-                    let mut end = start + width;
-                    let mut next = i + 1;
-                    while let Some(Err(other)) = cells.get(next)
+                Some(Err(missing)) => {
+                    let mut end = start + column.width();
+                    while let Some((next, column, Some(Err(other)))) = cells.get(i)
                         && other.why == missing.why
                     {
-                        if places[next].1 > 0 {
-                            end = places[next].0 + places[next].1;
-                        }
-                        next += 1;
+                        end = next + column.width();
+                        i += 1;
                     }
-                    self.reason(*missing, condition, start, y, end.saturating_sub(start), buf);
-                    i = next;
+                    self.reason(*missing, condition, *start, y, end - start, buf);
                 }
             }
         }
-        at
+    }
+
+    /// What the cell of a metric shows; `None` of a plain number.
+    pub fn metric(&self, key: SortKey) -> Option<Measured<Cell>> {
+        let (domain, palette) = (self.domain, &self.look.palette);
+        Some(match key {
+            SortKey::Cpu => cell::cpu(domain, palette, self.thresholds),
+            SortKey::Memory => cell::memory(aged::memory(domain, self.now), palette, self.thresholds),
+            SortKey::Disk => cell::disk(aged::disks(domain, self.now), palette),
+            SortKey::Net => cell::net(domain, palette),
+            _ => return None,
+        })
     }
 
     /// Whether the VM does nothing because of its state: then the state's
@@ -152,7 +145,16 @@ impl Row<'_> {
         }
     }
 
-    fn reason(&self, missing: Missing, condition: Condition, x: u16, y: u16, room: u16, buf: &mut Buffer) {
+    /// Draws why a metric is missing.
+    pub fn reason(
+        &self,
+        missing: Missing,
+        condition: Condition,
+        x: u16,
+        y: u16,
+        room: u16,
+        buf: &mut Buffer,
+    ) {
         let palette = &self.look.palette;
         let (reason, style) = match missing.why {
             Why::Inactive if room >= 6 => (self.stands(condition, room), palette.faint),
@@ -162,14 +164,32 @@ impl Row<'_> {
         text::put(buf, x, y, room, &reason, style);
     }
 
-    fn number(&self, value: Measured<String>, x: u16, y: u16, room: u16, buf: &mut Buffer) {
-        match value {
-            Ok(value) => text::put_right(buf, x, y, room, &value, self.look.palette.dim),
-            Err(_) => text::put_right(buf, x, y, room, "–", self.look.palette.faint),
+    /// A plain number. Of a VM that is off only the vCPUs are asked after: the
+    /// reason for all else stands in its row.
+    fn number(&self, key: SortKey, x: u16, y: u16, room: u16, buf: &mut Buffer) {
+        let (domain, palette) = (self.domain, &self.look.palette);
+        if !domain.is_live() && key != SortKey::Vcpus {
+            return;
+        }
+        let memory = aged::memory(domain, self.now);
+        let ink = if key == SortKey::Rss && memory.old.is_some() { palette.old } else { palette.dim };
+        let text = match key {
+            SortKey::Vcpus => domain.reading.vcpu_count.ok().map(|count| count.to_string()),
+            SortKey::Steal => domain.rates.steal_percent.ok().map(units::percent6),
+            SortKey::Cores => domain.rates.cpu_cores.ok().map(|cores| format!("{cores:.2}")),
+            #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+            SortKey::Rss => memory.domain.reading.rss.ok().map(|rss| units::rate5(rss.bytes() as f64)),
+            SortKey::Change => self.movers.change(domain.identity().uuid).map(change),
+            _ => return,
+        };
+        match text {
+            Some(text) => text::put_right(buf, x, y, room, &text, ink),
+            None => text::put_right(buf, x, y, room, "–", palette.faint),
         }
     }
 
-    fn cell(&self, cell: &Cell, parts: Parts, x: u16, y: u16, buf: &mut Buffer) {
+    /// Draws a metric.
+    pub fn cell(&self, cell: &Cell, parts: Parts, x: u16, y: u16, buf: &mut Buffer) {
         let palette = &self.look.palette;
         let mut at = x;
         let gauge = Gauge { fraction: cell.fill.0, fill: cell.fill.1, look: self.look };
@@ -244,4 +264,18 @@ impl Row<'_> {
             Err(_) => text::put_right(buf, x, y, 5, "–", self.look.palette.faint),
         }
     }
+}
+
+/// `▲23.1° write`: what changed most, and by how much.
+pub fn change(change: Change) -> String {
+    let word = match change.metric {
+        Metric::Cpu => "cpu",
+        Metric::Memory => "mem",
+        Metric::DiskRead => "read",
+        Metric::DiskWrite => "write",
+        Metric::NetRx => "rx",
+        Metric::NetTx => "tx",
+    };
+    let degrees = Degrees(change.degrees);
+    format!("{}{} {word:<5}", units::arrow(degrees), units::degrees5(degrees))
 }

@@ -2,6 +2,7 @@
 
 mod devices;
 mod events;
+mod fleet;
 mod log;
 mod pages;
 mod pictures;

@@ -55,7 +55,7 @@ fn key() -> impl Strategy<Value = Key> {
         Key::Ctrl('l'),
     ];
     prop_oneof![
-        3 => prop::sample::select("q?spcl+-rtmyjkgG/oOa<>nxzZ []{}e".chars().map(Key::Char).collect::<Vec<_>>()),
+        3 => prop::sample::select("q?spcl+-rtmyjkgG/oOa<>nxzZ []{}e fvJK".chars().map(Key::Char).collect::<Vec<_>>()),
         3 => prop::sample::select(named.to_vec()),
         1 => any::<char>().prop_map(Key::Char),
     ]

@@ -1,0 +1,279 @@
+//! What needs somebody: VMs that hang, crashed or were stopped by an error,
+//! troubles of late, and values over their thresholds, the worst first.
+//!
+//! Owns since when each value has been over its threshold. It changes nothing
+//! of the VMs; how the list is drawn is the ui's.
+
+use std::{cmp::Ordering, collections::HashMap, sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::fleet::{is_hung, memory_is_reported};
+use crate::model::{DomainFrame, DomainState, Frame, WallTime, Why, frame::Health, timeline::Weight};
+
+/// How long a trouble stays in the list.
+const LATELY: Duration = Duration::from_mins(10);
+/// Percent a value has to fall below its threshold until it no longer counts
+/// as over it: one that swings around the threshold is one crossing.
+const SWING: f64 = 5.0;
+/// How long a value has to be over its threshold to be worth a word: a burst
+/// of a second is no news.
+const LASTS: Duration = Duration::from_secs(5);
+/// Entries kept of the list: more than any line has room for.
+const KEPT: usize = 32;
+
+/// Whether a VM needs somebody whatever it is sorted by: its monitor hangs,
+/// it crashed, or an error stopped it.
+#[must_use]
+pub fn needs_somebody(domain: &DomainFrame) -> bool {
+    is_hung(domain) || stopped_by(domain).is_some()
+}
+
+/// What stopped a VM that did not stop of itself: `crashed`, `I/O error`.
+fn stopped_by(domain: &DomainFrame) -> Option<&'static str> {
+    match domain.state() {
+        _ if !domain.is_live() => None,
+        DomainState::Crashed => Some("crashed"),
+        DomainState::Paused => {
+            let why = domain.state().reason(domain.reading.state_reason)?;
+            matches!(why, "I/O error" | "watchdog" | "crashed" | "post-copy failed" | "API error")
+                .then_some(why)
+        }
+        _ => None,
+    }
+}
+
+/// A value with thresholds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Value {
+    /// CPU percent.
+    Cpu,
+    /// Memory percent, as the guest reports it.
+    Memory,
+}
+
+/// What is the matter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matter {
+    /// Its monitor has not answered since then.
+    Hung {
+        /// Since when, where that is known.
+        since: Option<WallTime>,
+    },
+    /// Stopped by an error, in libvirt's words.
+    Stopped {
+        /// What stopped it.
+        by: &'static str,
+    },
+    /// Something happened.
+    Trouble {
+        /// When.
+        at: WallTime,
+        /// What.
+        text: Arc<str>,
+    },
+    /// A value is over its threshold.
+    Over {
+        /// Which.
+        value: Value,
+        /// Percent now.
+        percent: f64,
+        /// The threshold, percent.
+        threshold: f64,
+        /// Whether it is the second one, of the critical.
+        critical: bool,
+        /// For how long, where that was seen.
+        lasts: Option<Duration>,
+    },
+}
+
+/// One entry of the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Concern {
+    /// Of which VM.
+    pub uuid: Uuid,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it is.
+    pub matter: Matter,
+}
+
+impl Concern {
+    fn compare(&self, other: &Self) -> Ordering {
+        let by = |concern: &Self| (concern.matter.rank(), order(&concern.matter));
+        by(self)
+            .cmp(&by(other))
+            .then_with(|| self.name.cmp(&other.name))
+            .then_with(|| self.uuid.cmp(&other.uuid))
+    }
+}
+
+impl Matter {
+    /// Smaller is worse.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Hung { .. } => 0,
+            Self::Stopped { .. } => 1,
+            Self::Trouble { .. } => 2,
+            Self::Over { critical: true, .. } => 3,
+            Self::Over { .. } => 4,
+        }
+    }
+
+    /// Whether it is broken or critical, rather than worth a look.
+    #[must_use]
+    pub fn is_critical(&self) -> bool {
+        self.rank() < 4
+    }
+}
+
+/// Since when a value has been over each of the two thresholds.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    warn: WallTime,
+    critical: Option<WallTime>,
+}
+
+/// Which values are over their thresholds, and since when.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    thresholds: (f64, f64),
+    over: HashMap<(Uuid, Value), Since>,
+    list: Vec<Concern>,
+    total: usize,
+}
+
+impl Attention {
+    /// Nothing seen yet. `thresholds`: warning and critical, percent.
+    pub(super) fn new(thresholds: (f64, f64)) -> Self {
+        Self { thresholds, over: HashMap::new(), list: Vec::new(), total: 0 }
+    }
+
+    /// The worst of what needs somebody in the shown frame, the worst first.
+    #[must_use]
+    pub fn list(&self) -> &[Concern] {
+        &self.list
+    }
+
+    /// How many there are in all.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Follows the thresholds through the newest frame.
+    pub(super) fn follow(&mut self, frame: &Frame) {
+        let (warn, critical) = self.thresholds;
+        let mut over = HashMap::with_capacity(self.over.len());
+        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
+            for (value, percent) in percents(domain) {
+                if percent < warn - SWING {
+                    continue;
+                }
+                let key = (domain.identity().uuid, value);
+                let before = self.over.get(&key);
+                if before.is_none() && percent < warn {
+                    continue;
+                }
+                let known = before.and_then(|since| since.critical);
+                let stays = percent >= critical || (known.is_some() && percent >= critical - SWING);
+                let since = Since {
+                    warn: before.map_or(frame.at, |since| since.warn),
+                    critical: stays.then(|| known.unwrap_or(frame.at)),
+                };
+                over.insert(key, since);
+            }
+        }
+        self.over = over;
+    }
+
+    /// Makes the list for the shown frame. Of a moment that lies before a
+    /// value's crossing nothing is said of how long it lasts.
+    pub(super) fn look(&mut self, frame: &Frame) {
+        let mut list = Vec::new();
+        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
+            self.concerns(domain, frame.at, &mut list);
+        }
+        self.total = list.len();
+        if list.len() > KEPT {
+            list.select_nth_unstable_by(KEPT, Concern::compare);
+            list.truncate(KEPT);
+        }
+        list.sort_by(Concern::compare);
+        self.list = list;
+    }
+
+    fn concerns(&self, domain: &DomainFrame, now: WallTime, list: &mut Vec<Concern>) {
+        let identity = domain.identity();
+        let mut add =
+            |matter| list.push(Concern { uuid: identity.uuid, name: Arc::clone(&identity.name), matter });
+        if let Health::Impaired(missing) = domain.health
+            && missing.why == Why::MonitorNotAnswering
+        {
+            add(Matter::Hung { since: missing.since });
+        }
+        if let Some(by) = stopped_by(domain) {
+            add(Matter::Stopped { by });
+        }
+        // Of one VM the newest trouble is enough: its page has the others.
+        let lately = |at: WallTime| at <= now && now.since(at) <= LATELY;
+        let trouble = domain.timeline.iter().rev().find(|h| h.weight == Weight::Trouble && lately(h.at));
+        if let Some(trouble) = trouble {
+            add(Matter::Trouble { at: trouble.at, text: Arc::clone(&trouble.text) });
+        }
+        for (value, percent) in percents(domain) {
+            if let Some(matter) = self.over(identity.uuid, value, percent, now) {
+                add(matter);
+            }
+        }
+    }
+
+    fn over(&self, uuid: Uuid, value: Value, percent: f64, now: WallTime) -> Option<Matter> {
+        let (warn, critical) = self.thresholds;
+        if percent < warn - SWING {
+            return None;
+        }
+        let over = |critical: bool, threshold: f64, lasts: Option<Duration>| Matter::Over {
+            value,
+            percent,
+            threshold,
+            critical,
+            lasts,
+        };
+        let Some(since) = self.over.get(&(uuid, value)).filter(|since| since.warn <= now) else {
+            // A moment of the past that was not followed.
+            return match percent {
+                _ if percent >= critical => Some(over(true, critical, None)),
+                _ if percent >= warn => Some(over(false, warn, None)),
+                _ => None,
+            };
+        };
+        let lasts = |since: Option<WallTime>| {
+            since.filter(|since| *since <= now).map(|since| now.since(since)).filter(|lasts| *lasts >= LASTS)
+        };
+        let most = lasts(since.critical).map(|lasts| over(true, critical, Some(lasts)));
+        most.or_else(|| lasts(Some(since.warn)).map(|lasts| over(false, warn, Some(lasts))))
+    }
+}
+
+/// Newest troubles first; of all else what has lasted longest.
+fn order(matter: &Matter) -> i128 {
+    match matter {
+        Matter::Hung { since } => since.map_or(0, |since| i128::from(since.0)),
+        Matter::Stopped { .. } => 0,
+        Matter::Trouble { at, .. } => -i128::from(at.0),
+        Matter::Over { lasts, .. } => {
+            -lasts.map_or(0, |lasts| i128::try_from(lasts.as_nanos()).unwrap_or(i128::MAX))
+        }
+    }
+}
+
+/// The values of a VM that have thresholds, as far as they are known: the
+/// last ones, where it merely is not its turn. What stands in for memory in
+/// use says nothing of how full it is.
+fn percents(domain: &DomainFrame) -> impl Iterator<Item = (Value, f64)> {
+    let memory = domain.last_memory().unwrap_or(domain);
+    let reported = memory.rates.memory_percent.ok().filter(|_| memory_is_reported(memory));
+    let cpu = domain.rates.cpu_percent.ok().map(|percent| (Value::Cpu, percent));
+    cpu.into_iter().chain(reported.map(|percent| (Value::Memory, percent)))
+}
