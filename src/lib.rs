@@ -29,6 +29,8 @@
 //! | an answer of the database becomes a decision | [`influx::policy`] |
 //! | a sample is kept on disk, a cursor moves | [`journal`] |
 //! | what lines cannot say is kept, and read back | [`delivery::local`], [`delivery::recorded`] |
+//! | a moment of the past is shown again | [`delivery::lookback`]; what crosses to the screen: [`model::past`] |
+//! | the record's file is shared within the process | `journal/sharing.rs`, [`journal::Look`] |
 //! | a batch is sent, retried, quarantined | [`delivery`] |
 //! | a disk that does not answer is noticed | `delivery/stall.rs` |
 //! | a key is bound | [`app::ACTIONS`] |
