@@ -4,12 +4,14 @@
 //! Owns since when each value has been over its threshold. It changes nothing
 //! of the VMs; how the list is drawn is the ui's.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
 use super::fleet::{is_hung, memory_is_reported};
-use crate::model::{DomainFrame, DomainState, Frame, WallTime, Why, frame::Health, timeline::Weight};
+use crate::model::{
+    DomainFrame, DomainState, Frame, MonoTime, WallTime, Why, frame::Health, timeline::Weight,
+};
 
 /// How long a trouble stays in the list.
 const LATELY: Duration = Duration::from_mins(10);
@@ -98,16 +100,6 @@ pub struct Concern {
     pub matter: Matter,
 }
 
-impl Concern {
-    fn compare(&self, other: &Self) -> Ordering {
-        let by = |concern: &Self| (concern.matter.rank(), order(&concern.matter));
-        by(self)
-            .cmp(&by(other))
-            .then_with(|| self.name.cmp(&other.name))
-            .then_with(|| self.uuid.cmp(&other.uuid))
-    }
-}
-
 impl Matter {
     /// Smaller is worse.
     fn rank(&self) -> u8 {
@@ -130,8 +122,28 @@ impl Matter {
 /// Since when a value has been over each of the two thresholds.
 #[derive(Clone, Copy, Debug)]
 struct Since {
-    warn: WallTime,
-    critical: Option<WallTime>,
+    warn: Moment,
+    critical: Option<Moment>,
+}
+
+/// An instant on both clocks: the wall clock says whether the shown frame lies
+/// before it, and the monotonic one how long ago it is, whatever the wall
+/// clock jumped meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Moment(WallTime, MonoTime);
+
+impl Moment {
+    fn of(frame: &Frame) -> Self {
+        Self(frame.at, frame.mono)
+    }
+
+    /// How long this has lasted after `since`; `None` where it lies before.
+    fn after(self, since: Self) -> Option<Duration> {
+        let wall = (self.0 >= since.0).then(|| self.0.since(since.0))?;
+        // A frame out of the record may be of another process's clock.
+        let mono = self.1.since(since.1);
+        Some(if mono.is_zero() { wall } else { wall.min(mono) })
+    }
 }
 
 /// Which values are over their thresholds, and since when.
@@ -178,8 +190,8 @@ impl Attention {
                 let known = before.and_then(|since| since.critical);
                 let stays = percent >= critical || (known.is_some() && percent >= critical - SWING);
                 let since = Since {
-                    warn: before.map_or(frame.at, |since| since.warn),
-                    critical: stays.then(|| known.unwrap_or(frame.at)),
+                    warn: before.map_or(Moment::of(frame), |since| since.warn),
+                    critical: stays.then(|| known.unwrap_or(Moment::of(frame))),
                 };
                 over.insert(key, since);
             }
@@ -190,23 +202,27 @@ impl Attention {
     /// Makes the list for the shown frame. Of a moment that lies before a
     /// value's crossing nothing is said of how long it lasts.
     pub(super) fn look(&mut self, frame: &Frame) {
-        let mut list = Vec::new();
-        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
-            self.concerns(domain, frame.at, &mut list);
+        let mut found = Vec::new();
+        for (place, domain) in frame.domains.iter().enumerate().filter(|(_, domain)| domain.is_live()) {
+            self.concerns(domain, Moment::of(frame), |matter| {
+                found.push(((matter.rank(), order(&matter), place), matter));
+            });
         }
-        self.total = list.len();
-        if list.len() > KEPT {
-            list.select_nth_unstable_by(KEPT, Concern::compare);
-            list.truncate(KEPT);
+        self.total = found.len();
+        if found.len() > KEPT {
+            found.select_nth_unstable_by_key(KEPT, |(key, _)| *key);
+            found.truncate(KEPT);
         }
-        list.sort_by(Concern::compare);
-        self.list = list;
+        found.sort_by_key(|(key, _)| *key);
+        let named = found.into_iter().filter_map(|((_, _, place), matter)| {
+            let identity = frame.domains.get(place)?.identity();
+            Some(Concern { uuid: identity.uuid, name: Arc::clone(&identity.name), matter })
+        });
+        self.list = named.collect();
     }
 
-    fn concerns(&self, domain: &DomainFrame, now: WallTime, list: &mut Vec<Concern>) {
-        let identity = domain.identity();
-        let mut add =
-            |matter| list.push(Concern { uuid: identity.uuid, name: Arc::clone(&identity.name), matter });
+    fn concerns(&self, domain: &DomainFrame, now: Moment, mut add: impl FnMut(Matter)) {
+        let uuid = domain.identity().uuid;
         if let Health::Impaired(missing) = domain.health
             && missing.why == Why::MonitorNotAnswering
         {
@@ -216,19 +232,19 @@ impl Attention {
             add(Matter::Stopped { by });
         }
         // Of one VM the newest trouble is enough: its page has the others.
-        let lately = |at: WallTime| at <= now && now.since(at) <= LATELY;
+        let lately = |at: WallTime| at <= now.0 && now.0.since(at) <= LATELY;
         let trouble = domain.timeline.iter().rev().find(|h| h.weight == Weight::Trouble && lately(h.at));
         if let Some(trouble) = trouble {
             add(Matter::Trouble { at: trouble.at, text: Arc::clone(&trouble.text) });
         }
         for (value, percent) in percents(domain) {
-            if let Some(matter) = self.over(identity.uuid, value, percent, now) {
+            if let Some(matter) = self.over(uuid, value, percent, now) {
                 add(matter);
             }
         }
     }
 
-    fn over(&self, uuid: Uuid, value: Value, percent: f64, now: WallTime) -> Option<Matter> {
+    fn over(&self, uuid: Uuid, value: Value, percent: f64, now: Moment) -> Option<Matter> {
         let (warn, critical) = self.thresholds;
         if percent < warn - SWING {
             return None;
@@ -240,7 +256,8 @@ impl Attention {
             critical,
             lasts,
         };
-        let Some(since) = self.over.get(&(uuid, value)).filter(|since| since.warn <= now) else {
+        let Some(since) = self.over.get(&(uuid, value)).filter(|since| now.after(since.warn).is_some())
+        else {
             // A moment of the past that was not followed.
             return match percent {
                 _ if percent >= critical => Some(over(true, critical, None)),
@@ -248,15 +265,15 @@ impl Attention {
                 _ => None,
             };
         };
-        let lasts = |since: Option<WallTime>| {
-            since.filter(|since| *since <= now).map(|since| now.since(since)).filter(|lasts| *lasts >= LASTS)
-        };
+        let lasts =
+            |since: Option<Moment>| since.and_then(|since| now.after(since)).filter(|lasts| *lasts >= LASTS);
         let most = lasts(since.critical).map(|lasts| over(true, critical, Some(lasts)));
         most.or_else(|| lasts(Some(since.warn)).map(|lasts| over(false, warn, Some(lasts))))
     }
 }
 
-/// Newest troubles first; of all else what has lasted longest.
+/// Newest troubles first; of all else what has lasted longest. What is equal
+/// keeps the order of the frame, which is that of the names.
 fn order(matter: &Matter) -> i128 {
     match matter {
         Matter::Hung { since } => since.map_or(0, |since| i128::from(since.0)),

@@ -32,7 +32,7 @@ impl App {
         match self.fleet.view() {
             View::Table => self.fleet.move_by(lines),
             View::Cards => {
-                let across = cards::side_by_side(self.size.0, self.fleet.rows().len());
+                let across = cards::side_by_side(self.size, self.fleet.rows().len());
                 let whole = lines / isize::try_from(cards::HEIGHT).unwrap_or(1);
                 self.fleet.move_lines(if whole == 0 { lines.signum() } else { whole }, across);
             }

@@ -159,7 +159,11 @@ impl Rank {
     /// the order: they keep that of their names.
     pub fn of(domain: &DomainFrame, key: SortKey, movers: &Movers) -> Self {
         const STEP: f64 = 64.0 * 1024.0;
-        let rates = &domain.rates;
+        // One that is merely late keeps its place until it is read again.
+        let rates = match &domain.last {
+            Some(last) if !domain.fresh => &last.rates,
+            _ => &domain.rates,
+        };
         let live = domain.is_live();
         if key.is_load() && live && attention::needs_somebody(domain) {
             return Self { live, needy: true, own: true, value: None };

@@ -146,6 +146,12 @@ impl App {
         interval.saturating_mul(u32::try_from(self.screen.history_cycles.max(1)).unwrap_or(u32::MAX))
     }
 
+    /// The terminal's size as it was told last: columns and rows.
+    #[must_use]
+    pub fn size(&self) -> (u16, u16) {
+        self.size
+    }
+
     /// What needs somebody.
     #[must_use]
     pub fn attention(&self) -> &Attention {

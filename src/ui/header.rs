@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
-use super::{Look, host, text::Strip, units};
+use super::{
+    Look, host,
+    text::{self, Strip},
+    units,
+};
 use crate::{
     app::{App, Collection, Looking},
     model::{
@@ -12,6 +16,9 @@ use crate::{
         status::{DeliveryState, StoreState},
     },
 };
+
+/// Columns of why the database does not take lines; the status page has it all.
+const WHY: u16 = 48;
 
 /// The header, ready to draw.
 pub struct Header {
@@ -48,6 +55,9 @@ impl Header {
         }
         strip.right(0, collector_pill(app, look));
         strip.right(2, writer_pill(app, look));
+        if let DeliveryState::Retrying { why, .. } = &app.delivery().state {
+            strip.right(5, vec![(text::fit(why, WHY).into_owned(), palette.dim)]);
+        }
         strip.right(9, vec![(format!("{} UTC", app.now().hms()), palette.faint)]);
         Self { strip }
     }

@@ -85,7 +85,7 @@ fn a_down_from_the_line_above_a_short_one_reaches_its_last_card() {
     let mut app = App::new(settings()).unwrap();
     let mut host = Host::with(7);
     app.update(Message::Frame(host.cycle()));
-    app.update(Message::Resize { width: 120, height: 40 });
+    app.update(Message::Resize { width: 120, height: 22 });
     press(&mut app, "v");
     for (pressed, at) in [(Key::Home, 0), (Key::Right, 1), (Key::Right, 2), (Key::Down, 5), (Key::Down, 6)] {
         key(&mut app, pressed);
@@ -153,7 +153,10 @@ fn a_value_that_swings_around_its_threshold_is_one_crossing() {
         let frame = host.cycle();
         let mut domain = (*frame.domains[0]).clone();
         domain.rates.cpu_percent = Ok(percent);
-        Frame { at: at(seconds), domains: vec![Arc::new(domain)], ..(*frame).clone() }
+        let mono = crate::model::MonoTime(seconds * 1_000_000_000);
+        // The wall clock jumps an hour ahead on the way.
+        let jump = if seconds >= 40 { 3600 } else { 0 };
+        Frame { at: at(seconds + jump), mono, domains: vec![Arc::new(domain)], ..(*frame).clone() }
     };
     let mut attention = attention::Attention::new((70.0, 90.0));
     let mut seen = Vec::new();
@@ -270,4 +273,25 @@ fn top_movers_compare_with_five_minutes_ago() {
     }
     let settled = app.movers().change(uuid).unwrap();
     assert!(settled.degrees.abs() < 20.0, "{settled:?}");
+}
+
+#[test]
+fn a_vm_that_is_late_for_a_cycle_keeps_its_place() {
+    use crate::model::{DomainRates, Missing, frame::Health};
+    let (mut app, mut host) = running(20);
+    let order = shown(&app);
+    let frame = host.cycle();
+    let late = Missing::new(Why::NoAnswerYet);
+    let domains = frame.domains.iter().map(|domain| {
+        if &*domain.identity().name != "builder" {
+            return Arc::clone(domain);
+        }
+        let mut unread = (**domain).clone();
+        (unread.rates, unread.health) = (DomainRates::missing(late), Health::Impaired(late));
+        (unread.fresh, unread.last) = (false, Some(Arc::clone(domain)));
+        Arc::new(unread)
+    });
+    app.update(Message::Frame(Arc::new(Frame { domains: domains.collect(), ..(*frame).clone() })));
+    let place = |order: &[String]| order.iter().position(|name| name == "builder");
+    assert_eq!(place(&shown(&app)), place(&order));
 }

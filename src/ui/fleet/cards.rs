@@ -5,7 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{columns::Parts, row::Row};
 use crate::{
     app::{SortKey, cards},
-    ui::{glyph::Condition, text, units},
+    ui::{glyph::Condition, text},
 };
 
 /// `CPU  `
@@ -18,17 +18,24 @@ const DEGREES: u16 = 7;
 const GAUGE: u16 = 5;
 const SPARK: u16 = 6;
 
-/// The places of `count` cards in `area` from the `offset`th line of cards on.
-pub fn places(area: Rect, count: usize, offset: usize) -> impl Iterator<Item = (usize, Rect)> {
-    let across = cards::side_by_side(area.width, count);
-    let width = cards::width(area.width, count);
+/// The places of `count` cards in `area`, of a terminal of `size`, from the
+/// `offset`th line of cards on.
+pub fn places(
+    area: Rect,
+    size: (u16, u16),
+    count: usize,
+    offset: usize,
+) -> impl Iterator<Item = (usize, Rect)> {
+    let across = cards::side_by_side(size, count);
+    let width = cards::width(size, count);
     (0..lines_in(area)).flat_map(move |line| {
         (0..across).map(move |place| {
             let step = |n: usize, by: u16| u16::try_from(n).unwrap_or(u16::MAX).saturating_mul(by);
             let x = area.x + step(place, width + cards::GAP);
             let y = area.y + step(line, cards::HEIGHT);
             let height = (cards::HEIGHT - 1).min(area.bottom() - y);
-            ((offset + line) * across + place, Rect { x, y, width, height })
+            // A terminal that has just become smaller than it was told.
+            ((offset + line) * across + place, Rect { x, y, width, height }.intersection(area))
         })
     })
 }
@@ -98,7 +105,7 @@ fn heading(row: &Row<'_>, condition: Condition, area: Rect, buf: &mut Buffer) {
     let mut right = Vec::new();
     let steal = row.domain.rates.steal_percent.ok().filter(|_| area.width >= 48);
     if let Some(steal) = steal.filter(|steal| *steal >= 0.05) {
-        right.push((format!("steal{}", units::percent6(steal)), palette.dim));
+        right.push((format!("steal {steal:.1}%"), palette.dim));
     }
     if condition != Condition::Running && row.domain.is_live() {
         right.push((condition.word().to_owned(), condition.style(palette)));

@@ -90,7 +90,7 @@ fn words(concern: &Concern, look: &Look) -> Vec<(String, Style)> {
                 Value::Cpu => "CPU",
                 Value::Memory => "MEM",
             };
-            parts.push((format!(" {value}{}", units::percent4(*percent)), ink));
+            parts.push((format!(" {value} {percent:>2.0}%"), ink));
             let lasts = lasts.map_or_else(String::new, lasting);
             parts.push((format!(" over {threshold:.0}{lasts}"), palette.dim));
         }

@@ -73,7 +73,7 @@ impl Table {
         let taken = top + headings + concerns + detail;
         let rows = Rect { y: area.y + top + headings, height: area.height.saturating_sub(taken), ..area };
         let in_view = if cards {
-            cards::lines_in(rows) * app::cards::side_by_side(rows.width, app.fleet().rows().len())
+            cards::lines_in(rows) * app::cards::side_by_side(app.size(), app.fleet().rows().len())
         } else {
             usize::from(rows.height)
         };
@@ -137,10 +137,10 @@ impl Table {
                 draw(row, Rect { y, height: 1, ..area });
             }
         } else {
-            let across = app::cards::side_by_side(area.width, rows.len());
+            let across = app::cards::side_by_side(app.size(), rows.len());
             let lines = rows.len().div_ceil(across);
             self.line = scrolled(self.line, selected / across, cards::lines_in(area), lines);
-            for (card, place) in cards::places(area, rows.len(), self.line) {
+            for (card, place) in cards::places(area, app.size(), rows.len(), self.line) {
                 draw(card, place);
             }
         }

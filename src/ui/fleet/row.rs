@@ -161,7 +161,16 @@ impl Row<'_> {
             Why::MonitorNotAnswering | Why::NoConnection => (text::reason(missing, room), palette.warn),
             _ => (text::reason(missing, room), palette.dim),
         };
-        text::put(buf, x, y, room, &reason, style);
+        let dated = self.last_read().filter(|_| missing.since.is_none());
+        let dated = dated.map(|read| format!("{reason}, {read}")).filter(|text| text::width(text) <= room);
+        text::put(buf, x, y, room, &dated.unwrap_or(reason), style);
+    }
+
+    /// `read 4 s ago`, of a VM of which nothing was read in this cycle.
+    fn last_read(&self) -> Option<String> {
+        let last = self.domain.last.as_ref().filter(|_| !self.domain.fresh && self.domain.is_live())?;
+        let age = Duration::from_secs(self.now.since(last.reading.at).as_secs());
+        Some(format!("read {} ago", units::span(age)))
     }
 
     /// A plain number. Of a VM that is off only the vCPUs are asked after: the

@@ -136,3 +136,45 @@ fn a_filter_for_a_state_nobody_is_in_names_the_states_there_are() {
     );
     assert!(text.contains("0 of 16"), "{text}");
 }
+
+#[test]
+fn a_vm_of_which_nothing_was_read_says_how_old_its_last_reading_is() {
+    use crate::model::{DomainRates, DomainReading, Frame, Missing, Why, frame::Health};
+    use std::sync::Arc;
+    let (mut app, mut host) = running(120);
+    let (whole, _) = (host.cycle(), host.cycle());
+    let frame = host.cycle();
+    let late = Missing::new(Why::NoAnswerYet);
+    let domains = frame.domains.iter().map(|domain| {
+        if &*domain.identity().name != "db-replica" {
+            return Arc::clone(domain);
+        }
+        let identity = Arc::clone(&domain.reading.identity);
+        let at = (domain.reading.at, domain.reading.mono);
+        let mut unread = (**domain).clone();
+        unread.reading = DomainReading::unanswered(identity, domain.state(), at.0, at.1, late);
+        (unread.rates, unread.health) = (DomainRates::missing(late), Health::Impaired(late));
+        unread.last = whole.domains.iter().find(|d| d.identity() == domain.identity()).cloned();
+        unread.fresh = false;
+        Arc::new(unread)
+    });
+    app.update(Message::Frame(Arc::new(Frame { domains: domains.collect(), ..(*frame).clone() })));
+    let text = picture(&app, 200, 60);
+    let row = text.lines().find(|line| line.contains("db-replica  ")).unwrap();
+    assert!(row.contains("– no answer yet, read 2 s ago"), "{row}");
+    press(&mut app, "v");
+    let cards = sized(&mut app, (200, 60));
+    assert!(cards.contains("– no answer yet, read 2 s ago"), "{cards}");
+}
+
+#[test]
+fn a_database_that_refuses_says_why_where_there_is_room() {
+    use crate::{
+        app::fixtures::{dead_server, store},
+        model::status::StoreState,
+    };
+    let (mut app, _host) = running(5);
+    app.update(Message::Delivery(dead_server(), store(StoreState::Writable)));
+    let header = picture(&app, 200, 24).lines().next().unwrap().to_owned();
+    assert!(header.contains("22 348 waiting") && header.contains("connection refused"), "{header}");
+}
