@@ -35,6 +35,9 @@
 //! | a disk that does not answer is noticed | `delivery/stall.rs` |
 //! | a key is bound | [`app::ACTIONS`] |
 //! | a key is carried out | [`app::App::update`], `app/act.rs` |
+//! | what needs somebody, and since when | `app/attention.rs` |
+//! | the fleet's order; what changed most of late | `app/sort.rs`, `app/movers.rs` |
+//! | how the screen was left is kept | `app/remembered.rs`, `runtime/memory.rs` |
 //! | a panel is drawn | [`ui`], a file per panel |
 //! | a setting is known, bounded, documented | `config/keys.rs` |
 //! | threads, channels, signals | [`runtime`] |
