@@ -33,6 +33,8 @@
 //! | the record's file is shared within the process | `journal/sharing.rs`, [`journal::Look`] |
 //! | a batch is sent, retried, quarantined | [`delivery`] |
 //! | a disk that does not answer is noticed | `delivery/stall.rs` |
+//! | a domain's XML is made fit to show | `libvirt/xml.rs`; asked for: `collector/xml.rs` |
+//! | a column of a sparkline stands for several cycles | `app/span.rs` |
 //! | a key is bound | [`app::ACTIONS`] |
 //! | a key is carried out | [`app::App::update`], `app/act.rs` |
 //! | what needs somebody, and since when | `app/attention.rs` |

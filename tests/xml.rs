@@ -158,6 +158,8 @@ fn a_hung_guests_xml_comes_or_fails_with_words_and_nobody_else_stands_still() {
         Ok(lab) => lab,
         Err(reason) => return lab::skipped(test, &reason),
     };
+    // Asked of virsh now: not while the daemon stands still.
+    let (web, batch) = (uuid(&lab, WEB), uuid(&lab, BATCH));
     let collecting = Collecting::on(lab.uri());
     collecting.start();
     let answers = |frame: &Frame, guest: &str| {
@@ -167,8 +169,8 @@ fn a_hung_guests_xml_comes_or_fails_with_words_and_nobody_else_stands_still() {
     let frozen = lab.freeze(BATCH);
     collecting.until("it is found hung", |frame| !answers(frame, BATCH));
     let begun = Instant::now();
-    let asked = collecting.ask(uuid(&lab, BATCH));
-    let others = collecting.ask(uuid(&lab, WEB));
+    let asked = collecting.ask(batch);
+    let others = collecting.ask(web);
     assert!(others.recv_timeout(PATIENCE).unwrap().unwrap().contains(WEB));
     for _ in 0..6 {
         let frame = collecting.frame();
@@ -184,13 +186,13 @@ fn a_hung_guests_xml_comes_or_fails_with_words_and_nobody_else_stands_still() {
     // The whole daemon: nobody answers, and that is said, in time.
     let frozen = lab.freeze_daemon();
     let begun = Instant::now();
-    let why = collecting.xml(uuid(&lab, WEB)).unwrap_err();
+    let why = collecting.xml(web).unwrap_err();
     assert!(begun.elapsed() >= TIMEOUT, "{why}");
     assert!(why.contains("within 5 s") && why.contains("libvirtd"), "{why}");
     drop(frozen);
     // The one that hung has returned, or is still counted: it mends itself.
     let end = Instant::now() + PATIENCE;
-    while let Err(why) = collecting.xml(uuid(&lab, WEB)) {
+    while let Err(why) = collecting.xml(web) {
         assert!(Instant::now() < end, "{why}");
         collecting.frame();
     }

@@ -202,12 +202,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         let Some((call, was_stuck)) = self.calls.returned(answer.ticket) else { return };
         if let CallKind::Xml { uuid } = call.kind {
             // Of no link: it has a reader of its own, and somebody waits.
-            self.take_xml(uuid, &call, answer);
-            if was_stuck {
-                self.note_calls();
-                self.publish_status();
-            }
-            return;
+            return self.take_xml(uuid, &call, answer, was_stuck);
         }
         if was_stuck {
             tracing::info!(

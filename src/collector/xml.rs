@@ -94,7 +94,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     }
 
     /// An answer has come, in time or late: who waits gets it.
-    pub(super) fn take_xml(&mut self, uuid: Uuid, call: &Call, answer: Answer) {
+    pub(super) fn take_xml(&mut self, uuid: Uuid, call: &Call, answer: Answer, was_stuck: bool) {
         self.readers.end(call.reader);
         let xml = match answer.reply {
             Ok(Reply::Xml { xml, .. }) => Ok(xml),
@@ -103,6 +103,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         };
         for wanted in self.xml.take(uuid) {
             wanted.give(xml.clone());
+        }
+        if was_stuck {
+            self.note_calls();
+            self.publish_status();
         }
     }
 

@@ -71,7 +71,7 @@ fn a_failure_says_why_and_what_to_do_and_an_answer_for_another_vm_is_nobodys() {
 #[test]
 fn a_long_xml_scrolls_and_says_how_much_is_below() {
     let (mut app, uuid) = asked();
-    let long: String = (0..400).map(|n| format!("  <line n='{n}'/>\n")).collect();
+    let long = (0..400).map(|n| format!("  <line n='{n}'/>\n")).collect::<Vec<_>>().concat();
     app.update(Message::Xml(uuid, Ok(format!("<domain>\n{long}</domain>").into())));
     let mut screen = Screen::new(app.screen());
     let text = text_of(&drawn(&mut screen, &app, 80, 24));

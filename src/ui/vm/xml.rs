@@ -140,9 +140,8 @@ fn coloured(line: &str, within: &mut Within, palette: &Palette) -> Pieces {
     for (at, c) in line.char_indices() {
         let (this, next) = match (*within, c) {
             (Within::Text, '<') if line[at..].starts_with("<!--") => (Within::Comment, Within::Comment),
-            (Within::Text, '<') => (Within::Tag, Within::Name),
+            (Within::Text, '<') | (Within::Name, '/' | '?') => (Within::Tag, Within::Name),
             (Within::Comment, '>') if line[..at].ends_with("--") => (Within::Comment, Within::Text),
-            (Within::Name, '/' | '?') => (Within::Tag, Within::Name),
             (Within::Name | Within::Tag, '>') => (Within::Tag, Within::Text),
             (Within::Name, ' ') => (Within::Tag, Within::Tag),
             (Within::Tag, '\'' | '"') => (Within::Tag, Within::Value(c)),
