@@ -59,6 +59,48 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// The middle of many figures, and where the lowest and the highest tenth begin.
+#[derive(Clone, Copy)]
+pub struct Spread {
+    /// The middle one.
+    pub median: f64,
+    /// A tenth is below it.
+    pub low: f64,
+    /// A tenth is above it.
+    pub high: f64,
+}
+
+impl Spread {
+    /// The spread of `values`; all 0 where there is none.
+    pub fn of(values: &[f64]) -> Self {
+        Self { median: share(values, 0.5), low: share(values, 0.1), high: share(values, 0.9) }
+    }
+
+    /// The spread of the ratios, pair by pair.
+    pub fn of_ratios(ours: &[f64], theirs: &[f64]) -> Self {
+        Self::of(&ours.iter().zip(theirs).map(|(a, b)| a / b).collect::<Vec<_>>())
+    }
+
+    /// `median (low–high)`, each as `unit` writes it.
+    pub fn shown(&self, unit: impl Fn(f64) -> String) -> String {
+        format!("{} ({}–{})", unit(self.median), unit(self.low), unit(self.high))
+    }
+}
+
+/// The value that so large a share of `values` lies below; 0 where there is none.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a place in a list of a benchmark's length"
+)]
+pub fn share(values: &[f64], below: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    values.get((last as f64 * below).round() as usize).copied().unwrap_or(0.0)
+}
+
 /// One side of a comparison: does the work once and tells its cost.
 pub type Side<'a> = Box<dyn FnMut() -> f64 + 'a>;
 
@@ -124,6 +166,37 @@ impl Table {
     /// the bar is about.
     pub fn compare(&mut self, what: &str, ours: String, peer: &str, theirs: &str, ratio: f64, bar: Bar) {
         self.row(what, ours, format!("{peer}: {theirs}"), format!("{ratio:.3}"), ratio, bar);
+    }
+
+    /// A comparison of pairs: the median of their ratios and its spread, with a
+    /// bar on that median.
+    pub fn compare_pairs(
+        &mut self,
+        what: &str,
+        ours: String,
+        peer: &str,
+        theirs: &str,
+        ratio: Spread,
+        bar: Bar,
+    ) {
+        let value = ratio.median;
+        self.compare_for(what, ours, peer, theirs, ratio, value, bar);
+    }
+
+    /// As [`Table::compare_pairs`], with the bar on `value` in place of the ratio.
+    #[allow(clippy::too_many_arguments, reason = "a row of the table")]
+    pub fn compare_for(
+        &mut self,
+        what: &str,
+        ours: String,
+        peer: &str,
+        theirs: &str,
+        ratio: Spread,
+        value: f64,
+        bar: Bar,
+    ) {
+        let ratio = ratio.shown(|ratio| format!("{ratio:.3}"));
+        self.row(what, ours, format!("{peer}: {theirs}"), ratio, value, bar);
     }
 
     /// A figure without a peer. `value` is what `shown` says and the bar is about.
