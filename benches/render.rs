@@ -12,7 +12,10 @@ mod drawn;
 mod fleet;
 mod side_by_side;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use kvmscope::{
     app::{Key, Message, SortKey},
@@ -32,7 +35,9 @@ const WARM: usize = 8;
 /// One fleet on a screen of its own, and what each of its frames has cost in
 /// seconds of CPU.
 struct Shown {
-    fleet: Fleet,
+    /// Made by a thread of their own, as the collector's are: memory goes back
+    /// to where it came from.
+    frames: mpsc::Receiver<Arc<Frame>>,
     drawn: Drawn,
     before: Option<Arc<Frame>>,
     update: Vec<f64>,
@@ -47,13 +52,17 @@ impl Shown {
     fn new(vms: u32, sort: SortKey) -> Self {
         let mut drawn = Drawn::new(200, 60);
         drawn.sort_by(sort);
-        let fleet = Fleet::new(vms);
+        let (sender, frames) = mpsc::sync_channel(1);
+        thread::spawn(move || {
+            let mut fleet = Fleet::new(vms);
+            while sender.send(fleet.cycle()).is_ok() {}
+        });
         let [update, free, draw, whole, key] = Default::default();
-        Self { fleet, drawn, before: None, update, free, draw, whole, key }
+        Self { frames, drawn, before: None, update, free, draw, whole, key }
     }
 
     fn round(&mut self, counts: bool) {
-        let frame = self.fleet.cycle();
+        let frame = self.frames.recv().expect("a frame");
         let taken = Arc::clone(&frame);
         let update = worked(|| drop(self.drawn.app.update(Message::Frame(taken))));
         // The app drops the frame before when it takes this one.

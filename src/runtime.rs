@@ -40,8 +40,11 @@ use crate::{
 };
 use memory::Memory;
 
-/// At most this often is the screen drawn for news, and as often for input.
+/// At most this often is the screen drawn for news.
 const DRAW_EVERY: Duration = Duration::from_millis(33);
+/// At most this often is it drawn for input: fast typing never waits, a flood
+/// of pasted text or wheel turns is drawn in few steps.
+const ANSWER_EVERY: Duration = Duration::from_millis(10);
 /// How often relative times on the screen ("42 s ago") are renewed.
 const TICK: Duration = Duration::from_secs(1);
 /// How long leaving waits for lines that are on their way to the database.
@@ -235,7 +238,7 @@ impl Session {
         let (mut changed, mut asked, mut answered) = (false, false, drawn);
         loop {
             changed |= self.app.take_changed();
-            let draw_at = if asked { answered } else { drawn } + DRAW_EVERY;
+            let draw_at = if asked { answered + ANSWER_EVERY } else { drawn + DRAW_EVERY };
             let message = tokio::select! {
                 biased;
                 () = signals.ended() => return Ok(()),

@@ -14,34 +14,44 @@ pub const HOUR: u32 = 3600;
 /// Says that this process is the child, and how many VMs it is about.
 const VARIABLE: &str = "KVMSCOPE_BENCH_HISTORY";
 
-/// Whether this process was started by [`growth`].
+/// Whether this process was started by [`of`].
 pub fn is_child() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// Bytes by which the resident memory grows between a minute and an hour.
-pub fn growth(vms: u32) -> f64 {
+/// Resident bytes of the screen's state and of what it is fed with.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// After a minute.
+    pub minute: f64,
+    /// After an hour.
+    pub hour: f64,
+}
+
+/// What an hour of so many VMs takes.
+pub fn of(vms: u32) -> Size {
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.env(VARIABLE, vms.to_string()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut figures = text.split_whitespace().map(|figure| figure.parse().unwrap());
+    Size { minute: figures.next().unwrap(), hour: figures.next().unwrap() }
 }
 
-/// Takes the frames in and prints by how much this process grew.
+/// Takes the frames in and prints how large this process was after a minute
+/// and after an hour.
 #[allow(clippy::print_stdout, reason = "what the parent reads")]
 pub fn child() {
     let vms = std::env::var(VARIABLE).unwrap().parse().unwrap();
     let mut fleet = Fleet::new(vms);
     let mut drawn = Drawn::new(200, 50);
-    let mut after_a_minute = 0.0;
     for cycle in 1..=HOUR {
         drawn.app.update(Message::Frame(fleet.cycle()));
         drawn.draw();
-        if cycle == MINUTE {
-            after_a_minute = resident();
+        if cycle == MINUTE || cycle == HOUR {
+            println!("{}", resident());
         }
     }
-    println!("{}", resident() - after_a_minute);
 }
 
 fn resident() -> f64 {

@@ -4,7 +4,6 @@ use std::{net::TcpListener, path::Path, process::Command, time::Duration};
 
 use crate::{
     fleet::Random,
-    history,
     hosts::test_host,
     pty::Program,
     side_by_side::{Bar, Spread, Table, bytes, seconds, share, skipped},
@@ -16,7 +15,6 @@ const HANGS: &str = "vm-0500";
 /// The sign before the selected row, which moves with each of these keys.
 const CURSOR: &str = "▶";
 const KEYS: [&str; 6] = ["j", "k", "\x1b[6~", "\x1b[5~", "G", "g"];
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// Builds what makes one machine hang; says so where that cannot be.
 fn hang(home: &Path) -> Option<String> {
@@ -80,13 +78,13 @@ pub fn thousand() {
     table.figure("p99", seconds(p99), p99 * 1e3, Bar::AtMost(20.0));
     table.figure("worst", seconds(worst), worst * 1e3, Bar::None);
     let resident = ours.resident();
-    let hour = resident + history::growth(MACHINES);
-    table.figure("resident", bytes(resident), resident / MIB, Bar::None);
-    table.figure("resident with an hour of history", bytes(hour), hour / MIB, Bar::AtMost(200.0));
+    table.figure("resident", bytes(resident), resident, Bar::None);
     table.note(format!(
         "{PRESSES} presses at random moments of keys that move the cursor a row, a page and to the ends; \
-         timed from the press to the byte that draws it. Bars are milliseconds and MiB."
+         timed from the press to the byte that draws it. Bars are milliseconds."
     ));
-    table.note("The machines are libvirt's test hypervisor's, whose own memory is in the figures.");
+    table.note(
+        "Resident: libvirt's test hypervisor lies in this process, all machines once for each connection.",
+    );
     table.print();
 }

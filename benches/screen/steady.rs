@@ -18,6 +18,8 @@ use crate::{
 const WARM: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_secs(5);
 const WINDOWS: usize = 12;
+/// And of the bar about memory.
+const MANY: u32 = 1000;
 const STARTS: usize = 7;
 /// A screen of 80×24 with something on it takes more than this.
 const A_SCREEN: u64 = 1500;
@@ -173,7 +175,8 @@ pub fn takes(host: &Host) {
         let (them, ratio) = (bytes(peer.resident), resident / peer.resident);
         table.compare("resident after a minute", bytes(resident), peer.name, &them, ratio, Bar::None);
     }
-    let grown = history::growth(VMS);
+    let (few, many) = (history::of(VMS), history::of(MANY));
+    let grown = few.hour - few.minute;
     let hour = resident + grown;
     table.figure("resident with an hour of history", bytes(hour), hour / MIB, Bar::AtMost(45.0));
     table.note(format!(
@@ -182,6 +185,14 @@ pub fn takes(host: &Host) {
         bytes(grown),
         history::MINUTE,
         history::HOUR
+    ));
+    let all = hour + many.hour - few.hour;
+    let what = format!("resident with {MANY} VMs and an hour");
+    table.figure(&what, bytes(all), all / MIB, Bar::AtMost(200.0));
+    table.note(format!(
+        "{MANY} VMs: the same, and the {} by which that process is larger with {MANY} VMs than with {VMS}, \
+         the counters of a collector's last reading included.",
+        bytes(many.hour - few.hour)
     ));
     table.print();
 }
