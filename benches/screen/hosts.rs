@@ -72,6 +72,11 @@ impl Host {
         }
     }
 
+    /// Whether its VMs are at work.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Guests(_, Work::Busy))
+    }
+
     /// What its screen says when all are there.
     pub fn all_there(&self) -> String {
         match self {

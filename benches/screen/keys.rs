@@ -66,7 +66,7 @@ pub fn thousand() {
         answers.push(ours.answer(KEYS[press % KEYS.len()], CURSOR).as_secs_f64());
         echoes.push(echo.answer("x", "x").as_secs_f64());
     }
-    let one = if hang.is_some() { "one hung" } else { "none hung" };
+    let one = if hang.is_some() { "one whose disks never answer" } else { "none that hangs" };
     let mut table = Table::new(format!(
         "screen: key to screen at 200×50 with {MACHINES} VMs, {one}, and a server that never answers"
     ));
