@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    app::{self, App, Effect, ExportForm, Exported, Message},
+    app::{self, App, Effect, ExportForm, Exported, Message, OldFrames},
     clock::Clock,
     collector::{self, Command, Sink},
     config::{Config, Loaded},
@@ -164,6 +164,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
         memory,
         clock,
         past,
+        freer: freer()?,
         words,
     };
     let ended = runtime.block_on(session.run(news));
@@ -172,6 +173,13 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     // What was logged until here reaches its file.
     drop(logging);
     ended
+}
+
+/// The thread that drops old frames.
+fn freer() -> io::Result<std::sync::mpsc::Sender<OldFrames>> {
+    let (give, taken) = std::sync::mpsc::channel();
+    std::thread::Builder::new().name("free".into()).spawn(move || taken.iter().for_each(drop))?;
+    Ok(give)
 }
 
 /// Starts recording and delivery; where another process records this host
@@ -212,6 +220,8 @@ struct Session {
     clock: Clock,
     /// What answers questions about the past.
     past: lookback::Reader,
+    /// Drops old frames.
+    freer: std::sync::mpsc::Sender<OldFrames>,
     /// Where what is done off the screen's task says so.
     words: mpsc::UnboundedSender<Message>,
 }
@@ -297,6 +307,8 @@ impl Session {
                     // Fails only when the screen has ended.
                     self.collector.xml(uuid, move |xml| drop(answers.send(Message::Xml(uuid, xml))));
                 }
+                // Without the thread they are dropped here.
+                Effect::LetGo(old) => drop(self.freer.send(old)),
                 Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
                 Effect::Mouse(on) => self.terminal.set_mouse(on).map_err(RuntimeError::TerminalLost)?,
                 Effect::Suspend => self.terminal.suspend().map_err(RuntimeError::TerminalLost)?,

@@ -206,11 +206,11 @@ impl Fleet {
             .filter(|(_, d)| (self.inactive == Inactive::Shown || d.is_live()) && needle.matches(d))
             .map(|(i, d)| (Rank::of(d, self.sort, movers), i))
             .collect();
-        let name = |i: usize| (&frame.domains[i].identity().name, frame.domains[i].identity().uuid);
+        // A frame's domains stand in the order of their names already.
         keyed.sort_by(|(a, i), (b, j)| {
             a.compare(b, self.direction).then_with(|| match (self.sort, self.direction) {
-                (SortKey::Name, Direction::Descending) => name(*j).cmp(&name(*i)),
-                _ => name(*i).cmp(&name(*j)),
+                (SortKey::Name, Direction::Descending) => j.cmp(i),
+                _ => i.cmp(j),
             })
         });
         let ordered = keyed.iter().any(|(rank, _)| rank.orders());

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{ExportForm, Exported, Key, Pane, Remembered, SortKey};
+use super::{ExportForm, Exported, Key, OldFrames, Pane, Remembered, SortKey};
 use crate::model::{
     Frame, WallTime,
     past::{Answer, Question},
@@ -90,6 +90,8 @@ pub enum Effect {
     Export(ExportForm, Exported),
     /// Ask libvirt for the XML of this domain; [`Message::Xml`] answers.
     Xml(Uuid),
+    /// Drop these, where no key waits for it.
+    LetGo(OldFrames),
     /// Put this text on the clipboard (OSC 52).
     Copy(String),
     /// Mouse reports on or off.

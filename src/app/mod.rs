@@ -54,10 +54,11 @@ pub use look_back::Looking;
 pub use message::{Effect, Message, Mouse, Target};
 pub use order::{DeviceKey, Order};
 pub use page::{LogLevel, Overlay, Page, Scroll};
+pub use recent::OldFrames;
 pub use remembered::{Remembered, Words};
 pub use series::Series;
 pub use sort::{Direction, SortKey};
-pub use span::{Graph, Span, Window};
+pub use span::{CYCLES_PER_COLUMN, Graph, Span, Window};
 pub use tally::Tally;
 
 use crate::{
@@ -245,7 +246,7 @@ impl App {
 
     fn take_frame(&mut self, frame: Arc<Frame>) -> Vec<Effect> {
         self.series.push(&frame);
-        self.recent.push(&frame, self.series.slots());
+        let old = self.recent.push(&frame, self.series.slots());
         self.attention.follow(&frame);
         self.movers.follow(&frame, &self.series);
         self.now = self.now.max(frame.at);
@@ -253,7 +254,7 @@ impl App {
         if self.frozen.is_none() {
             self.rearrange();
         }
-        Vec::new()
+        if old.is_empty() { Vec::new() } else { vec![Effect::LetGo(OldFrames(old))] }
     }
 
     /// Finds rows and cursors anew for the shown frame.

@@ -18,6 +18,17 @@ pub(super) struct Kept {
     bytes: usize,
 }
 
+/// Frames that nobody looks back at any more. To free thousands of VMs takes
+/// longer than to draw them: whoever keeps no key waiting drops them.
+#[derive(Clone, Debug)]
+pub struct OldFrames(pub(super) Vec<Arc<Frame>>);
+
+impl PartialEq for OldFrames {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
 /// The newest frames, oldest first.
 #[derive(Clone, Debug)]
 pub(super) struct Recent {
@@ -32,13 +43,14 @@ impl Recent {
         Self { kept: VecDeque::new(), bytes: 0, budget }
     }
 
-    /// Adds the newest frame and lets go of the oldest beyond the budget. The
+    /// Adds the newest frame and gives out the oldest beyond the budget. The
     /// newest stays, however large.
-    pub fn push(&mut self, frame: &Arc<Frame>, slots: u64) {
+    pub fn push(&mut self, frame: &Arc<Frame>, slots: u64) -> Vec<Arc<Frame>> {
+        let mut old = Vec::new();
         // A collector that began anew counts its cycles anew: what is from
         // before it is found in the record.
         if self.kept.back().is_some_and(|last| last.frame.cycle >= frame.cycle) {
-            self.kept.clear();
+            old.extend(self.kept.drain(..).map(|kept| kept.frame));
             self.bytes = 0;
         }
         let bytes = frame.held_bytes(self.kept.back().map(|last| &*last.frame));
@@ -49,7 +61,9 @@ impl Recent {
             && let Some(oldest) = self.kept.pop_front()
         {
             self.bytes -= oldest.bytes;
+            old.push(oldest.frame);
         }
+        old
     }
 
     /// The newest one.

@@ -15,6 +15,7 @@ const FORGET_AFTER: u32 = 600;
 
 #[derive(Clone, Debug)]
 struct Track {
+    uuid: Uuid,
     history: AngleHistory,
     absent: u32,
     /// The push it was last seen in.
@@ -25,7 +26,12 @@ struct Track {
 #[derive(Clone, Debug)]
 pub struct Series {
     capacity: usize,
-    tracks: HashMap<Uuid, Track>,
+    tracks: Vec<Track>,
+    /// Where in `tracks` each VM's is.
+    places: HashMap<Uuid, usize>,
+    /// The places of the live VMs of the last frame, in its order: nearly
+    /// always that of the next, so that nobody has to be looked up.
+    order: Vec<usize>,
     last: Option<(u64, MonoTime)>,
     /// Frames taken in since the start.
     pushes: u64,
@@ -39,7 +45,16 @@ impl Series {
     pub(super) fn new(capacity: usize) -> Self {
         let capacity = capacity.max(1);
         let slots = Slots::new(capacity);
-        Self { capacity, tracks: HashMap::new(), last: None, pushes: 0, slots, as_of: None }
+        Self {
+            capacity,
+            tracks: Vec::new(),
+            places: HashMap::new(),
+            order: Vec::new(),
+            last: None,
+            pushes: 0,
+            slots,
+            as_of: None,
+        }
     }
 
     /// The angles up to a moment of the past, which end with it, and when each
@@ -57,8 +72,9 @@ impl Series {
             past.slots.push_gaps(std::mem::take(&mut pauses), at);
             past.slots.push(at);
         }
-        let track = |(uuid, history)| (uuid, Track { history, absent: 0, seen: 0 });
-        past.tracks = angles.into_iter().map(track).collect();
+        past.tracks =
+            angles.into_iter().map(|(uuid, history)| Track { uuid, history, absent: 0, seen: 0 }).collect();
+        past.find_places();
         past
     }
 
@@ -78,14 +94,9 @@ impl Series {
         self.last = Some((frame.cycle, frame.mono));
         self.pushes += 1;
         let push = self.pushes;
-        for domain in frame.domains.iter().filter(|d| d.is_live()) {
-            let uuid = domain.identity().uuid;
-            let capacity = self.capacity;
-            let track = self.tracks.entry(uuid).or_insert_with(|| Track {
-                history: AngleHistory::new(capacity),
-                absent: 0,
-                seen: 0,
-            });
+        for (nth, domain) in frame.domains.iter().filter(|d| d.is_live()).enumerate() {
+            let place = self.place(nth, domain.identity().uuid);
+            let Some(track) = self.tracks.get_mut(place) else { continue };
             // One slot for each VM, even where a uuid comes twice.
             if std::mem::replace(&mut track.seen, push) == push {
                 continue;
@@ -97,20 +108,49 @@ impl Series {
                 track.history.push_gap();
             }
         }
-        let frozen = self.as_of.is_some();
-        self.tracks.retain(|_, track| {
-            if track.seen != push {
-                track.history.push_gap();
-                track.absent += 1;
-            }
-            frozen || track.absent <= FORGET_AFTER
-        });
+        let mut forgotten = false;
+        for track in self.tracks.iter_mut().filter(|track| track.seen != push) {
+            track.history.push_gap();
+            track.absent += 1;
+            forgotten |= track.absent > FORGET_AFTER;
+        }
+        if forgotten && self.as_of.is_none() {
+            self.tracks.retain(|track| track.absent <= FORGET_AFTER);
+            self.find_places();
+        }
     }
 
     fn push_gaps(&mut self) {
-        for track in self.tracks.values_mut() {
+        for track in &mut self.tracks {
             track.history.push_gap();
         }
+    }
+
+    /// The place of the track of the `nth` live VM of a frame.
+    fn place(&mut self, nth: usize, uuid: Uuid) -> usize {
+        let guess = self.order.get(nth).copied();
+        if let Some(guess) = guess.filter(|&place| self.tracks.get(place).is_some_and(|t| t.uuid == uuid)) {
+            return guess;
+        }
+        let place = *self.places.entry(uuid).or_insert_with(|| {
+            let history = AngleHistory::new(self.capacity);
+            self.tracks.push(Track { uuid, history, absent: 0, seen: 0 });
+            self.tracks.len() - 1
+        });
+        match self.order.get_mut(nth) {
+            Some(known) => *known = place,
+            None => self.order.push(place),
+        }
+        place
+    }
+
+    fn find_places(&mut self) {
+        self.order.clear();
+        self.places = self.tracks.iter().enumerate().map(|(place, track)| (track.uuid, place)).collect();
+    }
+
+    fn track(&self, uuid: Uuid) -> Option<&Track> {
+        self.tracks.get(*self.places.get(&uuid)?)
     }
 
     /// Slots added since the start.
@@ -127,12 +167,12 @@ impl Series {
     /// moment, oldest first; `None` is a gap.
     pub fn last(&self, uuid: Uuid, metric: Metric, count: usize) -> impl Iterator<Item = Option<f64>> + '_ {
         let hidden = self.hidden();
-        self.tracks.get(&uuid).into_iter().flat_map(move |track| track.history.last(metric, count, hidden))
+        self.track(uuid).into_iter().flat_map(move |track| track.history.last(metric, count, hidden))
     }
 
     /// How many of the newest `count` slots one VM has.
     pub(super) fn held(&self, uuid: Uuid, count: usize, hidden: usize) -> usize {
-        self.tracks.get(&uuid).map_or(0, |track| track.history.len().saturating_sub(hidden).min(count))
+        self.track(uuid).map_or(0, |track| track.history.len().saturating_sub(hidden).min(count))
     }
 
     /// Slots that are newer than the shown moment.
@@ -143,7 +183,7 @@ impl Series {
 
     /// The whole history of a VM, up to its newest cycle.
     pub(super) fn history(&self, uuid: Uuid) -> Option<&AngleHistory> {
-        self.tracks.get(&uuid).map(|track| &track.history)
+        self.track(uuid).map(|track| &track.history)
     }
 
     /// VMs with a history.
