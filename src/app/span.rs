@@ -115,7 +115,26 @@ impl Window {
     }
 }
 
+/// Cycles that share a column of a short sparkline. One that moves with every
+/// cycle is most of what the fleet sends to the terminal, and nobody reads a
+/// minute off six columns of a second each.
+pub const CYCLES_PER_COLUMN: u64 = 5;
+
 impl Series {
+    /// So many columns of [`CYCLES_PER_COLUMN`] cycles each, up to the newest.
+    #[must_use]
+    pub fn strip(&self, columns: u16) -> Window {
+        let hidden = self.hidden();
+        let wanted = usize::try_from(u64::from(columns).saturating_mul(CYCLES_PER_COLUMN));
+        Window {
+            slots: wanted.unwrap_or(usize::MAX).min(self.slots.len(hidden)),
+            newest: self.slots.newest(hidden),
+            hidden,
+            scale: Scale::CyclesPerColumn(CYCLES_PER_COLUMN),
+            columns,
+        }
+    }
+
     /// The newest `span` on so many columns, at an interval of `interval`.
     #[must_use]
     pub fn window(&self, span: Duration, interval: Duration, columns: u16) -> Window {

@@ -15,7 +15,7 @@ use super::{
     vm::reference,
 };
 use crate::{
-    app::{App, Binding, Mode, Scroll, action::Context, bindings},
+    app::{App, Binding, CYCLES_PER_COLUMN, Mode, Scroll, action::Context, bindings},
     model::{AngleMode, AngleScale, history::Metric},
 };
 
@@ -191,11 +191,13 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
     }
     document.blank();
     document.title("sparklines", width, palette.strong, palette.faint);
-    let text = "one column per cycle, the newest at the right; where a span has more cycles than columns, \
-                a column is the steepest of its cycles; a blank is a gap, a line at the foot is zero, \
-                cycles between two turns show the rate that spans them, \
-                a bar from the top is shrinking memory. Full height is 90°, for CPU all vCPUs busy.";
-    document.paragraph("", text, width, inks);
+    let text = format!(
+        "the newest at the right, a column for {CYCLES_PER_COLUMN} cycles, on a VM's page as its heading says; of \
+         several cycles the steepest; a blank is a gap, a line at the foot is zero, cycles between two turns show \
+         the rate that spans them, a bar from the top is shrinking memory. Full height is 90°, for CPU all vCPUs \
+         busy."
+    );
+    document.paragraph("", &text, width, inks);
     document.paragraph("· ! ‼ ", "below them: something happened; worth a look; trouble", width, inks);
     document
 }

@@ -259,7 +259,7 @@ impl Row<'_> {
             at += 1;
             let (metric, style) = cell.spark;
             let uuid = self.domain.identity().uuid;
-            let angles = self.series.last(uuid, metric, usize::from(parts.spark));
+            let angles = self.series.graph(uuid, metric, &self.series.strip(parts.spark)).columns.into_iter();
             let area = Rect { x: at, y, width: parts.spark, height: 1 };
             let ceiling = sparkline::ceiling(metric, self.scale);
             sparkline::draw(angles, ceiling, style, self.look, area, buf);
