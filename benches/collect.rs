@@ -128,7 +128,7 @@ impl OneReader {
 
     fn read(&self) {
         let members = self.members.clone();
-        let question = Question::List { members, monitor_free: false };
+        let question = Question::List { members, monitor_free: false, timed: None };
         assert!(self.reader.ask(0, question));
         let answer = self.answers.recv_timeout(PATIENCE).expect("an answer");
         match answer.reply.unwrap() {

@@ -162,7 +162,7 @@ fn a_hung_guest_does_not_break_the_connection_that_waits_for_it() {
         groups: Groups::ALL,
     };
     let frozen = lab.freeze(BATCH);
-    asking.ask(Question::List { members: vec![member], monitor_free: false });
+    asking.ask(Question::List { members: vec![member], monitor_free: false, timed: None });
     // Longer than keepalive waits for a daemon that is silent.
     let early = asking.answers.recv_timeout(Duration::from_secs(12));
     assert!(early.is_err(), "the call did not wait for the guest: {early:?}");

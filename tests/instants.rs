@@ -74,7 +74,7 @@ fn a_cpu_time_is_dated_by_the_call_that_read_it() {
     const TEST: &str = "a_cpu_time_is_dated_by_the_call_that_read_it";
     let Some(asking) = Asking::start(TEST) else { return };
     let members = asking.members.clone();
-    let answer = asking.ask(Question::List { members, monitor_free: true });
+    let answer = asking.ask(Question::List { members, monitor_free: true, timed: None });
     let Ok(Reply::List(list)) = answer.reply else { panic!("no list") };
     // The bulk call for the NICs begins with the next look.
     let nics_begun = answer.begun.1.plus(Duration::from_secs(1));
@@ -101,7 +101,7 @@ fn whoevers_turn_it_is_everybodys_cpu_is_read_at_its_place() {
         for (place, member) in members.iter_mut().enumerate() {
             member.groups = if place == turn { Groups::ALL } else { LIGHT };
         }
-        let answer = asking.ask(Question::List { members, monitor_free: false });
+        let answer = asking.ask(Question::List { members, monitor_free: false, timed: None });
         let Ok(Reply::List(list)) = answer.reply else { panic!("no list") };
         let whole = &list[turn];
         assert!(whole.memory.is_some() && whole.rss.is_some() && !whole.short, "{whole:?}");

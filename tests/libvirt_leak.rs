@@ -78,7 +78,7 @@ fn twenty_thousand_readings_leave_memory_as_it_was() {
         for _ in 0..number / 100 {
             let members = members();
             for _ in 0..100 {
-                let question = Question::List { members: members.clone(), monitor_free: false };
+                let question = Question::List { members: members.clone(), monitor_free: false, timed: None };
                 let Reply::List(list) = ask(question) else { panic!("no list") };
                 assert!(list.len() == DOMAINS && list.iter().all(|raw| raw.nics.is_some()));
             }

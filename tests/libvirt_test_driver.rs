@@ -74,6 +74,7 @@ impl Asked {
         self.listed(Question::List {
             members: members.iter().map(|member| Member { groups, ..member.clone() }).collect(),
             monitor_free: false,
+            timed: None,
         })
     }
 
@@ -285,7 +286,7 @@ fn only_what_was_asked_for_is_read() {
     assert!(raw.cpu.is_none() && raw.memory.is_none() && raw.disks.is_none() && raw.vcpu_count.is_none());
     assert!(raw.refused.is_empty());
 
-    let free = Question::List { members: members.clone(), monitor_free: true };
+    let free = Question::List { members: members.clone(), monitor_free: true, timed: None };
     let raw = &asked.listed(free)[0];
     assert!(raw.cpu.is_some() && raw.memory.is_some() && raw.nics.is_some());
     assert!(raw.disks.is_none() && raw.rss.is_none() && raw.guest.is_none() && !raw.short);

@@ -107,5 +107,7 @@ fn running(interval: Duration) -> CollectorStatus {
         max_stuck_calls: 8,
         silent: Vec::new(),
         reconnects: 0,
+        errors: kvmscope::model::LastErrors::default(),
+        costs: kvmscope::model::status::ReadingCosts::default(),
     }
 }

@@ -4,6 +4,8 @@
 //! Owns how many calls may be out, and that those that hang stay within
 //! `max_stuck_calls`. What the answers mean is told in `taking`.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::{
@@ -61,9 +63,10 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             let due = |uuid: &Uuid| {
                 self.domains.get(uuid).is_none_or(|track| track.is_due(cycle, self.figures.round))
             };
-            let light = members.iter().copied().filter(|uuid| !due(uuid)).collect();
+            let light: HashSet<Uuid> = members.iter().copied().filter(|uuid| !due(uuid)).collect();
+            let timed = self.to_time(members.iter().filter(|uuid| !light.contains(uuid)));
             if !members.is_empty() {
-                self.cycle.waiting.push_back(ListCall { light, ..ListCall::new(members, cycle) });
+                self.cycle.waiting.push_back(ListCall { light, timed, ..ListCall::new(members, cycle) });
             }
         }
         self.go_on_after_probes();
@@ -115,7 +118,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         if !list.monitor_free && list.single.is_none() {
             self.note_before(&list.members);
         }
-        let question = Question::List { members, monitor_free: list.monitor_free };
+        let timed = list.timed.filter(|_| !list.monitor_free);
+        let question = Question::List { members, monitor_free: list.monitor_free, timed };
         match self.reader() {
             Ok((reader, fresh)) => {
                 // A repeat has more time: on a host that is merely slow it

@@ -72,6 +72,8 @@ pub(super) struct ListCall {
     pub light: HashSet<Uuid>,
     /// Asked about one domain on behalf of a call of an earlier process.
     pub single: Option<Single>,
+    /// The member that is timed by itself.
+    pub timed: Option<Uuid>,
 }
 
 impl ListCall {
@@ -85,6 +87,7 @@ impl ListCall {
             monitor_free: false,
             light: HashSet::new(),
             single: None,
+            timed: None,
         }
     }
 

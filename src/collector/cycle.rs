@@ -200,6 +200,16 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         self.figures.last_took.map_or(interval, |took| interval.max(took))
     }
 
+    /// The next reading may come as late as the interval until now allows,
+    /// whatever comes after it: that is no gap.
+    pub(super) fn interval_changes(&mut self) {
+        let (interval, round) = (self.settings.interval, self.figures.round.max(1));
+        self.host_load.may_come_after(interval);
+        for track in self.domains.values_mut() {
+            track.may_come_after(interval, interval * round);
+        }
+    }
+
     /// Builds the frame of what was read since the last one and hands it out.
     pub(super) fn publish_frame(&mut self) {
         let (wall, mono) = self.clock.now();

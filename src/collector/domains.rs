@@ -38,9 +38,13 @@ pub(super) struct Track {
     last_report: Option<Report>,
     /// Whether the report of the last reading was stale.
     stale: bool,
-    /// The last frame with memory and disks, and the cycles between two such
-    /// readings at that time.
-    whole: Option<(Arc<DomainFrame>, u32)>,
+    /// How often it was meant to be read at most, since it was read last.
+    period: Duration,
+    /// The last frame with memory and disks, and how often such a reading was
+    /// meant to come at most since then.
+    whole: Option<(Arc<DomainFrame>, Duration)>,
+    /// What reading it in full took when it was timed last, and when that was.
+    pub cost: Option<(WallTime, Duration)>,
     /// Its turn when memory and disks are spread over cycles.
     turn: u64,
     /// What happened to it.
@@ -76,7 +80,9 @@ impl Track {
             failed: None,
             last_report: None,
             stale: false,
+            period: Duration::ZERO,
             whole: None,
+            cost: None,
             turn,
             timeline: Timeline::default(),
             devices_changed_at: None,
@@ -91,6 +97,7 @@ impl Track {
                 self.silent = None;
                 self.answered = Some(now);
                 self.whole = None;
+                self.cost = None;
                 self.last_report = None;
                 self.ran.clear();
             }
@@ -176,15 +183,30 @@ impl Track {
         self.whole.as_ref().map(|(frame, _)| frame)
     }
 
-    /// Keeps a frame with memory and disks.
-    pub fn keep_whole(&mut self, frame: &Arc<DomainFrame>, round: u32) {
-        self.whole = Some((Arc::clone(frame), round));
+    /// Keeps a frame with memory and disks, which are meant to be read once in
+    /// `period`.
+    pub fn keep_whole(&mut self, frame: &Arc<DomainFrame>, period: Duration) {
+        self.whole = Some((Arc::clone(frame), period));
     }
 
-    /// Cycles between two readings of memory and disks: the longer of now and
-    /// of the last reading, so that a change of pace is no gap.
-    pub fn round(&self, now: u32) -> u32 {
-        self.whole.as_ref().map_or(now, |(_, before)| now.max(*before)).max(1)
+    /// The next reading may come after so long, and one of memory and disks
+    /// after `whole`.
+    pub fn may_come_after(&mut self, cheap: Duration, whole: Duration) {
+        self.period = self.period.max(cheap);
+        if let Some((_, period)) = &mut self.whole {
+            *period = whole.max(*period);
+        }
+    }
+
+    /// How often it is meant to be read, by the longest since its last reading,
+    /// so that a change of the interval is no gap. Of a reading.
+    pub fn cheap_period(&mut self, now: Duration) -> Duration {
+        now.max(std::mem::replace(&mut self.period, now))
+    }
+
+    /// The same of memory and disks, whose pace may change as well.
+    pub fn whole_period(&self, now: Duration) -> Duration {
+        self.whole.as_ref().map_or(now, |(_, before)| now.max(*before))
     }
 
     /// Takes out of an answer the vCPUs that have never run although they have:

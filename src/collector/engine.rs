@@ -153,6 +153,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             }
             Command::SetInterval(interval) => {
                 let last_tick = MonoTime(self.next_tick.0.saturating_sub(nanos(self.settings.interval)));
+                self.interval_changes();
                 self.settings.interval = interval;
                 self.next_tick = last_tick.plus(interval).max(mono);
             }

@@ -15,6 +15,8 @@ const LONGEST_GAP: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Host {
     before: Option<HostTimes>,
+    /// How often rosters were meant to come at most, since then.
+    period: Duration,
     /// As the last roster had it; goes into the next frame.
     pub load: HostLoad,
 }
@@ -23,6 +25,8 @@ impl Host {
     /// Takes what a roster brought. `cpus` is how many the host has,
     /// `period` how often rosters are meant to come.
     pub fn take(&mut self, raw: &RawHost, cpus: Option<u32>, period: Duration) {
+        // A change of the interval is no gap.
+        let period = period.max(std::mem::replace(&mut self.period, period));
         let cpu = raw.cpu.and_then(|now| {
             let before = self.before.replace(now).ok_or(Missing::new(Why::FirstReading))?;
             between(&before, &now, cpus, period)
@@ -30,11 +34,16 @@ impl Host {
         self.load = HostLoad { cpu, memory: raw.memory, pressure: raw.pressure };
     }
 
+    /// The next roster may come after so long.
+    pub fn may_come_after(&mut self, period: Duration) {
+        self.period = self.period.max(period);
+    }
+
     /// Nothing is known any more, for this reason. What comes next is
     /// compared with nothing: it may be of another host, or the same one
     /// after a boot.
     pub fn forget(&mut self, why: Missing) {
-        *self = Self { before: None, load: HostLoad::missing(why) };
+        *self = Self { load: HostLoad::missing(why), ..Self::default() };
     }
 }
 

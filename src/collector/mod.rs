@@ -10,6 +10,7 @@
 mod asking;
 mod assemble;
 mod calls;
+mod costs;
 mod cycle;
 mod describe;
 mod domains;

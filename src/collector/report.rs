@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Sink, calls::Call, engine::Engine, readers::Readers};
 use crate::model::{
-    MonoTime, WallTime, Why,
+    LastErrors, MonoTime, WallTime, Why,
     status::{CollectorStatus, SilentDomain, StuckCall},
 };
 
@@ -19,6 +19,7 @@ pub(super) struct Figures {
     pub errors: u64,
     pub last_collection_at: Option<WallTime>,
     pub last_error: Option<(WallTime, String)>,
+    pub last_errors: LastErrors,
     pub last_took: Option<Duration>,
     pub lists: usize,
     /// Cycles over which the reading of memory and disks is spread.
@@ -31,7 +32,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
     pub(super) fn note_error(&mut self, error: String) {
         self.figures.errors += 1;
         tracing::warn!("{error}");
-        self.figures.last_error = Some((self.clock.now().0, error));
+        let at = self.clock.now().0;
+        self.figures.last_errors.note(at, &error);
+        self.figures.last_error = Some((at, error));
     }
 
     pub(super) fn publish_status(&mut self) {
@@ -59,7 +62,9 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             events: self.watching.figures.clone(),
             last_collection_at: self.figures.last_collection_at,
             last_error: self.figures.last_error.clone(),
+            errors: self.figures.last_errors.clone(),
             vms_monitored: self.domains.values().filter(|track| track.is_live()).count(),
+            costs: self.costs(),
             interval: self.settings.interval,
             last_cycle_took: self.figures.last_took,
             lists: self.figures.lists,

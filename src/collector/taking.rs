@@ -133,6 +133,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         };
         if silent.is_none() && is_whole(&raw) {
             track.answered = Some(at.mono);
+            track.cost = raw.alone.map(|took| (at.wall, took)).or(track.cost);
         }
         track.hear(silent);
         let one_clock = is_this_machine(&self.settings.libvirt.uri);
@@ -154,7 +155,8 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         {
             track.outdate_devices();
         }
-        let disk = period * track.round(self.figures.round);
+        let (cheap, disk) =
+            (track.cheap_period(period), track.whole_period(period * self.figures.round.max(1)));
         let memory = match devices.as_deref().map(|devices| devices.balloon) {
             // A guest's report comes at a pace of its own.
             Some(Balloon::Period(seconds)) => disk.max(Duration::from_secs(seconds.into())),
@@ -165,7 +167,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             None if whole_asked => Pass::Full,
             _ => Pass::Light,
         };
-        let periods = Periods { cheap: period, memory, disk, error: at.error, pass, turn };
+        let periods = Periods { cheap, memory, disk, error: at.error, pass, turn };
         let rates = track.baseline.advance(&reading, &periods, &self.settings.scale);
         track.state = reading.state;
         track.failed = None;
@@ -181,7 +183,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             last: before,
         });
         if whole {
-            track.keep_whole(&frame, self.figures.round);
+            track.keep_whole(&frame, period * self.figures.round.max(1));
         }
         track.updated = Some(frame);
         Outcome::Taken

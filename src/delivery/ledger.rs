@@ -35,7 +35,7 @@ use crate::{
     config,
     journal::{Account, Batch, Event, Refused},
     model::{
-        MonoTime, WallTime,
+        LastErrors, MonoTime, WallTime,
         status::{DeliveryState, DeliveryStatus, LastAnswer, StoreStatus},
     },
 };
@@ -65,6 +65,7 @@ pub(super) struct Wire {
     pub(super) retries: u64,
     pub(super) last_answer: Option<LastAnswer>,
     pub(super) backoff: Option<Duration>,
+    pub(super) errors: LastErrors,
 }
 
 /// See the module.

@@ -299,7 +299,9 @@ impl Sender {
         self.failures = self.failures.saturating_add(1);
         let next_at = self.later(wait);
         self.shared.ledger().rest();
+        let at = self.clock.now().0;
         self.show(|wire| {
+            wire.errors.note(at, &why);
             wire.state = DeliveryState::Retrying { why, next_at };
             wire.backoff = Some(wait);
         });
@@ -315,7 +317,9 @@ impl Sender {
         let next_at = self.later(wait);
         self.ahead = None;
         self.shared.ledger().release();
+        let at = self.clock.now().0;
         self.show(|wire| {
+            wire.errors.note(at, &why);
             if !matches!(&wire.state, DeliveryState::Paused { why: before, .. } if *before == why) {
                 tracing::error!("delivery is paused: {why}; {mend}");
             }

@@ -95,6 +95,9 @@ pub enum Question {
         /// Ask nothing that could wait for a domain's monitor: then vCPU
         /// times, host RSS, the guest's report and the disks are absent.
         monitor_free: bool,
+        /// The member to be read by calls of its own, at its place between the
+        /// others, so that it is known what it costs.
+        timed: Option<Uuid>,
     },
     /// The devices of one domain, from its XML.
     Describe {
@@ -255,6 +258,9 @@ pub struct RawDomain {
     /// When what was not asked of every member of its list was read, where
     /// that took a call of its own.
     pub rest: Option<ReadAt>,
+    /// How long the calls took that were about this domain alone; `None`:
+    /// there were none.
+    pub alone: Option<Duration>,
     /// Its state.
     pub state: DomainState,
     /// libvirt's reason code within the state.
@@ -368,6 +374,7 @@ impl RawDomain {
             asked: Groups::ALL,
             read: None,
             rest: None,
+            alone: None,
             state: DomainState::NoState,
             reason: 0,
             cpu: None,

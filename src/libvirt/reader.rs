@@ -100,7 +100,7 @@ impl Thread {
         };
         match question {
             Question::Roster => session.roster(),
-            Question::List { members, monitor_free } => session.list(&members, monitor_free),
+            Question::List { members, monitor_free, timed } => session.list(&members, monitor_free, timed),
             Question::Describe { uuid } => session.describe(uuid),
             Question::Xml { uuid } => session.xml(uuid),
             Question::Control { uuid, id } => session.control(uuid, id),

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod domain;
+pub mod errors;
 pub mod frame;
 mod held;
 pub mod history;
@@ -25,6 +26,7 @@ pub mod units;
 
 pub use clock::{MonoTime, WallTime};
 pub use domain::{DomainDevices, DomainState, Identity};
+pub use errors::{CountedError, LastErrors};
 pub use frame::{DomainFrame, Frame};
 pub use host::HostLoad;
 pub use job::DomainJob;

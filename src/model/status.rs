@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::WallTime;
+use super::{LastErrors, WallTime};
 
 /// State of collection. Screen and API both read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,30 @@ pub struct SilentDomain {
     pub name: String,
     /// Why, in words, with the since.
     pub why: String,
+}
+
+/// What reading a domain in full took, the last time it was timed by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadingCost {
+    /// The domain's name.
+    pub name: String,
+    /// How long libvirt took for it.
+    pub took: Duration,
+    /// When.
+    pub at: WallTime,
+}
+
+/// What reading the live domains costs. One call reads many of them and does
+/// not tell their shares, so in each cycle one domain of every list is timed
+/// by itself, in turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadingCosts {
+    /// Live domains that have been timed.
+    pub measured: usize,
+    /// Their mean; `None` while none has been timed.
+    pub mean: Option<Duration>,
+    /// Those that took longest, at most five, the slowest first.
+    pub slowest: Vec<ReadingCost>,
 }
 
 /// Whether libvirt's events are listened to.
@@ -116,8 +140,12 @@ pub struct CollectorStatus {
     pub last_collection_at: Option<WallTime>,
     /// The last error in words, and when.
     pub last_error: Option<(WallTime, String)>,
+    /// The last different errors, with how often each came.
+    pub errors: LastErrors,
     /// Live domains in the last cycle.
     pub vms_monitored: usize,
+    /// What reading them costs.
+    pub costs: ReadingCosts,
     /// Poll interval in force.
     pub interval: Duration,
     /// How long the last cycle took.
@@ -224,6 +252,9 @@ pub struct DeliveryStatus {
     pub time_left: Option<Duration>,
     /// The line that the server refused last, in this run or one before.
     pub last_refused: Option<RefusedLine>,
+    /// The last different errors on the way to the server, in this run, with
+    /// how often each came.
+    pub errors: LastErrors,
 }
 
 /// A line that the server refused.
@@ -271,6 +302,9 @@ pub struct StoreStatus {
     pub lines: u64,
     /// What a day of recording adds to it; `None` while that is not known.
     pub growth: Option<Growth>,
+    /// The last different errors of the record, in this run, with how often
+    /// each came.
+    pub errors: LastErrors,
 }
 
 /// Bytes that a day of recording takes at the present pace.

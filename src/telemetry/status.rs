@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Json, json::time};
 use crate::model::{
-    WallTime,
+    LastErrors, WallTime,
     status::{
         CollectionState, CollectorStatus, DeliveryState, DeliveryStatus, StoreState, StoreStatus, WatchState,
     },
@@ -45,6 +45,18 @@ fn seconds(span: Duration) -> Json {
     span.as_secs_f64().into()
 }
 
+fn errors(errors: &LastErrors) -> Json {
+    let errors = errors.iter().map(|error| {
+        Json::Object(vec![
+            ("text", error.text.clone().into()),
+            ("count", error.count.into()),
+            ("first_at", time(error.first)),
+            ("last_at", time(error.last)),
+        ])
+    });
+    Json::List(errors.collect())
+}
+
 fn collector(status: &CollectorStatus) -> Json {
     let (word, why, since) = match &status.state {
         CollectionState::Stopped { since } => ("stopped", None, since),
@@ -61,6 +73,13 @@ fn collector(status: &CollectorStatus) -> Json {
             ("among", (call.among as u64).into()),
             ("since", call.since.map(time).into()),
             ("earlier_process", call.earlier.into()),
+        ])
+    });
+    let slowest = status.costs.slowest.iter().map(|cost| {
+        Json::Object(vec![
+            ("name", cost.name.clone().into()),
+            ("took_sec", seconds(cost.took)),
+            ("at", time(cost.at)),
         ])
     });
     let watch = match &status.events.watch {
@@ -80,12 +99,16 @@ fn collector(status: &CollectorStatus) -> Json {
         ("cycles_per_round", status.round.into()),
         ("skipped_ticks", status.skipped_ticks.into()),
         ("reconnects", status.reconnects.into()),
+        ("vms_timed", (status.costs.measured as u64).into()),
+        ("mean_read_sec", status.costs.mean.map(|mean| mean.as_secs_f64()).into()),
+        ("slowest", Json::List(slowest.collect())),
         ("silent", Json::List(silent.collect())),
         ("stuck_calls", Json::List(stuck.collect())),
         ("max_stuck_calls", (status.max_stuck_calls as u64).into()),
         ("events_seen", status.events.seen.into()),
         ("last_event_at", status.events.last_at.map(time).into()),
         ("events", watch.into()),
+        ("errors", errors(&status.errors)),
     ])
 }
 
@@ -126,6 +149,7 @@ fn delivery(status: &DeliveryStatus) -> Json {
         ("lines_per_sec", status.lines_per_second.into()),
         ("time_left_sec", status.time_left.map(|left| left.as_secs_f64()).into()),
         ("last_answer", last_answer.into()),
+        ("errors", errors(&status.errors)),
     ])
 }
 
@@ -146,5 +170,6 @@ fn store(status: &StoreStatus) -> Json {
         ("lines", status.lines.into()),
         ("bytes_per_day", status.growth.map(|growth| growth.full).into()),
         ("bytes_per_day_thinned", status.growth.map(|growth| growth.thinned).into()),
+        ("errors", errors(&status.errors)),
     ])
 }

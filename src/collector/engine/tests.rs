@@ -13,6 +13,7 @@ use crate::{
 
 mod attempts;
 mod blame;
+mod costs;
 mod describing;
 mod host;
 mod jobs;

@@ -235,6 +235,7 @@ impl Ledger {
             lines_per_second: self.lately.per_second(mono),
             time_left,
             last_refused: self.last_refused.line.clone(),
+            errors: self.wire.errors.clone(),
         }
     }
 
@@ -258,6 +259,7 @@ impl Ledger {
             cycles: journal.map_or(0, crate::journal::Journal::cycles),
             lines: journal.map_or(0, crate::journal::Journal::lines),
             growth,
+            errors: self.store.errors().clone(),
         }
     }
 }

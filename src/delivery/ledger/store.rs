@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     journal::{Account, Batch, Error, Fault, Journal, Limits, Refused},
-    model::{MonoTime, WallTime},
+    model::{LastErrors, MonoTime, WallTime},
 };
 
 /// Where the record is kept.
@@ -29,6 +29,7 @@ pub(super) struct Store {
     calendar: Calendar,
     /// Of a file that is closed and will be opened again.
     last_known: Account,
+    errors: LastErrors,
 }
 
 /// Why the record takes nothing now.
@@ -60,6 +61,7 @@ impl Store {
             maintained_at: None,
             calendar: Calendar::default(),
             last_known: Account::default(),
+            errors: LastErrors::default(),
         }
     }
 
@@ -73,6 +75,10 @@ impl Store {
 
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()
+    }
+
+    pub(super) fn errors(&self) -> &LastErrors {
+        &self.errors
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -145,6 +151,7 @@ impl Store {
             }
         };
         if let Some(aside) = opened.set_aside {
+            self.errors.note(wall, &aside.why);
             tracing::error!(
                 "the record could not be used and was set aside as {}: {}; a new one is begun",
                 aside.path.display(),
@@ -179,6 +186,7 @@ impl Store {
         mono: MonoTime,
     ) -> bool {
         tracing::error!("{error}");
+        self.errors.note(wall, &error.to_string());
         let path = journal.path().to_owned();
         delta.add(&journal.abandon());
         self.last_known = Account::default();
@@ -218,6 +226,7 @@ impl Store {
 
     fn note(&mut self, error: &Error, wall: WallTime, mono: MonoTime) {
         let why = error.to_string();
+        self.errors.note(wall, &why);
         let (since, tries) = if let Some(before) = self.trouble.take() {
             (before.since, before.tries + 1)
         } else {

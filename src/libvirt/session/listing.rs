@@ -32,6 +32,7 @@ impl Session {
         &mut self,
         members: &[Member],
         monitor_free: bool,
+        timed: Option<Uuid>,
     ) -> Result<(Span, Reply), Error> {
         const WHAT: &str = "finding a domain";
         let mut list: Vec<_> = members
@@ -47,14 +48,15 @@ impl Session {
                 Err(error) => list[place].error = Some(error),
             }
         }
+        let timed = members.iter().position(|member| timed == Some(member.uuid));
         let begun = self.clock.now();
-        let mut read = Read { monitor_free, calls_left: SEARCH_CALLS, list: &mut list };
+        let mut read = Read { monitor_free, timed, calls_left: SEARCH_CALLS, list: &mut list };
         // What is wanted of all comes first, in one call over all of them, so
         // that each keeps its place whoever's turn the rest is.
         let common = places.iter().map(|&place| read.list[place].asked).reduce(Groups::and);
         let common = common.unwrap_or_default();
         if self.bulk && !common.is_empty() {
-            let (begun, ended) = self.bulk(&mut read, &places, common)?;
+            let (begun, ended) = self.bulk_timed(&mut read, &places, common)?;
             for (nth, &place) in places.iter().enumerate() {
                 read.list[place].read = Some(ReadAt::estimate(begun, ended, nth, places.len()));
             }
@@ -69,7 +71,7 @@ impl Session {
         while self.bulk && !left.is_empty() {
             let groups = left.iter().map(|&place| rest(&read, place)).max().unwrap_or_default();
             let (now, later) = left.into_iter().partition::<Vec<_>, _>(|&place| rest(&read, place) == groups);
-            let (begun, ended) = self.bulk(&mut read, &now, groups)?;
+            let (begun, ended) = self.bulk_timed(&mut read, &now, groups)?;
             for (nth, &place) in now.iter().enumerate() {
                 read.list[place].rest = Some(ReadAt::estimate(begun, ended, nth, now.len()));
             }
@@ -80,6 +82,23 @@ impl Session {
         }
         self.forget_strangers(members);
         Ok(((begun, self.clock.now()), Reply::List(list)))
+    }
+
+    /// One bulk call over the members at `places`, or three where one of them
+    /// is to be timed: those before it, it alone, and those behind it. The
+    /// order is the same, and so is the span from the first to the last, by
+    /// which they are dated: from one cycle to the next nobody's place jumps.
+    fn bulk_timed(&mut self, read: &mut Read<'_>, places: &[usize], groups: Groups) -> Result<Span, Error> {
+        let Some(nth) = read.timed.and_then(|timed| places.iter().position(|&place| place == timed)) else {
+            return self.bulk(read, places, groups);
+        };
+        let (before, after) = (&places[..nth], &places[nth + 1..]);
+        let first = if before.is_empty() { None } else { Some(self.bulk(read, before, groups)?) };
+        let alone = self.bulk(read, &places[nth..=nth], groups)?;
+        let last = if after.is_empty() { None } else { Some(self.bulk(read, after, groups)?) };
+        let cost = &mut read.list[places[nth]].alone;
+        *cost = Some(cost.unwrap_or_default() + alone.1.1.since(alone.0.1));
+        Ok((first.unwrap_or(alone).0, last.unwrap_or(alone).1))
     }
 
     /// One bulk call over the members at `places`. If libvirt refuses the
@@ -232,7 +251,8 @@ impl Session {
                 raw.read = raw.read.map(|nics| nics.to_the_end_of(begun, self.clock.now()));
             } else {
                 per_domain::fill(domain, &members[place], raw.asked, read.monitor_free, refused, raw);
-                raw.read = Some(ReadAt::estimate(begun, self.clock.now(), 0, 1));
+                let at = ReadAt::estimate(begun, self.clock.now(), 0, 1);
+                (raw.read, raw.alone) = (Some(at), Some(at.share));
             }
         }
         if matches!(self.connection.is_alive(), Ok(true)) {
@@ -254,6 +274,8 @@ impl Session {
 /// A list being read.
 struct Read<'a> {
     monitor_free: bool,
+    /// Place of the member that is to be timed.
+    timed: Option<usize>,
     /// Further bulk calls that may be made to find a domain at fault.
     calls_left: u32,
     list: &'a mut [RawDomain],

@@ -112,6 +112,10 @@ pub(super) struct Host {
     pub restarted: Vec<u128>,
     /// What a reading in full costs beyond the usual, in milliseconds.
     pub cost: u64,
+    /// Those that take half a second more when they are timed alone.
+    pub slow: Vec<u128>,
+    /// No answer comes but that the connection is lost.
+    pub refuses: bool,
     /// How far off such a reading's instant may be, in milliseconds.
     pub error: u64,
     /// The guests' report, where they give one.
@@ -158,6 +162,8 @@ impl Host {
             hanging: HashMap::new(),
             left_behind: vec![],
             cost: 0,
+            slow: Vec::new(),
+            refuses: false,
             error: 0,
             busy: vec![],
             migrating: vec![],
@@ -227,8 +233,8 @@ impl Host {
             });
             let Some((reader, ticket, question)) = answerable else { return };
             self.asked.lock().unwrap().open.retain(|(_, open, _)| *open != ticket);
-            let reply = self.reply(question);
-            self.give(reader, ticket, Ok(reply));
+            let reply = if self.refuses { Err(super::lost()) } else { Ok(self.reply(question)) };
+            self.give(reader, ticket, reply);
         }
     }
 
@@ -272,12 +278,15 @@ impl Host {
                 let job = if self.no_jobs { Err(Missing::new(Why::NotOffered)) } else { Ok(self.job) };
                 Reply::Job { uuid, id: Some(id), job }
             }
-            Question::List { members, monitor_free, .. } => Reply::List(
+            Question::List { members, monitor_free, timed } => Reply::List(
                 members
                     .iter()
                     .map(|m| {
                         let in_turns = members.iter().any(|other| other.groups != m.groups);
-                        self.raw(m.uuid.as_u128(), m.groups, monitor_free, in_turns)
+                        let raw = self.raw(m.uuid.as_u128(), m.groups, monitor_free, in_turns);
+                        let alone = self.cost + if self.slow.contains(&m.uuid.as_u128()) { 500 } else { 0 };
+                        let timed = timed == Some(m.uuid);
+                        RawDomain { alone: timed.then_some(Duration::from_millis(alone)), ..raw }
                     })
                     .collect(),
             ),
