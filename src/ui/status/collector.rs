@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{fact, labelled, plain};
+use super::{INDENT, errors, fact, labelled, plain, slowest};
 use crate::{
     app::{App, Collection},
     model::status::{CollectorStatus, WatchState},
@@ -10,7 +10,7 @@ use crate::{
         Look,
         document::{Document, Pieces},
         header::{collector_pill, until},
-        units,
+        text, units,
     },
 };
 
@@ -23,7 +23,7 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
     if let Some((since, why)) = since(app) {
         document.line(fact("since", since, look));
         if let Some(why) = why {
-            document.paragraph("              ", &plain(&why), width, (palette.dim, palette.crit));
+            document.paragraph(INDENT, &plain(&why), width, (palette.dim, palette.crit));
         }
     }
     let Some(status) = app.collector() else {
@@ -39,9 +39,10 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
     document.line(fact(
         "cycles",
         format!(
-            "{} closed, {} ticks skipped",
+            "{} closed, {} tick{} skipped",
             units::count(status.total_collections),
-            units::count(status.skipped_ticks)
+            units::count(status.skipped_ticks),
+            if status.skipped_ticks == 1 { "" } else { "s" }
         ),
         look,
     ));
@@ -65,17 +66,15 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
             look,
         ));
     }
+    stuck(&mut document, app, status, look, width);
+    silent(&mut document, status, look, width);
+    let count = units::count(status.total_errors);
+    let ink = if status.total_errors > 0 { palette.warn } else { palette.text };
+    document.line(labelled("errors", look, vec![(count, ink)]));
+    errors::list(&mut document, &status.errors, app, look, width);
+    slowest::list(&mut document, status, app, look, width);
     events(&mut document, app, status, look, width);
     document.line(fact("reconnects", units::count(status.reconnects), look));
-    let errors = units::count(status.total_errors);
-    let ink = if status.total_errors > 0 { palette.warn } else { palette.text };
-    document.line(labelled("errors", look, vec![(errors, ink)]));
-    if let Some((at, error)) = &status.last_error {
-        let label = format!("last {:<9}", at.hms());
-        document.paragraph(&label, &plain(error), width, (palette.dim, palette.warn));
-    }
-    stuck(&mut document, app, status, look);
-    silent(&mut document, status, look, width);
     document
 }
 
@@ -99,7 +98,7 @@ fn events(document: &mut Document, app: &App, status: &CollectorStatus, look: &L
     let pieces = deaf.into_iter().chain([seen]).collect();
     document.line(labelled("events", look, pieces));
     if let WatchState::Failed { why, .. } = &events.watch {
-        document.paragraph("              ", &plain(why), width, (palette.dim, palette.warn));
+        document.paragraph(INDENT, &plain(why), width, (palette.dim, palette.warn));
     }
 }
 
@@ -141,7 +140,7 @@ fn last_cycle(status: &CollectorStatus, look: &Look, width: u16) -> Pieces {
 }
 
 /// Calls that hang, of how many may.
-fn stuck(document: &mut Document, app: &App, status: &CollectorStatus, look: &Look) {
+fn stuck(document: &mut Document, app: &App, status: &CollectorStatus, look: &Look, width: u16) {
     let palette = &look.palette;
     let count = status.stuck_calls.len();
     let ink = if count == 0 { palette.text } else { palette.warn };
@@ -160,18 +159,27 @@ fn stuck(document: &mut Document, app: &App, status: &CollectorStatus, look: &Lo
         if call.earlier {
             age.push_str(", left by an earlier kvmscope");
         }
+        // A long name gives way to what is said of it.
+        let room = width.saturating_sub(text::width(INDENT) + text::width(&age));
+        let domain = text::fit(&domain, room.max(8)).into_owned();
         document.line(labelled("", look, vec![(domain, palette.text), (age, palette.dim)]));
     }
 }
 
-/// VMs that did not answer in full.
+/// VMs that did not answer in full: the first few, so that what stands below
+/// is not pushed out of reach.
 fn silent(document: &mut Document, status: &CollectorStatus, look: &Look, width: u16) {
+    const MOST: usize = 10;
     let palette = &look.palette;
     let count = status.silent.len();
     let ink = if count == 0 { palette.text } else { palette.warn };
     document.line(labelled("silent VMs", look, vec![(count.to_string(), ink)]));
-    for vm in &status.silent {
+    for vm in status.silent.iter().take(MOST) {
         let text = format!("{}: {}", plain(&vm.name), plain(&vm.why));
-        document.paragraph("              ", &text, width, (palette.dim, palette.text));
+        document.paragraph(INDENT, &text, width, (palette.dim, palette.text));
+    }
+    if count > MOST {
+        let text = format!("and {} more", units::count((count - MOST) as u64));
+        document.line(labelled("", look, vec![(text, palette.dim)]));
     }
 }

@@ -1,6 +1,6 @@
 //! The writer's half of the status page: delivery and the local record.
 
-use super::{fact, labelled, plain, stacked};
+use super::{INDENT, errors, fact, labelled, plain, stacked};
 use crate::{
     app::App,
     model::{
@@ -14,8 +14,6 @@ use crate::{
         text, units,
     },
 };
-
-const INDENT: &str = "              ";
 
 /// The whole of it.
 pub fn document(app: &App, look: &Look, width: u16) -> Document {
@@ -172,6 +170,7 @@ fn traffic(document: &mut Document, app: &App, look: &Look, width: u16) {
         let backoff = delivery.backoff.map(|b| format!(", backoff {}", units::span(b))).unwrap_or_default();
         document.line(fact("next try", format!("{}{backoff}", until(*next_at, app.now())), look));
     }
+    errors::document(document, &delivery.errors, app, look, width);
     if delivery.saturated > 0 {
         let text = format!("{} values cut to the largest integer", units::count(delivery.saturated));
         document.line(labelled("saturated", look, vec![(text, palette.warn)]));
@@ -214,6 +213,7 @@ fn record(document: &mut Document, app: &App, look: &Look, width: u16) {
         }
         document.line(fact("grows by", grows, look));
     }
+    errors::document(document, &store.errors, app, look, width);
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 
 mod collector;
 mod delivery;
+mod errors;
 mod host;
 mod looking_back;
+mod slowest;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -17,6 +19,8 @@ use crate::app::{App, Scroll};
 
 /// Columns of the labels.
 const LABEL: usize = 14;
+/// What stands in place of a label.
+const INDENT: &str = "              ";
 /// Narrower than this, the halves stand one below the other.
 const SIDE_BY_SIDE: u16 = 104;
 
