@@ -43,7 +43,7 @@ pub(super) struct Track {
     /// The last frame with memory and disks, and how often such a reading was
     /// meant to come at most since then.
     whole: Option<(Arc<DomainFrame>, Duration)>,
-    /// What reading it in full took when it was timed last, and when that was.
+    /// When it was timed last, and what reading it in full usually takes.
     pub cost: Option<(WallTime, Duration)>,
     /// Its turn when memory and disks are spread over cycles.
     turn: u64,
@@ -225,6 +225,14 @@ impl Track {
         if list.is_empty() {
             *vcpus = None;
         }
+    }
+
+    /// Takes note of what reading it in full took, where it was timed. One timing is as good as what
+    /// was known before: a host that is busy for a moment makes nobody slow.
+    pub fn hear_cost(&mut self, took: Option<Duration>, at: WallTime) {
+        let Some(took) = took else { return };
+        let usual = self.cost.map_or(took, |(_, before)| (before + took) / 2);
+        self.cost = Some((at, usual));
     }
 
     /// Takes note of whether the monitor's part came, and logs a change.

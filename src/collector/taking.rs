@@ -133,7 +133,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
         };
         if silent.is_none() && is_whole(&raw) {
             track.answered = Some(at.mono);
-            track.cost = raw.alone.map(|took| (at.wall, took)).or(track.cost);
+            track.hear_cost(raw.alone, at.wall);
         }
         track.hear(silent);
         let one_clock = is_this_machine(&self.settings.libvirt.uri);

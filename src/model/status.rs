@@ -58,14 +58,15 @@ pub struct SilentDomain {
     pub why: String,
 }
 
-/// What reading a domain in full took, the last time it was timed by itself.
+/// What reading a domain in full usually takes: the mean of what it took when
+/// it was timed last and of what was known before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadingCost {
     /// The domain's name.
     pub name: String,
-    /// How long libvirt took for it.
+    /// How long libvirt takes for it.
     pub took: Duration,
-    /// When.
+    /// When it was timed last.
     pub at: WallTime,
 }
 

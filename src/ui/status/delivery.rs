@@ -159,7 +159,10 @@ fn traffic(document: &mut Document, app: &App, look: &Look, width: u16) {
             let text = format!("{status} in {} at {}", units::millis(answer.took), answer.at.hms());
             document.line(labelled("last answer", look, vec![(text, ink)]));
             // What stands above already is not said twice.
-            let above = matches!(&delivery.state, DeliveryState::Retrying { why, .. } if *why == answer.text);
+            let above = matches!(
+                &delivery.state,
+                DeliveryState::Retrying { why, .. } | DeliveryState::Paused { why, .. } if *why == answer.text
+            );
             let bare = answer.status.is_some_and(|status| answer.text == format!("HTTP {status}"));
             if !above && !bare {
                 document.paragraph(INDENT, &plain(&answer.text), width, (palette.dim, palette.dim));

@@ -1,5 +1,7 @@
 //! The VMs that take libvirt longest to read.
 
+use std::time::Duration;
+
 use super::{fact, labelled, plain};
 use crate::{
     app::App,
@@ -15,6 +17,9 @@ use crate::{
 /// Columns of a time, such as `12.4 ms`.
 const TIME: usize = 7;
 
+/// A timing that is older than a large host takes for its turns is said so.
+const OLD: Duration = Duration::from_mins(10);
+
 /// How many are known and their mean, then the slowest, one a line.
 pub fn list(document: &mut Document, status: &CollectorStatus, app: &App, look: &Look, width: u16) {
     let palette = &look.palette;
@@ -28,7 +33,8 @@ pub fn list(document: &mut Document, status: &CollectorStatus, app: &App, look: 
     let longest = costs.slowest.iter().map(|cost| text::width(&plain(&cost.name))).max().unwrap_or(0);
     for cost in &costs.slowest {
         let took = format!("{:>TIME$}  ", millis(cost.took));
-        let at = format!("  at {}", units::moment(cost.at, app.now()));
+        let age = app.now().since(cost.at);
+        let at = if age < OLD { String::new() } else { format!("  timed {} ago", units::span(age)) };
         let most = width.saturating_sub(text::width(super::INDENT) + text::width(&took) + text::width(&at));
         let name = plain(&cost.name);
         let name = text::fit(&name, most).into_owned();

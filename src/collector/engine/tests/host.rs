@@ -114,8 +114,8 @@ pub(super) struct Host {
     pub cost: u64,
     /// Those that take half a second more when they are timed alone.
     pub slow: Vec<u128>,
-    /// No answer comes but that the connection is lost.
-    pub refuses: bool,
+    /// What every answer is in place of what was asked for.
+    pub fails: Option<fn() -> Error>,
     /// How far off such a reading's instant may be, in milliseconds.
     pub error: u64,
     /// The guests' report, where they give one.
@@ -163,7 +163,7 @@ impl Host {
             left_behind: vec![],
             cost: 0,
             slow: Vec::new(),
-            refuses: false,
+            fails: None,
             error: 0,
             busy: vec![],
             migrating: vec![],
@@ -233,7 +233,7 @@ impl Host {
             });
             let Some((reader, ticket, question)) = answerable else { return };
             self.asked.lock().unwrap().open.retain(|(_, open, _)| *open != ticket);
-            let reply = if self.refuses { Err(super::lost()) } else { Ok(self.reply(question)) };
+            let reply = self.fails.map_or_else(|| Ok(self.reply(question)), |error| Err(error()));
             self.give(reader, ticket, reply);
         }
     }
