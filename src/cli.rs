@@ -233,7 +233,8 @@ Environment:
   INFLUX_URL, INFLUX_DB                              where samples are sent
   INFLUX_TOKEN, or INFLUX_USER and INFLUX_PASSWORD   credentials
   BATCH_MAX_LINES, BATCH_MAX_SEC, MAX_QUEUE          batches and memory
-  NO_COLOR                                           no colour on the screen";
+  NO_COLOR                                           no colour on the screen
+  TERM, COLORTERM                                    how many colours, if not screen.colours";
 
 #[cfg(test)]
 mod tests;

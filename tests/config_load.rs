@@ -16,7 +16,8 @@ use std::{
 
 use kvmscope::{
     config::{
-        Api, Auth, Config, Environment, Loaded, MissingPolicy, Overrides, Proxy, SecretSource, Theme, render,
+        Api, Auth, Config, Depth, Environment, Loaded, MissingPolicy, Overrides, Proxy, SecretSource, Theme,
+        render,
     },
     model::AngleMode,
 };
@@ -361,4 +362,16 @@ fn the_effective_configuration_is_a_table_with_origins_and_without_users() {
     for key in kvmscope::config::KEYS {
         assert!(row(key.name).contains("  "), "{} is not shown", key.name);
     }
+}
+
+#[test]
+fn the_terminal_says_how_many_colours_there_are_unless_the_file_does() {
+    let depth = |text: &str, environment: &[(&str, &str)]| load(text, environment, &[]).config.screen.depth();
+    assert_eq!(depth("", &[("TERM", "xterm-256color")]), Depth::Indexed);
+    assert_eq!(depth("", &[("TERM", "linux"), ("COLORTERM", "truecolor")]), Depth::Sixteen);
+    assert_eq!(depth("", &[("TERM", "dumb")]), Depth::None);
+    assert_eq!(depth("", &[]), Depth::None);
+    assert_eq!(depth("screen.colours = \"truecolor\"", &[("TERM", "xterm")]), Depth::Truecolor);
+    assert_eq!(depth("screen.colours = \"16\"", &[("TERM", "xterm-256color")]), Depth::Sixteen);
+    assert_eq!(depth("screen.colours = \"none\"", &[("TERM", "xterm-256color")]), Depth::None);
 }

@@ -158,7 +158,11 @@ impl App {
             Safe => Mono,
             Mono => Dark,
         };
-        self.say(format!("theme {}", format!("{:?}", self.theme).to_lowercase()));
+        let theme = format!("{:?}", self.theme).to_lowercase();
+        self.say(match self.screen.depth() {
+            config::Depth::None => format!("theme {theme}, drawn without colours"),
+            _ => format!("theme {theme}"),
+        });
     }
 
     fn toggle_page(&mut self, page: Page) {

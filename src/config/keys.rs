@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Api, MissingPolicy, Theme,
+    Api, Colours, Depth, MissingPolicy, Theme,
     draft::Scheme,
     environment::Environment,
     key::{Key, key},
@@ -407,6 +407,31 @@ pub static KEYS: &[Key] = &[
         },
     )
     .flag("--theme"),
+    key(
+        "screen.colours",
+        "\"auto\"",
+        "How many colours. \"auto\" is what the terminal shows by its TERM and COLORTERM: 256, 16 or none. \
+         \"truecolor\" sends the same colours in more bytes, for terminals that give the 256 a look of their own.",
+        Word {
+            words: &["auto", "truecolor", "256", "16", "none"],
+            set: |d, v| {
+                d.config.screen.colours = match v {
+                    "truecolor" => Colours::Of(Depth::Truecolor),
+                    "256" => Colours::Of(Depth::Indexed),
+                    "16" => Colours::Of(Depth::Sixteen),
+                    "none" => Colours::Of(Depth::None),
+                    _ => Colours::Auto,
+                };
+            },
+            get: |d| match d.config.screen.colours {
+                Colours::Auto => "auto",
+                Colours::Of(Depth::Truecolor) => "truecolor",
+                Colours::Of(Depth::Indexed) => "256",
+                Colours::Of(Depth::Sixteen) => "16",
+                Colours::Of(Depth::None) => "none",
+            },
+        },
+    ),
     key(
         "screen.ascii",
         "false",

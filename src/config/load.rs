@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use super::{
-    Auth, Config, Influx, Log, Proxy, Store, Theme,
+    Auth, Config, Depth, Influx, Log, Proxy, Store, Theme,
     draft::{Draft, Scheme},
     environment::Environment,
     error::{ConfigError, ConfigErrors, Fault, Place},
@@ -92,6 +92,8 @@ impl<'a> Loader<'a> {
             self.assign(key, &Found::Untyped(text.clone()), Place::CommandLine(flag));
         }
         self.no_color();
+        let of = |name| self.environment.get(name);
+        self.draft.config.screen.terminal = Depth::of_terminal(of("TERM"), of("COLORTERM"));
         if self.errors.is_empty() {
             self.together();
         }

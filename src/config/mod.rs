@@ -8,6 +8,7 @@
 //! [`KEYS`] is the one table of keys; [`Config::load`] goes through file,
 //! environment and command line with it.
 
+mod colours;
 mod draft;
 mod environment;
 mod error;
@@ -25,6 +26,7 @@ mod tags;
 mod url;
 
 pub use self::url::masked;
+pub use colours::{Colours, Depth};
 pub use draft::Draft;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors, Fault, Place};
@@ -210,6 +212,10 @@ pub struct Store {
 pub struct Screen {
     /// Colour theme.
     pub theme: Theme,
+    /// How many colours to use.
+    pub colours: Colours,
+    /// How many the terminal is known to show; not a setting.
+    pub terminal: Depth,
     /// Draw with ASCII only.
     pub ascii: bool,
     /// React to the mouse from the start.
@@ -222,6 +228,14 @@ pub struct Screen {
     pub history_cycles: usize,
     /// Bytes of memory for whole cycles to look back at.
     pub history_bytes: u64,
+}
+
+impl Screen {
+    /// How many colours to draw with.
+    #[must_use]
+    pub fn depth(&self) -> Depth {
+        self.colours.on(self.terminal)
+    }
 }
 
 /// `screen.theme`
@@ -307,6 +321,8 @@ impl Default for Screen {
     fn default() -> Self {
         Self {
             theme: Theme::Dark,
+            colours: Colours::Auto,
+            terminal: Depth::Indexed,
             ascii: false,
             mouse: false,
             warn_percent: 70.0,

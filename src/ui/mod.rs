@@ -43,10 +43,16 @@ pub struct Look {
 }
 
 impl Look {
-    /// The look of a theme.
+    /// The look of a theme in 256 colours.
     #[must_use]
     pub fn new(theme: config::Theme, ascii: bool) -> Self {
-        Self { palette: Palette::of(theme), ascii }
+        Self::at(theme, config::Depth::Indexed, ascii)
+    }
+
+    /// The look of a theme in so many colours.
+    #[must_use]
+    pub fn at(theme: config::Theme, depth: config::Depth, ascii: bool) -> Self {
+        Self { palette: Palette::at(theme, depth), ascii }
     }
 }
 
@@ -57,6 +63,7 @@ const SMALLEST: (u16, u16) = (20, 5);
 #[derive(Debug)]
 pub struct Screen {
     theme: config::Theme,
+    depth: config::Depth,
     look: Look,
     fleet: fleet::Table,
     vm: vm::Page,
@@ -74,7 +81,8 @@ impl Screen {
     pub fn new(screen: &config::Screen) -> Self {
         Self {
             theme: screen.theme,
-            look: Look::new(screen.theme, screen.ascii),
+            depth: screen.depth(),
+            look: Look::at(screen.theme, screen.depth(), screen.ascii),
             fleet: fleet::Table::default(),
             vm: vm::Page::default(),
             xml: vm::Xml::default(),
@@ -99,7 +107,7 @@ impl Screen {
         }
         if app.theme() != self.theme {
             self.theme = app.theme();
-            self.look = Look::new(self.theme, self.look.ascii);
+            self.look = Look::at(self.theme, self.depth, self.look.ascii);
         }
         buf.set_style(area, self.look.palette.text);
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {

@@ -1,11 +1,20 @@
 //! Colours by meaning. Panels ask for a meaning; only this file knows colours.
 //!
-//! The 256-colour palette is used throughout: terminals that matter have it,
-//! and nothing has to be detected. Backgrounds are left to the terminal.
+//! The themes are chosen from the 256 colours of xterm, which look alike
+//! everywhere; in truecolor the same ones are sent by their red, green and
+//! blue. With 16 colours, whose look is the user's own choice, and with none
+//! there are palettes of their own. The screen's background is left to the
+//! terminal.
+
+mod cube;
+mod sixteen;
+#[cfg(test)]
+mod tests;
 
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::config;
+pub use cube::rgb;
 
 /// How much a value asks for attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,82 +91,35 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// The palette of a theme.
+    /// The palette of a theme in 256 colours.
     #[must_use]
     pub fn of(theme: config::Theme) -> Self {
-        match theme {
-            config::Theme::Dark => Self::coloured(&Inks {
-                text: 252,
-                strong: 255,
-                dim: 248,
-                old: 245,
-                faint: 243,
-                accent: 80,
-                selected: 237,
-                track: 235,
-                ok: 114,
-                warn: 221,
-                crit: 203,
-                load: 67,
-                warn_fill: 179,
-                crit_fill: 167,
-                inward: 73,
-                outward: 139,
-                on_badge: 232,
-                crit_badge: 160,
-                on_crit_badge: 231,
+        Self::at(theme, config::Depth::Indexed)
+    }
+
+    /// The palette of a theme in so many colours.
+    #[must_use]
+    pub fn at(theme: config::Theme, depth: config::Depth) -> Self {
+        let inks = match theme {
+            config::Theme::Mono => return Self::mono(),
+            config::Theme::Dark => DARK,
+            config::Theme::Light => LIGHT,
+            config::Theme::Safe => SAFE,
+        };
+        match depth {
+            config::Depth::Truecolor => Self::coloured(&inks, |index| {
+                let [r, g, b] = rgb(index);
+                Color::Rgb(r, g, b)
             }),
-            config::Theme::Light => Self::coloured(&Inks {
-                text: 236,
-                strong: 232,
-                dim: 240,
-                old: 243,
-                faint: 244,
-                accent: 30,
-                selected: 252,
-                track: 254,
-                ok: 28,
-                warn: 130,
-                crit: 160,
-                load: 67,
-                warn_fill: 173,
-                crit_fill: 167,
-                inward: 31,
-                outward: 97,
-                on_badge: 231,
-                crit_badge: 160,
-                on_crit_badge: 231,
-            }),
-            // Blue, orange and yellow stay apart for every common kind of
-            // colour blindness; red and green are never set against each other.
-            config::Theme::Safe => Self::coloured(&Inks {
-                text: 252,
-                strong: 255,
-                dim: 248,
-                old: 245,
-                faint: 243,
-                accent: 117,
-                selected: 237,
-                track: 236,
-                ok: 75,
-                warn: 220,
-                crit: 208,
-                load: 68,
-                warn_fill: 178,
-                crit_fill: 208,
-                inward: 117,
-                outward: 180,
-                on_badge: 232,
-                crit_badge: 208,
-                on_crit_badge: 232,
-            }),
-            config::Theme::Mono => Self::mono(),
+            config::Depth::Indexed => Self::coloured(&inks, Color::Indexed),
+            config::Depth::Sixteen => sixteen::palette(theme),
+            config::Depth::None => Self::mono(),
         }
     }
 
-    fn coloured(inks: &Inks) -> Self {
-        let ink = |index: u8| Style::new().fg(Color::Indexed(index));
-        let badge = |on: u8, ground: u8| ink(on).bg(Color::Indexed(ground)).add_modifier(Modifier::BOLD);
+    fn coloured(inks: &Inks, colour: impl Fn(u8) -> Color) -> Self {
+        let ink = |index: u8| Style::new().fg(colour(index));
+        let badge = |on: u8, ground: u8| ink(on).bg(colour(ground)).add_modifier(Modifier::BOLD);
         Self {
             text: ink(inks.text),
             strong: ink(inks.strong).add_modifier(Modifier::BOLD),
@@ -165,8 +127,8 @@ impl Palette {
             old: ink(inks.old),
             faint: ink(inks.faint),
             accent: ink(inks.accent),
-            selected: Style::new().bg(Color::Indexed(inks.selected)),
-            track: Style::new().bg(Color::Indexed(inks.track)),
+            selected: Style::new().bg(colour(inks.selected)),
+            track: Style::new().bg(colour(inks.track)),
             track_is_coloured: true,
             ok: ink(inks.ok),
             warn: ink(inks.warn),
@@ -257,3 +219,73 @@ struct Inks {
     crit_badge: u8,
     on_crit_badge: u8,
 }
+
+/// For dark backgrounds.
+const DARK: Inks = Inks {
+    text: 252,
+    strong: 255,
+    dim: 248,
+    old: 245,
+    faint: 243,
+    accent: 80,
+    selected: 237,
+    track: 235,
+    ok: 114,
+    warn: 221,
+    crit: 203,
+    load: 67,
+    warn_fill: 179,
+    crit_fill: 167,
+    inward: 73,
+    outward: 139,
+    on_badge: 232,
+    crit_badge: 160,
+    on_crit_badge: 231,
+};
+
+/// For light backgrounds.
+const LIGHT: Inks = Inks {
+    text: 236,
+    strong: 232,
+    dim: 240,
+    old: 242,
+    faint: 244,
+    accent: 23,
+    selected: 254,
+    track: 252,
+    ok: 28,
+    warn: 130,
+    crit: 160,
+    load: 60,
+    warn_fill: 130,
+    crit_fill: 160,
+    inward: 25,
+    outward: 97,
+    on_badge: 231,
+    crit_badge: 160,
+    on_crit_badge: 231,
+};
+
+/// Blue, orange and yellow stay apart for every common kind of colour
+/// blindness; red and green are never set against each other.
+const SAFE: Inks = Inks {
+    text: 252,
+    strong: 255,
+    dim: 248,
+    old: 245,
+    faint: 243,
+    accent: 117,
+    selected: 237,
+    track: 236,
+    ok: 75,
+    warn: 220,
+    crit: 208,
+    load: 68,
+    warn_fill: 178,
+    crit_fill: 208,
+    inward: 117,
+    outward: 180,
+    on_badge: 232,
+    crit_badge: 208,
+    on_crit_badge: 232,
+};
