@@ -11,15 +11,18 @@ use std::io::{self, Write};
 use crossterm::{
     cursor::{MoveRight, MoveTo},
     queue,
-    style::{Attribute, Colors, Print, SetAttribute, SetColors},
+    style::Print,
 };
 use ratatui::{
-    backend::{Backend, ClearType, CrosstermBackend, IntoCrossterm as _, WindowSize},
+    backend::{Backend, ClearType, CrosstermBackend, WindowSize},
     buffer::Cell,
     layout::{Position, Size},
-    style::{Color, Modifier},
 };
 use unicode_width::UnicodeWidthStr as _;
+
+mod sgr;
+
+use sgr::{Look, PLAIN, set};
 
 /// A crossterm backend that sends what changed in few bytes.
 #[derive(Debug)]
@@ -42,22 +45,6 @@ impl<W: Write> Write for Thrifty<W> {
     }
 }
 
-/// How a cell looks: ink, ground and modifiers.
-type Look = (Color, Color, Modifier);
-
-/// Modifiers that crossterm can set, with their attributes.
-const ATTRIBUTES: [(Modifier, Attribute); 9] = [
-    (Modifier::BOLD, Attribute::Bold),
-    (Modifier::DIM, Attribute::Dim),
-    (Modifier::ITALIC, Attribute::Italic),
-    (Modifier::UNDERLINED, Attribute::Underlined),
-    (Modifier::SLOW_BLINK, Attribute::SlowBlink),
-    (Modifier::RAPID_BLINK, Attribute::RapidBlink),
-    (Modifier::REVERSED, Attribute::Reverse),
-    (Modifier::HIDDEN, Attribute::Hidden),
-    (Modifier::CROSSED_OUT, Attribute::CrossedOut),
-];
-
 /// Sends cells, given row by row, to `out`.
 fn send<'a>(out: &mut impl Write, cells: impl Iterator<Item = (u16, u16, &'a Cell)>) -> io::Result<()> {
     let mut cells: Vec<(u16, u16, &Cell)> = cells.collect();
@@ -73,8 +60,7 @@ fn send<'a>(out: &mut impl Write, cells: impl Iterator<Item = (u16, u16, &'a Cel
         };
         cells.sort_by_cached_key(|&(x, y, cell)| (place(cell), y, x));
     }
-    let plain = (Color::Reset, Color::Reset, Modifier::empty());
-    let mut current = plain;
+    let mut current = PLAIN;
     // Where the cursor is, while that is certain.
     let mut cursor: Option<(u16, u16)> = None;
     for (x, y, cell) in cells {
@@ -84,40 +70,15 @@ fn send<'a>(out: &mut impl Write, cells: impl Iterator<Item = (u16, u16, &'a Cel
             _ => queue!(out, MoveTo(x, y))?,
         }
         let wanted = look(cell);
-        if wanted != current {
-            set(out, current, wanted)?;
-            current = wanted;
-        }
+        set(out, current, wanted)?;
+        current = wanted;
         let symbol = cell.symbol();
         queue!(out, Print(symbol))?;
         // Terminals do not agree on how wide every sign is.
         let next = x.saturating_add(1);
         cursor = is_plain(symbol).then_some((next, y));
     }
-    if current != plain {
-        queue!(out, SetAttribute(Attribute::Reset))?;
-    }
-    Ok(())
-}
-
-/// Goes from one look to another.
-fn set(out: &mut impl Write, from: Look, to: Look) -> io::Result<()> {
-    let mut from = from;
-    if !to.2.contains(from.2) {
-        queue!(out, SetAttribute(Attribute::Reset))?;
-        from = (Color::Reset, Color::Reset, Modifier::empty());
-    }
-    for (modifier, attribute) in ATTRIBUTES {
-        if (to.2 - from.2).contains(modifier) {
-            queue!(out, SetAttribute(attribute))?;
-        }
-    }
-    let new = |from: Color, to: Color| (from != to).then(|| to.into_crossterm());
-    let colours = Colors { foreground: new(from.0, to.0), background: new(from.1, to.1) };
-    if colours.foreground.is_some() || colours.background.is_some() {
-        queue!(out, SetColors(colours))?;
-    }
-    Ok(())
+    set(out, current, PLAIN)
 }
 
 fn look(cell: &Cell) -> Look {

@@ -2,7 +2,11 @@
 //! are fewer than ratatui's own.
 
 use proptest::prelude::*;
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Color, Modifier, Style},
+};
 
 use super::*;
 
@@ -16,10 +20,12 @@ fn patch() -> impl Strategy<Value = (u16, u16, String, Style)> {
         "[a虚é●▶ x拟°–]{1,8}",
         Just("e\u{301}x".to_owned())
     ];
-    let style = (0_u8..5, 0_u8..3, 0_u8..4).prop_map(|(ink, ground, modifier)| {
+    let style = (0_u8..7, 0_u8..3, 0_u8..4).prop_map(|(ink, ground, modifier)| {
         let style = match ink {
             0 => Style::new(),
             1 => Style::new().fg(Color::Rgb(1, 2, 3)),
+            2 => Style::new().fg(Color::Cyan),
+            3 => Style::new().fg(Color::LightYellow),
             ink => Style::new().fg(Color::Indexed(60 + ink)),
         };
         let style = if ground == 0 { style } else { style.bg(Color::Indexed(230 + ground)) };
