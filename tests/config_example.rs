@@ -1,7 +1,7 @@
 //! `config.example.toml` and the code say the same.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests may fail loudly")]
 
-use std::path::Path;
+use std::{ffi::OsStr, path::Path};
 
 use kvmscope::config::{Auth, Config, Environment, KEYS, Loaded, Overrides, example};
 
@@ -11,7 +11,9 @@ fn load(text: &str) -> Loaded {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
     std::fs::write(&path, text).unwrap();
-    let environment = Environment::of([], Some(Path::new("/home/user")), Path::new("/nowhere"));
+    // What the terminal shows is asked of it and is no setting.
+    let terminal = ("TERM", OsStr::new("xterm-256color"));
+    let environment = Environment::of([terminal], Some(Path::new("/home/user")), Path::new("/nowhere"));
     Config::load(&Overrides { file: Some(path), ..Overrides::default() }, &environment).unwrap()
 }
 
