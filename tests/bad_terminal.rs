@@ -89,7 +89,7 @@ fn a_terminal_closed_under_it_ends_it_with_everything_recorded() {
 
 #[test]
 fn tiny_from_the_start_and_large_later() {
-    for (size, shown) in [((5, 20), "DEMO"), ((1, 1), ""), ((1, 200), ""), ((200, 1), "")] {
+    for (size, shown) in [((5, 20), "a larger window"), ((1, 1), ""), ((1, 200), ""), ((200, 1), "")] {
         let home = tempfile::tempdir().unwrap();
         let mut terminal = on_demo_host(home.path(), size, &[]);
         // Keys typed earlier would be echoed by the kernel, and not all fit.

@@ -6,6 +6,9 @@ use ratatui::{buffer::Buffer, layout::Rect, widgets::Widget};
 use super::{Look, text, text::Strip};
 use crate::app::{Action, App, Mode, bindings};
 
+/// Rank of words that give way to the keys of a question.
+const ASIDE: u8 = u8::MAX;
+
 /// The footer, ready to draw.
 pub struct Footer {
     strip: Strip,
@@ -35,17 +38,13 @@ impl Footer {
         }
         if mode == Mode::Question {
             let waiting = super::units::count(app.delivery().waiting_in_memory);
-            strip.left(
-                0,
-                vec![(
-                    format!(" {waiting} lines wait in memory, nothing delivers them. Quit and lose them? "),
-                    palette.banner_crit,
-                )],
-            );
+            strip.left(0, vec![(format!("Quit and lose {waiting} lines?"), palette.banner_crit)]);
+            strip.left(ASIDE, vec![("nothing delivers them".into(), palette.strong)]);
         }
         if mode == Mode::Export {
-            strip
-                .left(0, vec![("write what is shown into the working directory as ".into(), palette.strong)]);
+            strip.left(0, vec![("export".into(), palette.strong)]);
+            let what = "what is shown, into the working directory";
+            strip.left(ASIDE, vec![(what.into(), palette.strong)]);
         }
         let mut rank = 3;
         for binding in bindings(mode) {

@@ -77,10 +77,8 @@ fn keys(app: &App, look: &Look, width: u16) -> Document {
         }
         for (binding, keys) in lines {
             let keys = keys.join(" ");
-            document.line(vec![
-                (format!("{keys:<KEYS$}"), palette.accent),
-                (binding.help.to_owned(), palette.text),
-            ]);
+            let inks = (palette.accent, palette.text);
+            document.paragraph(&format!("{keys:<KEYS$}"), binding.help, width, inks);
         }
         document.blank();
     };

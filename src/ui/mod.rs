@@ -6,6 +6,7 @@
 
 mod aged;
 mod banner;
+mod cramped;
 mod document;
 mod fleet;
 mod footer;
@@ -25,7 +26,7 @@ pub mod theme;
 mod units;
 mod vm;
 
-use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
+use ratatui::{Frame, buffer::Buffer, layout::Rect, widgets::Widget};
 
 use crate::{
     app::{App, Message, Mouse, Overlay, Page, Target},
@@ -56,8 +57,8 @@ impl Look {
     }
 }
 
-/// Smallest terminal that is drawn at all.
-const SMALLEST: (u16, u16) = (20, 5);
+/// Smallest terminal that pages are drawn in. Half of 80 by 24 is enough.
+const SMALLEST: (u16, u16) = (40, 8);
 
 /// The screen: what drawing remembers from one frame to the next.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl Screen {
         }
         buf.set_style(area, self.look.palette.text);
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-            text::put(buf, area.x, area.y, area.width, "a larger window, please", Style::new());
+            cramped::render(app, &self.look, SMALLEST, area, buf);
         } else {
             self.pages(app, area, buf);
         }

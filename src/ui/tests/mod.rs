@@ -3,9 +3,11 @@
 mod devices;
 mod events;
 mod fleet;
+mod inks;
 mod log;
 mod pages;
 mod pictures;
+mod small;
 mod span;
 mod svg;
 mod turns;
