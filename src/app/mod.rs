@@ -11,6 +11,8 @@ pub mod attention;
 pub mod cards;
 mod choosing;
 pub mod columns;
+#[cfg(test)]
+mod contract;
 mod control;
 pub mod detail;
 mod export;
