@@ -64,9 +64,13 @@ impl Shown {
     fn round(&mut self, counts: bool) {
         let frame = self.frames.recv().expect("a frame");
         let taken = Arc::clone(&frame);
-        let update = worked(|| drop(self.drawn.app.update(Message::Frame(taken))));
-        // The app drops the frame before when it takes this one.
-        let free = worked(|| drop(self.before.replace(frame)));
+        let mut effects = Vec::new();
+        let update = worked(|| effects = self.drawn.app.update(Message::Frame(taken)));
+        // What the app has no more use for, a thread of its own frees.
+        let free = worked(|| {
+            drop(effects);
+            drop(self.before.replace(frame));
+        });
         let draw = worked(|| _ = self.drawn.draw());
         let key = worked(|| {
             self.drawn.app.update(Message::Key(Key::Down));

@@ -27,8 +27,12 @@ pub struct Tally {
 impl Tally {
     fn new(frame: &Arc<Frame>) -> Self {
         let (given, given_is_old) = Commitment::shown(frame);
-        let names = frame.domains.iter().map(|domain| domain.identity().name.width());
-        let longest_name = u16::try_from(names.max().unwrap_or(0)).unwrap_or(u16::MAX);
+        let longest_name = frame.domains.iter().fold(0, |longest, domain| {
+            let name = &domain.identity().name;
+            // No character takes more columns than bytes: most are not measured.
+            if name.len() > longest { name.width().max(longest) } else { longest }
+        });
+        let longest_name = u16::try_from(longest_name).unwrap_or(u16::MAX);
         Self { counts: Counts::of(frame), given, given_is_old, longest_name, of: key(frame) }
     }
 
