@@ -3,7 +3,7 @@
 //!
 //! One task owns the [`App`]; `select!` prefers shutdown, then input, then
 //! data. The screen is drawn only when something changed, at most thirty
-//! times a second. Collection and delivery run in threads of their own and
+//! times a second, and once a second while another window has the focus. Collection and delivery run in threads of their own and
 //! reach the screen through `watch` channels: the latest wins, so a slow
 //! terminal never slows them. A key never waits for a draw that was not for it.
 
@@ -12,6 +12,7 @@ mod input;
 mod log_file;
 mod logging;
 mod memory;
+mod pace;
 mod signals;
 
 use std::{io, sync::Arc, time::Duration};
@@ -39,12 +40,8 @@ use crate::{
     ui::Screen,
 };
 use memory::Memory;
+use pace::Pace;
 
-/// At most this often is the screen drawn for news.
-const DRAW_EVERY: Duration = Duration::from_millis(33);
-/// At most this often is it drawn for input: fast typing never waits, a flood
-/// of pasted text or wheel turns is drawn in few steps.
-const ANSWER_EVERY: Duration = Duration::from_millis(10);
 /// How often relative times on the screen ("42 s ago") are renewed.
 const TICK: Duration = Duration::from_secs(1);
 /// How long leaving waits for lines that are on their way to the database.
@@ -114,9 +111,10 @@ pub fn collector_settings(config: &Config) -> collector::Settings {
 pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock = Clock::system();
-    let logging = logging::start(&loaded.config.log);
-    // The terminal first: without one nothing is started and nothing recorded.
+    // The terminal first: without one nothing is started and nothing recorded,
+    // not even in the log.
     let terminal = Terminal::enter(loaded.config.screen.mouse).map_err(RuntimeError::Terminal)?;
+    let logging = logging::start(&loaded.config.log);
     terminal::install_panic_hook(crate::libvirt::leave);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -233,6 +231,12 @@ enum Next {
     End,
 }
 
+/// Waits for an instant; without one there is nothing to wait for.
+async fn until(instant: Option<Instant>) -> Option<()> {
+    sleep_until(instant?).await;
+    Some(())
+}
+
 impl Session {
     /// Runs until the operator or a signal ends it. Dropping `self` at the
     /// end restores the terminal.
@@ -243,31 +247,26 @@ impl Session {
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (width, height) = self.terminal.size().map_err(RuntimeError::TerminalLost)?;
         self.app.update(Message::Resize { width, height });
-        let mut drawn = Instant::now();
         self.draw()?;
-        let (mut changed, mut asked, mut answered) = (false, false, drawn);
+        let mut pace = Pace::new(Instant::now());
         loop {
-            changed |= self.app.take_changed();
-            let draw_at = if asked { answered + ANSWER_EVERY } else { drawn + DRAW_EVERY };
+            pace.news(self.app.take_changed());
+            let due = pace.due(self.app.focused());
             let message = tokio::select! {
                 biased;
                 () = signals.ended() => return Ok(()),
                 event = events.next() => match event {
                     Some(Ok(event)) => {
-                        asked = true;
+                        pace.ask();
                         input::message(event)
                     }
                     Some(Err(error)) => return Err(RuntimeError::TerminalLost(error)),
                     // The terminal was closed under us.
                     None => return Ok(()),
                 },
-                () = sleep_until(draw_at), if changed => {
+                Some(()) = until(due) => {
                     self.draw()?;
-                    drawn = Instant::now();
-                    if std::mem::take(&mut asked) {
-                        answered = drawn;
-                    }
-                    changed = false;
+                    pace.drawn(Instant::now());
                     None
                 }
                 Ok(()) = news.frame.changed() => news.frame.borrow_and_update().clone().map(Message::Frame),

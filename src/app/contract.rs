@@ -159,7 +159,7 @@ fn readme_names_every_key() {
         .collect();
     let untold: Vec<_> = bound.difference(&named).collect();
     assert!(untold.is_empty(), "not in README: {untold:?}");
-    let names: BTreeSet<String> = ACTIONS.iter().flat_map(|b| b.keys).map(ToString::to_string).collect();
-    let unknown: Vec<_> = named.difference(&names).filter(|name| *name != "state:paused").collect();
+    let all: BTreeSet<String> = ACTIONS.iter().flat_map(|b| b.keys).map(ToString::to_string).collect();
+    let unknown: Vec<_> = named.difference(&all).filter(|name| *name != "state:paused").collect();
     assert!(unknown.is_empty(), "README names keys that do nothing: {unknown:?}");
 }

@@ -9,9 +9,10 @@
 use std::io::{self, Write};
 
 use crossterm::{
-    cursor::{MoveRight, MoveTo},
+    cursor::{Hide, MoveRight, MoveTo},
     queue,
     style::Print,
+    terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate},
 };
 use ratatui::{
     backend::{Backend, ClearType, CrosstermBackend, WindowSize},
@@ -24,30 +25,33 @@ mod sgr;
 
 use sgr::{Look, PLAIN, set};
 
-/// A crossterm backend that sends what changed in few bytes.
+/// A crossterm backend that sends what changed in few bytes, and nothing where
+/// nothing changed. What is sent between two flushes is shown at once.
 #[derive(Debug)]
-pub struct Thrifty<W: Write>(CrosstermBackend<W>);
+pub struct Thrifty<W: Write> {
+    backend: CrosstermBackend<W>,
+    /// An update that is to be shown at once was begun.
+    begun: bool,
+    /// The cursor is known to be hidden.
+    hidden: bool,
+}
 
 impl<W: Write> Thrifty<W> {
     /// A backend that writes to `writer`.
     pub const fn new(writer: W) -> Self {
-        Self(CrosstermBackend::new(writer))
-    }
-}
-
-impl<W: Write> Write for Thrifty<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        Self { backend: CrosstermBackend::new(writer), begun: false, hidden: false }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Write::flush(&mut self.0)
+    fn begin(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        queue!(self.backend, BeginSynchronizedUpdate)
     }
 }
 
 /// Sends cells, given row by row, to `out`.
-fn send<'a>(out: &mut impl Write, cells: impl Iterator<Item = (u16, u16, &'a Cell)>) -> io::Result<()> {
-    let mut cells: Vec<(u16, u16, &Cell)> = cells.collect();
+fn send(out: &mut impl Write, mut cells: Vec<(u16, u16, &Cell)>) -> io::Result<()> {
     // A sign of two columns wipes what it is laid over: then the order is kept.
     if cells.iter().all(|(_, _, cell)| cell.symbol().width() == 1) {
         let mut looks: Vec<Look> = Vec::new();
@@ -100,47 +104,62 @@ impl<W: Write> Backend for Thrifty<W> {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
-        send(&mut self.0, content)
+        let cells: Vec<_> = content.collect();
+        if cells.is_empty() {
+            return Ok(());
+        }
+        self.begin()?;
+        send(&mut self.backend, cells)
     }
 
     fn append_lines(&mut self, lines: u16) -> io::Result<()> {
-        self.0.append_lines(lines)
+        self.backend.append_lines(lines)
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        self.0.hide_cursor()
+        if std::mem::replace(&mut self.hidden, true) {
+            return Ok(());
+        }
+        queue!(self.backend, Hide)
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        self.0.show_cursor()
+        self.hidden = false;
+        self.backend.show_cursor()
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
-        self.0.get_cursor_position()
+        self.backend.get_cursor_position()
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        self.0.set_cursor_position(position)
+        self.backend.set_cursor_position(position)
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        self.0.clear()
+        self.clear_region(ClearType::All)
     }
 
+    /// Whoever clears may have lost the cursor as well.
     fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
-        self.0.clear_region(region)
+        self.begin()?;
+        self.hidden = false;
+        self.backend.clear_region(region)
     }
 
     fn size(&self) -> io::Result<Size> {
-        self.0.size()
+        self.backend.size()
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
-        self.0.window_size()
+        self.backend.window_size()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Backend::flush(&mut self.0)
+        if std::mem::take(&mut self.begun) {
+            queue!(self.backend, EndSynchronizedUpdate)?;
+        }
+        Backend::flush(&mut self.backend)
     }
 }
 

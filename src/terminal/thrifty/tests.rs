@@ -53,7 +53,7 @@ fn shown(buffers: &[Buffer], send_to: impl Fn(&mut Vec<u8>, &[(u16, u16, &Cell)]
 }
 
 fn thriftily(bytes: &mut Vec<u8>, cells: &[(u16, u16, &Cell)]) {
-    send(bytes, cells.iter().copied()).unwrap();
+    send(bytes, cells.to_vec()).unwrap();
 }
 
 fn by_ratatui(bytes: &mut Vec<u8>, cells: &[(u16, u16, &Cell)]) {
@@ -107,4 +107,52 @@ fn numbers_that_change_here_and_there_cost_half() {
     let (_, ours) = shown(&buffers, thriftily);
     let (_, theirs) = shown(&buffers, by_ratatui);
     assert!(ours * 2 <= theirs, "{ours} bytes, and {theirs} by ratatui");
+}
+
+/// A writer whose bytes can be read while it is in use.
+#[derive(Clone, Default)]
+struct Line(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn where_nothing_changed_nothing_is_written() {
+    let line = Line::default();
+    let options = ratatui::TerminalOptions { viewport: ratatui::Viewport::Fixed(SIZE) };
+    let mut terminal = ratatui::Terminal::with_options(Thrifty::new(line.clone()), options).unwrap();
+    let mut written = Vec::new();
+    for picture in ["as it was", "as it was", "as it is", "as it is"] {
+        terminal.draw(|frame| frame.render_widget(picture, frame.area())).unwrap();
+        written.push(std::mem::take(&mut *line.0.borrow_mut()).len());
+    }
+    assert!(written[0] > 0 && written[2] > 0, "{written:?}");
+    assert_eq!((written[1], written[3]), (0, 0));
+}
+
+#[test]
+fn an_update_is_shown_at_once_and_the_cursor_hidden_once() {
+    let line = Line::default();
+    let mut terminal = Thrifty::new(line.clone());
+    let cell = Cell::new("x");
+    for turn in 0..3 {
+        if turn == 2 {
+            terminal.clear().unwrap();
+        }
+        terminal.draw([(1, 2, &cell)].into_iter()).unwrap();
+        terminal.hide_cursor().unwrap();
+        Backend::flush(&mut terminal).unwrap();
+    }
+    let text = String::from_utf8(line.0.take()).unwrap();
+    let updates: Vec<&str> = text.split_inclusive("\x1b[?2026l").collect();
+    assert_eq!(updates.len(), 3, "{text:?}");
+    assert!(updates.iter().all(|update| update.matches("\x1b[?2026h").count() == 1), "{text:?}");
+    assert_eq!(text.matches("\x1b[?25l").count(), 2, "again after clearing: {text:?}");
 }

@@ -73,7 +73,9 @@ fn inked(buf: &Buffer, palette: &Palette) -> String {
             if !(plain && cell.symbol() == " ") {
                 let own = meaning(palette, cell);
                 if own != run {
-                    line.push_str(&if own == "text" { "[/]".to_owned() } else { format!("[{own}]") });
+                    line.push('[');
+                    line.push_str(if own == "text" { "/" } else { &own });
+                    line.push(']');
                     run = own;
                 }
             }

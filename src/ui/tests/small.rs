@@ -64,8 +64,7 @@ fn every_page_in_40_by_12_and_in_half_of_80_by_24() {
         let mut all = String::new();
         // What was logged depends on the tests that ran before.
         for (name, app) in pages().into_iter().filter(|(name, _)| *name != "log") {
-            all.push_str(&format!("──── {name}\n"));
-            all.push_str(&picture(&app, width, height));
+            all.extend(["──── ", name, "\n", &picture(&app, width, height)]);
         }
         insta::assert_snapshot!(format!("pages-{width}x{height}"), all);
     }
