@@ -38,6 +38,13 @@ const PANICKED: u8 = 101;
 /// Longer than a stop signal takes to reach every thread.
 const STOPPING: Duration = Duration::from_millis(30);
 
+/// Tells a terminal that writes Hebrew and Arabic from the right (BDSM of
+/// ECMA-48) to leave every cell where it was put: a name would take the
+/// numbers of its row along. Others know neither sequence.
+const KEEP_ORDER: &str = "\x1b[8l";
+/// As terminals come.
+const MAY_REORDER: &str = "\x1b[8h";
+
 /// The terminal in raw mode on its alternate screen; dropping it restores it.
 pub struct Terminal {
     /// Never dropped: when the terminal was closed under us, ratatui's drop
@@ -144,7 +151,13 @@ fn enter(mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
     ENTERED.store(true, Ordering::SeqCst);
     let mut out = stdout();
-    let modes = execute!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange);
+    let modes = execute!(
+        out,
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        EnableFocusChange,
+        crossterm::style::Print(KEEP_ORDER)
+    );
     let modes = if mouse { modes.and_then(|()| enable_mouse(&mut out)) } else { modes };
     if modes.is_err() {
         restore();
@@ -173,6 +186,7 @@ pub fn restore() {
     let _ = execute!(out, EndSynchronizedUpdate);
     let _ = execute!(out, DisableMouseCapture);
     let _ = execute!(out, DisableFocusChange, DisableBracketedPaste);
+    let _ = execute!(out, crossterm::style::Print(MAY_REORDER));
     let _ = execute!(out, LeaveAlternateScreen, crossterm::cursor::Show);
     let _ = disable_raw_mode();
     diverted::end();

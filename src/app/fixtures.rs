@@ -15,6 +15,7 @@ use crate::{
         AngleScale, Frame, HostLoad, Identity, Kib, Missing, MonoTime, WallTime, Why,
         frame::HostFacts,
         host::{HostCpu, HostMemory, Pressure},
+        name::storable,
         status::{CollectionState, ConfigEntry, StoreState},
     },
 };
@@ -70,16 +71,22 @@ impl Host {
 
     /// A host with `count` plain guests.
     pub(crate) fn with(count: u32) -> Self {
-        let guests = (0..count)
-            .map(|n| {
-                let load = [f64::from(n % 97) / 97.0, 0.5, 0.1, 0.2, 0.3, f64::from(n % 13)];
-                let mut guest = guest(n, ("", Trait::Plain, 2, 2048, load));
-                let identity = Identity { name: format!("vm-{n:05}").into(), ..(*guest.identity).clone() };
-                guest.identity = Arc::new(identity);
-                guest
-            })
-            .collect();
-        Self { guests, cycle: 0, round: 1, demo: false }
+        Self::of_plain((0..count).map(|n| format!("vm-{n:05}")))
+    }
+
+    /// A host with plain guests that libvirt calls so.
+    pub(crate) fn named(names: &[&str]) -> Self {
+        Self::of_plain(names.iter().map(|name| storable(name).into_owned()))
+    }
+
+    fn of_plain(names: impl Iterator<Item = String>) -> Self {
+        let guests = (0u32..).zip(names).map(|(n, name)| {
+            let load = [f64::from(n % 97) / 97.0, 0.5, 0.1, 0.2, 0.3, f64::from(n % 13)];
+            let mut guest = guest(n, ("", Trait::Plain, 2, 2048, load));
+            guest.identity = Arc::new(Identity { name: name.into(), ..(*guest.identity).clone() });
+            guest
+        });
+        Self { guests: guests.collect(), cycle: 0, round: 1, demo: false }
     }
 
     pub(crate) fn remove(&mut self, name: &str) {

@@ -119,6 +119,7 @@ impl Child {
         assert!(!screen.bracketed_paste(), "pasting is plain again");
         assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
         assert!(self.saw(b"\x1b[?1004l"), "focus reports are off");
+        assert!(self.saw(b"\x1b[8l") && self.saw(b"\x1b[8h"), "cells stayed in order, and may move again");
         assert!(self.echoes(), "raw mode is left");
     }
 }

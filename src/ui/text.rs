@@ -1,5 +1,7 @@
 //! Text on a line: cut to its width, aligned, and dropped by importance.
 
+mod settled;
+
 use std::borrow::Cow;
 
 use ratatui::{buffer::Buffer, style::Style};
@@ -11,7 +13,7 @@ use crate::model::Missing;
 /// Columns `text` takes.
 #[must_use]
 pub fn width(text: &str) -> u16 {
-    u16::try_from(text.width()).unwrap_or(u16::MAX)
+    u16::try_from(settled::settled(text).width()).unwrap_or(u16::MAX)
 }
 
 /// `text` in at most `room` columns, its end replaced by `…` where it is cut.
@@ -43,7 +45,8 @@ pub fn put(buf: &mut Buffer, x: u16, y: u16, room: u16, text: &str, style: Style
         return x;
     }
     let room = room.min(area.right() - x);
-    let text = fit(text, room);
+    let text = settled::settled(text);
+    let text = fit(&text, room);
     buf.set_stringn(x, y, text, usize::from(room), style).0
 }
 
