@@ -13,6 +13,7 @@ mod log_file;
 mod logging;
 mod memory;
 mod pace;
+mod recording;
 mod signals;
 
 use std::{io, sync::Arc, time::Duration};
@@ -41,6 +42,7 @@ use crate::{
 };
 use memory::Memory;
 use pace::Pace;
+use recording::Recording;
 
 /// How often relative times on the screen ("42 s ago") are renewed.
 const TICK: Duration = Duration::from_secs(1);
@@ -74,12 +76,12 @@ pub enum RuntimeError {
 struct Outlets {
     frames: watch::Sender<Option<Arc<Frame>>>,
     status: watch::Sender<Option<CollectorStatus>>,
-    record: Arc<delivery::Handle>,
+    record: Recording,
 }
 
 impl Sink for Outlets {
     fn frame(&mut self, frame: Arc<Frame>) {
-        self.record.record(Arc::clone(&frame));
+        self.record.current().record(Arc::clone(&frame));
         self.frames.send_replace(Some(frame));
     }
 
@@ -119,10 +121,15 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let delivery = Arc::new(start_delivery(&loaded.config, &clock)?);
+    let delivery = Recording::start(&loaded.config, &clock)?;
+    let (successor, turn) = mpsc::unbounded_channel();
+    let waiting = delivery.wait_for_turn(&loaded.config, &clock, move |handle| {
+        // Nobody listens any more only while leaving.
+        drop(successor.send(handle));
+    })?;
     let (frames, frame) = watch::channel(None);
     let (status, collector_status) = watch::channel(None);
-    let outlets = Outlets { frames, status, record: Arc::clone(&delivery) };
+    let outlets = Outlets { frames, status, record: delivery.clone() };
     let collector = collector::start(collector_settings(&loaded.config), clock.clone(), outlets)?;
     if !stopped {
         collector.command(Command::Start);
@@ -152,13 +159,13 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     if let Some(remembered) = remembered {
         app.recall(remembered);
     }
-    let news = News { frame, collector: collector_status, delivery: delivery.status(), said };
+    let news = News { frame, collector: collector_status, delivery: delivery.current().status(), said, turn };
     let session = Session {
         app,
         screen: Screen::new(&loaded.config.screen),
         terminal,
         collector: collector.clone(),
-        delivery: Arc::clone(&delivery),
+        delivery: delivery.clone(),
         memory,
         clock,
         past,
@@ -167,7 +174,8 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     };
     let ended = runtime.block_on(session.run(news));
     collector.command(Command::Shutdown);
-    delivery.shutdown(FLUSH_WITHIN);
+    drop(waiting);
+    delivery.current().shutdown(FLUSH_WITHIN);
     // What was logged until here reaches its file.
     drop(logging);
     ended
@@ -180,24 +188,6 @@ fn freer() -> io::Result<std::sync::mpsc::Sender<OldFrames>> {
     Ok(give)
 }
 
-/// Starts recording and delivery; where another process records this host
-/// already, or no lock can be had, this one only looks.
-fn start_delivery(config: &Config, clock: &Clock) -> Result<delivery::Handle, delivery::StartError> {
-    let uri = &config.libvirt.uri;
-    let role = delivery::claim(&config.store, uri, "kvmscope").unwrap_or_else(|error| {
-        tracing::error!("{error}");
-        delivery::Role::Barred { why: error.to_string() }
-    });
-    let settings = delivery::Settings {
-        influx: config.influx.clone(),
-        record: config.record,
-        store: config.store.clone(),
-        libvirt_uri: uri.clone(),
-        role,
-    };
-    delivery::start(settings, clock.clone())
-}
-
 /// Where data for the screen comes from.
 struct News {
     frame: watch::Receiver<Option<Arc<Frame>>>,
@@ -205,6 +195,20 @@ struct News {
     delivery: watch::Receiver<(DeliveryStatus, StoreStatus)>,
     /// What was done off the screen's task.
     said: mpsc::UnboundedReceiver<Message>,
+    /// Delivery that takes the place of the one before.
+    turn: mpsc::UnboundedReceiver<Arc<delivery::Handle>>,
+}
+
+impl News {
+    /// Delivery has begun anew: what it tells is listened to, and said.
+    fn take_turn(&mut self, handle: &delivery::Handle) -> Message {
+        self.delivery = handle.status();
+        self.delivery.mark_changed();
+        Message::Say(match recording::holder(handle) {
+            Some(holder) => format!("{holder} records this host now"),
+            None => "the process that recorded this host has ended; this one records now".into(),
+        })
+    }
 }
 
 /// Everything one screen consists of.
@@ -213,7 +217,7 @@ struct Session {
     screen: Screen,
     terminal: Terminal,
     collector: collector::Handle,
-    delivery: Arc<delivery::Handle>,
+    delivery: Recording,
     memory: Memory,
     clock: Clock,
     /// What answers questions about the past.
@@ -277,6 +281,7 @@ impl Session {
                     let (delivery, store) = news.delivery.borrow_and_update().clone();
                     Some(Message::Delivery(delivery, store))
                 }
+                Some(handle) = news.turn.recv() => Some(news.take_turn(&handle)),
                 Some(message) = news.said.recv() => Some(message),
                 _ = tick.tick() => Some(Message::Tick(self.clock.now().0)),
             };
@@ -296,7 +301,7 @@ impl Session {
                 Effect::StopCollection => self.collector.command(Command::Stop),
                 Effect::Reconnect => {
                     self.collector.command(Command::Reconnect);
-                    self.delivery.retry_now();
+                    self.delivery.current().retry_now();
                 }
                 Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
                 Effect::LookBack(question) => self.past.ask(question),

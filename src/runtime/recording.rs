@@ -1,0 +1,123 @@
+//! Who records this host: this process, or another one until that ends.
+//!
+//! Owns the handle of delivery that is in use. While another process records,
+//! a thread looks now and then whether it still does, and begins to record in
+//! its place when it has ended: a host that is watched is never left without a
+//! record, and the screen never names a process that is gone.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::Duration,
+};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    delivery::{self, Handle, Role, StartError},
+    model::status::StoreState,
+};
+
+/// How often it is looked whether the other process still records.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The delivery in use, shared by collector and screen.
+#[derive(Clone)]
+pub(super) struct Recording(Arc<Mutex<Arc<Handle>>>);
+
+/// While this exists, the other process's end is waited for.
+pub(super) struct Waiting {
+    /// Nothing is ever sent: it ends the thread.
+    _end: Option<mpsc::Sender<()>>,
+}
+
+impl Recording {
+    /// Starts recording and delivery; where another process records this host
+    /// already, or no lock can be had, this one only looks.
+    pub(super) fn start(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        let role = claim(config).unwrap_or_else(|error| {
+            tracing::error!("{error}");
+            Role::Barred { why: error }
+        });
+        Ok(Self(Arc::new(Mutex::new(Arc::new(start(config, clock, role)?)))))
+    }
+
+    /// The handle in use.
+    pub(super) fn current(&self) -> Arc<Handle> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, handle: Arc<Handle>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = handle;
+    }
+
+    /// Where another process records, waits until it has ended. `tell` is
+    /// called with every handle that takes the place of the one in use.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(super) fn wait_for_turn(
+        &self,
+        config: &Config,
+        clock: &Clock,
+        tell: impl Fn(Arc<Handle>) + Send + 'static,
+    ) -> io::Result<Waiting> {
+        let Some(mut known) = holder(&self.current()) else { return Ok(Waiting { _end: None }) };
+        let (end, ended) = mpsc::channel::<()>();
+        let (recording, config, clock) = (self.clone(), config.clone(), clock.clone());
+        std::thread::Builder::new().name("successor".into()).spawn(move || {
+            while ended.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let role = match claim(&config) {
+                    Ok(Role::Looking { holder }) if holder == known => continue,
+                    Ok(role) => role,
+                    // Said at start where it lasts; a holder is still assumed.
+                    Err(error) => {
+                        tracing::debug!("{error}");
+                        continue;
+                    }
+                };
+                let who = match &role {
+                    Role::Looking { holder } => holder.as_str(),
+                    Role::Recording(_) | Role::Barred { .. } => "this process",
+                };
+                tracing::info!("{known} has ended; {who} records this host now");
+                let handle = match start(&config, &clock, role) {
+                    Ok(handle) => Arc::new(handle),
+                    Err(error) => {
+                        tracing::error!("{error}");
+                        continue;
+                    }
+                };
+                recording.replace(Arc::clone(&handle));
+                let next = holder(&handle);
+                tell(handle);
+                let Some(next) = next else { return };
+                known = next;
+            }
+        })?;
+        Ok(Waiting { _end: Some(end) })
+    }
+}
+
+/// The process that records in place of this one.
+pub(super) fn holder(handle: &Handle) -> Option<String> {
+    match &handle.status().borrow().1.state {
+        StoreState::ReadOnly { holder } => Some(holder.clone()),
+        _ => None,
+    }
+}
+
+fn claim(config: &Config) -> Result<Role, String> {
+    delivery::claim(&config.store, &config.libvirt.uri, "kvmscope").map_err(|error| error.to_string())
+}
+
+fn start(config: &Config, clock: &Clock, role: Role) -> Result<Handle, StartError> {
+    let settings = delivery::Settings {
+        influx: config.influx.clone(),
+        record: config.record,
+        store: config.store.clone(),
+        libvirt_uri: config.libvirt.uri.clone(),
+        role,
+    };
+    delivery::start(settings, clock.clone())
+}
