@@ -61,7 +61,9 @@ fn run(request: &cli::Request) -> Result<u8> {
             print(config::render(&loaded).as_bytes())
         }
         Command::Screen { stopped } => {
-            runtime::screen(loaded, stopped)?;
+            for line in runtime::screen(loaded, stopped)? {
+                let _ = writeln!(io::stderr(), "kvmscope: {line}");
+            }
             Ok(SUCCESS)
         }
         Command::Completions(_) | Command::Man => Ok(SUCCESS),

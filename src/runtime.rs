@@ -13,6 +13,7 @@ mod log_file;
 mod logging;
 mod memory;
 mod pace;
+mod parting;
 mod recording;
 mod signals;
 
@@ -105,12 +106,13 @@ pub fn collector_settings(config: &Config) -> collector::Settings {
 }
 
 /// Opens the screen and collects until the operator quits or a signal ends
-/// the program.
+/// the program. Returns what the operator should know of lines that were not
+/// delivered, to be said where the screen was.
 ///
 /// # Errors
 /// When there is no terminal, or the system gives no threads. The terminal is
 /// restored in every case.
-pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
+pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock = Clock::system();
     // The terminal first: without one nothing is started and nothing recorded,
@@ -175,10 +177,14 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<(), RuntimeError> {
     let ended = runtime.block_on(session.run(news));
     collector.command(Command::Shutdown);
     drop(waiting);
-    delivery.current().shutdown(FLUSH_WITHIN);
+    let delivery = delivery.current();
+    let accounts = delivery.status();
+    let before = accounts.borrow().0.clone();
+    delivery.shutdown(FLUSH_WITHIN);
+    let parting = parting::words(&before, &accounts.borrow().0);
     // What was logged until here reaches its file.
     drop(logging);
-    ended
+    ended.map(|()| parting)
 }
 
 /// The thread that drops old frames.

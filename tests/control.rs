@@ -28,10 +28,12 @@ fn watching(home: &Path, size: (u16, u16), more: &[&str], variables: &[(&str, &s
     terminal
 }
 
-fn ends_well(mut terminal: Terminal) {
+/// Returns what is on the terminal after the screen is gone.
+fn ends_well(mut terminal: Terminal) -> String {
     let status = terminal.wait_for_end();
     assert!(status.success(), "{status:?}\n{}", terminal.screen());
     terminal.is_restored().unwrap();
+    terminal.screen()
 }
 
 /// The number after `label` in the first line that begins with it.
@@ -65,7 +67,7 @@ fn what_waits_goes_on_draining_while_collection_is_stopped() {
     let screen = terminal.wait_for("COLLECTION STOPPED since");
     assert!(!screen.contains("lines wait") && screen.contains("errors"), "{screen}");
     terminal.press("q");
-    ends_well(terminal);
+    drop(ends_well(terminal));
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn a_shorter_interval_holds_at_once() {
     terminal.wait_for("collecting 1 s");
     terminal.wait("cycles that follow on each other", |screen| figure(screen, "cycles") >= Some(3));
     terminal.press("q");
-    ends_well(terminal);
+    drop(ends_well(terminal));
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn y_hands_the_name_and_then_the_uuid_to_the_terminal() {
     assert_eq!(uuid.len(), 36, "{uuid}");
     assert_eq!(copied(&terminal).len(), 2);
     terminal.press("q");
-    ends_well(terminal);
+    drop(ends_well(terminal));
 }
 
 #[test]
@@ -114,7 +116,8 @@ fn leaving_asks_where_lines_would_be_lost_and_nowhere_else() {
     let mut terminal = watching(home.path(), SIZE, &[], &variables);
     terminal.wait_for("retry");
     terminal.press("q");
-    ends_well(terminal);
+    let left = ends_well(terminal);
+    assert!(left.contains("wait in the local record, to be delivered when kvmscope runs again"), "{left}");
     // Without one it is in memory alone.
     let file = home.path().join("no-record.toml");
     std::fs::write(&file, "[store]\npath = \"none\"\n").unwrap();
@@ -126,7 +129,8 @@ fn leaving_asks_where_lines_would_be_lost_and_nowhere_else() {
     terminal.press("n");
     terminal.wait("no question", |screen| !screen.contains("Quit and lose "));
     terminal.press("qy");
-    ends_well(terminal);
+    let left = ends_well(terminal);
+    assert!(left.contains("lines could be neither delivered nor recorded and are lost"), "{left}");
 }
 
 #[test]
@@ -139,7 +143,7 @@ fn when_the_one_that_records_ends_the_one_that_looks_goes_on_recording() {
     let mut second = start();
     second.wait_for(&format!("kvmscope (process {}) records this host", first.pid()));
     first.press("q");
-    ends_well(first);
+    drop(ends_well(first));
     second.wait_for("this one records now");
     let screen = second.wait_for("recording locally");
     assert!(!screen.contains("NOT RECORDING HERE"), "{screen}");
@@ -151,5 +155,5 @@ fn when_the_one_that_records_ends_the_one_that_looks_goes_on_recording() {
     second.wait_for_end();
     third.wait_for("recording locally");
     third.press("q");
-    ends_well(third);
+    drop(ends_well(third));
 }
