@@ -121,3 +121,27 @@ fn whoevers_turn_it_is_everybodys_cpu_is_read_at_its_place() {
     }
     assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "{places:?}");
 }
+
+#[test]
+fn a_guest_that_is_timed_is_read_in_its_place_and_nobodys_date_jumps() {
+    const TEST: &str = "a_guest_that_is_timed_is_read_in_its_place_and_nobodys_date_jumps";
+    let Some(asking) = Asking::start(TEST) else { return };
+    for (nth, member) in asking.members.iter().enumerate() {
+        let members = asking.members.clone();
+        let question = Question::List { members, monitor_free: false, timed: Some(member.uuid) };
+        let answer = asking.ask(question);
+        let Ok(Reply::List(list)) = answer.reply else { panic!("no list") };
+        let order: Vec<_> = list.iter().map(|raw| raw.uuid).collect();
+        assert_eq!(order, asking.members.iter().map(|member| member.uuid).collect::<Vec<_>>());
+        for (place, raw) in list.iter().enumerate() {
+            assert!(!raw.short && raw.rss.is_some() && raw.disks.is_some() && raw.nics.is_some(), "{raw:?}");
+            assert_eq!(raw.alone.is_some(), place == nth, "{place}, {nth}");
+        }
+        // One look before its calls and one after them.
+        assert_eq!(list[nth].alone, Some(Duration::from_secs(1)));
+        // All are dated by the span from the first call to the last.
+        let read: Vec<_> = list.iter().map(|raw| raw.read.unwrap()).collect();
+        assert!(read.iter().all(|at| at.share == read[0].share && at.error == read[0].error));
+        assert!(read.windows(2).all(|pair| pair[1].mono.since(pair[0].mono) == read[0].share), "{read:?}");
+    }
+}
