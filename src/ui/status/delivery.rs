@@ -84,6 +84,13 @@ fn lines(document: &mut Document, delivery: &DeliveryStatus, look: &Look, width:
                 units::count(delivery.waiting_on_disk),
                 units::count(delivery.waiting_in_memory)
             );
+            // A number is never cut: what does not fit goes below.
+            let used = pieces.iter().map(|(piece, _)| text::width(piece)).sum::<u16>();
+            if text::width(INDENT) + used + text::width(&where_) > width {
+                document.line(labelled(name, look, std::mem::take(&mut pieces)));
+                document.line(labelled("", look, vec![(where_, palette.dim)]));
+                continue;
+            }
             pieces.push((where_, palette.dim));
         }
         document.line(labelled(name, look, pieces));
@@ -199,6 +206,10 @@ fn record(document: &mut Document, app: &App, look: &Look, width: u16) {
     }
     if let Some(path) = &store.path {
         document.line(fact("path", plain(path), look));
+    }
+    if matches!(store.state, StoreState::ReadOnly { .. }) {
+        // What it holds is known to the one that writes it: no zeros here.
+        return document.line(fact("size", "known to the process that records".into(), look));
     }
     #[allow(clippy::cast_precision_loss, reason = "a whole percent is shown")]
     let share = store.bytes as f64 / store.max_bytes.max(1) as f64 * 100.0;

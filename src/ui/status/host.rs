@@ -76,8 +76,8 @@ fn both<A, B>(a: Measured<A>, b: Measured<B>) -> Measured<(A, B)> {
 
 fn shares(cpu: &HostCpu, look: &Look) -> Pieces {
     let palette = &look.palette;
-    let text = format!("{:.1}%: {:.1}% user, {:.1}% system", cpu.busy(), cpu.user, cpu.system);
-    let iowait = cpu.iowait.map(|iowait| (format!("; {iowait:.1}% iowait"), palette.text));
+    let text = format!("{:.1}%: user {:.1}, system {:.1}", cpu.busy(), cpu.user, cpu.system);
+    let iowait = cpu.iowait.map(|iowait| (format!(", iowait {iowait:.1}"), palette.text));
     [Some((text, palette.text)), iowait.ok()].into_iter().flatten().collect()
 }
 

@@ -1,6 +1,6 @@
 //! How far one can look back, and out of what.
 
-use super::fact;
+use super::{LABEL, fact};
 use crate::{
     app::App,
     ui::{Look, document::Document, units},
@@ -21,7 +21,8 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
             units::bytes(u64::try_from(bytes).unwrap_or(u64::MAX)),
         ),
     };
-    document.line(fact("in memory", memory, look));
+    let label = format!("{:<LABEL$}", "in memory");
+    document.paragraph(&label, &memory, width, (palette.dim, palette.text));
     document.line(fact("older", "from the local record, as far as it covers".into(), look));
     let cycles = u64::try_from(app.screen().history_cycles).unwrap_or(u64::MAX);
     document.line(fact("sparklines", format!("the last {} cycles", units::count(cycles)), look));
