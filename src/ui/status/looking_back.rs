@@ -15,7 +15,7 @@ pub fn document(app: &App, look: &Look, width: u16) -> Document {
     let memory = match app.in_memory() {
         None => format!("nothing yet, of {budget}"),
         Some((since, cycles, bytes)) => format!(
-            "{} cycles, the last {}, {} of {budget}",
+            "{} cycles, last {}, {} of {budget}",
             units::count(u64::try_from(cycles).unwrap_or(u64::MAX)),
             units::span(app.now().since(since)),
             units::bytes(u64::try_from(bytes).unwrap_or(u64::MAX)),
