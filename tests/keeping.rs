@@ -122,7 +122,7 @@ fn e_writes_what_is_shown_and_says_where() {
     terminal.press("/web\r");
     terminal.wait_for("2 of ");
     terminal.press("e");
-    terminal.wait_for_words("write what is shown into the working directory as");
+    terminal.wait_for_words("export what is shown, into the working directory");
     terminal.press("c");
     let screen = terminal.wait_for_words("wrote 2 VMs to");
     let path = file(home.path(), |name| name.starts_with("kvmscope-") && name.ends_with(".csv"));
@@ -139,9 +139,9 @@ fn e_writes_what_is_shown_and_says_where() {
     // Escape takes the question back, and nothing is written.
     let files = std::fs::read_dir(home.path()).unwrap().count();
     terminal.press("e");
-    terminal.wait_for_words("write what is shown into the working directory as");
+    terminal.wait_for_words("export what is shown, into the working directory");
     terminal.press("\x1b");
-    terminal.wait("no question", |screen| !flowed(screen).contains("into the working directory"));
+    terminal.wait("no question", |screen| !flowed(screen).contains("export what is shown"));
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), files);
     quit(&mut terminal);
 }
