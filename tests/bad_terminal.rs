@@ -257,3 +257,28 @@ fn without_a_terminal_it_says_so_and_records_nothing() {
     assert!(told.contains(words), "{told}");
     assert!(!home.path().join("state/kvmscope").exists(), "something was recorded");
 }
+
+#[test]
+fn suspended_it_gives_the_terminal_back_and_goes_on_where_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let uri = lab::own_demo_host(home.path());
+    // Job control needs a shell above the program.
+    let script = r#""$0" "$@"; echo handed back; read line; fg >/dev/null"#;
+    let arguments = ["sh", "-mc", script, program::PATH, "--uri", &uri, "--poll-interval", "0.2"];
+    let mut terminal = Terminal::run(home.path(), SIZE, &arguments, &[]);
+    terminal.wait_for("web-frontend-1");
+    terminal.press("/db\r");
+    terminal.wait("the filter", |screen| !screen.contains("web-frontend-1") && screen.contains("db-primary"));
+    terminal.press("\x1a");
+    terminal.wait_for("handed back");
+    terminal.is_restored().unwrap();
+    // A whole new picture, of the page and the filter as they were.
+    terminal.press("\n");
+    terminal.wait("the same page", |screen| {
+        screen.contains("db-primary") && screen.contains("filter db") && !screen.contains("handed back")
+    });
+    let clock = |screen: &str| screen.lines().next().unwrap_or_default().to_owned();
+    let before = clock(&terminal.screen());
+    terminal.wait("collecting goes on", |screen| screen.contains("collecting") && clock(screen) != before);
+    quits_at_once(&mut terminal);
+}

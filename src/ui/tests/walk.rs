@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     app::{
-        Effect, Key,
+        ACTIONS, Effect, Key, Mode,
         fixtures::{Host, at, collector, dead_server, delivering, settings, store},
     },
     model::{
@@ -33,30 +33,19 @@ enum Step {
     Xml(usize, Result<String, String>),
     Size(u16, u16),
     Past(u8),
+    Focus(bool),
 }
 
 fn key() -> impl Strategy<Value = Key> {
-    let named = [
-        Key::Enter,
-        Key::Esc,
-        Key::Tab,
-        Key::BackTab,
-        Key::Backspace,
-        Key::Delete,
-        Key::Left,
-        Key::Right,
-        Key::Up,
-        Key::Down,
-        Key::Home,
-        Key::End,
-        Key::PageUp,
-        Key::PageDown,
-        Key::Ctrl('u'),
-        Key::Ctrl('l'),
-    ];
+    // Every key that is bound anywhere, so that a new one is walked too.
+    let bound: Vec<Key> = ACTIONS.iter().flat_map(|binding| binding.keys).copied().collect();
+    let editing =
+        ['a', 'e', 'h', 'k', 'u', 'w'].map(Key::Ctrl).into_iter().chain([Key::Backspace, Key::Delete]);
+    let movement = [Key::Enter, Key::Esc, Key::Tab, Key::Left, Key::Right, Key::Up, Key::Down, Key::End];
     prop_oneof![
-        3 => prop::sample::select("q?spcl+-rtmyjkgG/oOa<>nxzZ []{}e fvJK".chars().map(Key::Char).collect::<Vec<_>>()),
-        3 => prop::sample::select(named.to_vec()),
+        4 => prop::sample::select(bound),
+        3 => prop::sample::select(movement.to_vec()),
+        1 => prop::sample::select(editing.collect::<Vec<_>>()),
         1 => any::<char>().prop_map(Key::Char),
     ]
 }
@@ -76,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..16, prop::result::maybe_ok(".{0,200}", ".{0,80}")).prop_map(|(n, xml)| Step::Xml(n, xml)),
         2 => (0u16..220, 0u16..70).prop_map(|(w, h)| Step::Size(w, h)),
         2 => (0u8..4).prop_map(Step::Past),
+        1 => any::<bool>().prop_map(Step::Focus),
     ]
 }
 
@@ -158,6 +148,7 @@ fn take(walk: &mut Walk, step: Step) {
             *size = (width, height);
             Message::Resize { width, height }
         }
+        Step::Focus(focused) => Message::Focus(focused),
         Step::Past(n) => match *asked {
             Some(question) => Message::Past(past(question, n)),
             None => return,
@@ -200,6 +191,12 @@ proptest! {
             for cell in &buf.content {
                 prop_assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
                 prop_assert!(!ascii || cell.symbol().is_ascii(), "{:?}", cell.symbol());
+            }
+            // Whoever acts on the selected VM sees which one it is.
+            let among_all = matches!(app.mode(), Mode::Fleet | Mode::Cards | Mode::Filter);
+            if among_all && !ascii && size.0 >= 40 && size.1 >= 14 && app.fleet().selected_row().is_some() {
+                let signs = buf.content.iter().filter(|cell| cell.symbol() == "▶").count();
+                prop_assert_eq!(signs, 1, "{}", text_of(&buf));
             }
             let rows = app.fleet().rows();
             match (app.frame(), app.fleet().selected_row()) {
