@@ -209,6 +209,51 @@ fn no_color_means_no_colour() {
     }
 }
 
+/// The colours sent while each page is shown, with these variables and
+/// arguments.
+fn colours_of_a_run(variables: &[(&str, &str)], arguments: &[&str], keys: &str) -> Vec<String> {
+    let home = tempfile::tempdir().unwrap();
+    let uri = lab::own_demo_host(home.path());
+    let arguments: Vec<&str> = ["--uri", &uri].iter().chain(arguments).copied().collect();
+    let mut terminal = Terminal::start(home.path(), SIZE, &arguments, variables);
+    terminal.wait_for("web-frontend-1");
+    terminal.press(keys);
+    terminal.press("ccll??\r\x1b[Ds");
+    terminal.wait_for("COLLECTION STOPPED");
+    quits_at_once(&mut terminal);
+    colours(&terminal.everything())
+}
+
+#[test]
+fn a_terminal_gets_the_colours_it_has() {
+    let long = |colours: &[String]| colours.iter().any(|c| c.contains("38;5") || c.contains("48;5"));
+    let none: [String; 0] = [];
+    let full = colours_of_a_run(&[], &[], "");
+    assert!(long(&full), "256 in xterm-256color: {full:?}");
+    // The console knows only the short form.
+    for variables in [&[("TERM", "linux")][..], &[("TERM", "xterm")]] {
+        let few = colours_of_a_run(variables, &[], "ttt");
+        assert!(!few.is_empty() && !long(&few), "{variables:?}: {few:?}");
+        assert!(!few.iter().any(|c| c.contains("38;") || c.contains("48;")), "{variables:?}: {few:?}");
+    }
+    assert_eq!(colours_of_a_run(&[("TERM", "dumb")], &["--theme", "light"], "tt"), none);
+    // Whoever names a theme means it, and t asks for the next one.
+    let named = colours_of_a_run(&[("NO_COLOR", "1")], &["--theme", "dark"], "");
+    assert!(long(&named), "{named:?}");
+    let asked = colours_of_a_run(&[("NO_COLOR", "1")], &[], "t");
+    assert!(long(&asked), "{asked:?}");
+}
+
+#[test]
+fn truecolor_is_sent_where_it_is_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("colours.toml");
+    std::fs::write(&file, "screen.colours = \"truecolor\"\n").unwrap();
+    let sent = colours_of_a_run(&[("TERM", "xterm")], &["--config", file.to_str().unwrap()], "");
+    assert!(sent.iter().any(|c| c.contains("38;2;")), "{sent:?}");
+    assert!(!sent.iter().any(|c| c.contains("38;5;")), "{sent:?}");
+}
+
 #[test]
 fn a_dumb_terminal_is_survived_and_left_in_order() {
     let home = tempfile::tempdir().unwrap();
