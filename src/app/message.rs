@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{ExportForm, Exported, Key, OldFrames, Pane, Remembered, SortKey};
+use super::{Action, ExportForm, Exported, Key, OldFrames, Pane, Remembered, SortKey};
 use crate::model::{
     Frame, WallTime,
     past::{Answer, Question},
@@ -71,6 +71,8 @@ pub enum Target {
     Column(SortKey),
     /// A line of a VM's page.
     Line(Pane, usize),
+    /// A key in the footer.
+    Key(Action),
 }
 
 /// What the runtime is asked to do.

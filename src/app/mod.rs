@@ -333,6 +333,12 @@ impl App {
         match mouse {
             Mouse::Press { .. } => {}
             Mouse::Scroll(lines) => self.move_by(isize::from(lines)),
+            Mouse::Click(Target::Key(action)) => {
+                // What was clicked was drawn before: it may be gone by now.
+                if bindings(self.mode()).any(|binding| binding.action == action) {
+                    return self.act(action);
+                }
+            }
             Mouse::Click(_) if self.overlay != Overlay::None => {}
             Mouse::Click(Target::Row(uuid)) => self.fleet.select(uuid),
             Mouse::Click(Target::Column(key)) => {

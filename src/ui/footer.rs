@@ -1,10 +1,10 @@
 //! The last line: the keys that matter here, from the one table, or a word
 //! to the operator.
 
-use ratatui::{buffer::Buffer, layout::Rect, widgets::Widget};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Look, text, text::Strip};
-use crate::app::{Action, App, Mode, bindings};
+use crate::app::{Action, App, Mode, Target, bindings};
 
 /// Rank of words that give way to the keys of a question.
 const ASIDE: u8 = u8::MAX;
@@ -12,6 +12,8 @@ const ASIDE: u8 = u8::MAX;
 /// The footer, ready to draw.
 pub struct Footer {
     strip: Strip,
+    /// What the pieces that are keys do, by their number in the strip.
+    actions: Vec<(usize, Action)>,
 }
 
 impl Footer {
@@ -21,6 +23,7 @@ impl Footer {
         let palette = &look.palette;
         let mode = app.mode();
         let mut strip = Strip::new(2);
+        let mut actions = Vec::new();
         if let Some(input) = app.filter_input().filter(|_| matches!(mode, Mode::Filter | Mode::Search)) {
             strip.left(
                 0,
@@ -58,6 +61,7 @@ impl Footer {
             let label = if app.is_on(binding.action) { binding.label_on } else { binding.label };
             let Some(key) = binding.keys.first().filter(|_| !label.is_empty()) else { continue };
             let parts = vec![(key.to_string(), palette.accent), (format!(" {label}"), palette.dim)];
+            actions.push((strip.added(), binding.action));
             if matches!(binding.action, Action::Help | Action::Quit) {
                 strip.right(1, parts);
             } else if app.frozen_at().is_some() && Action::IN_TIME.contains(&binding.action) {
@@ -68,13 +72,16 @@ impl Footer {
                 rank += 1;
             }
         }
-        Self { strip }
+        Self { strip, actions }
     }
-}
 
-impl Widget for Footer {
-    fn render(self, area: Rect, buf: &mut Buffer) {
-        self.strip.render(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+    /// Draws it; every key in it can be clicked.
+    pub fn render(self, area: Rect, buf: &mut Buffer, targets: &mut Vec<(Rect, Target)>) {
+        let places = self.strip.place(buf, area.x + 1, area.y, area.width.saturating_sub(2));
+        targets.extend(places.into_iter().filter_map(|(number, place)| {
+            let (_, action) = self.actions.iter().find(|(key, _)| *key == number)?;
+            Some((place, Target::Key(*action)))
+        }));
     }
 }
 

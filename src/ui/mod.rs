@@ -128,7 +128,6 @@ impl Screen {
         let banners = banner::Banners::of(app, look, area.width, area.height / 4);
         let banner_height = banners.height();
         banners.render(Rect { y: area.y + 1, height: banner_height, ..area }, buf);
-        footer::Footer::of(app, look).render(line(area.bottom() - 1), buf);
         let top = area.y + 1 + banner_height;
         let body = Rect { y: top, height: (area.bottom() - 1).saturating_sub(top), ..area };
         match app.page() {
@@ -142,6 +141,7 @@ impl Screen {
             self.targets.clear();
             self.help.render(app, &self.look, body, buf);
         }
+        footer::Footer::of(app, &self.look).render(line(area.bottom() - 1), buf, &mut self.targets);
     }
 
     /// Turns a press of the mouse into a click on what lies there; all other

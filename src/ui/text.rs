@@ -4,7 +4,7 @@ mod settled;
 
 use std::borrow::Cow;
 
-use ratatui::{buffer::Buffer, style::Style};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -73,6 +73,8 @@ pub fn reason(missing: Missing, room: u16) -> String {
 /// A piece of a [`Strip`].
 #[derive(Clone, Debug)]
 struct Piece {
+    /// Its place in the order in which pieces were added.
+    number: usize,
     /// Pieces with larger numbers are dropped first.
     rank: u8,
     parts: Vec<(String, Style)>,
@@ -102,12 +104,18 @@ impl Strip {
 
     /// Adds a piece at the left; rank 0 is never dropped.
     pub fn left(&mut self, rank: u8, parts: Vec<(String, Style)>) {
-        self.left.push(Piece { rank, parts });
+        self.left.push(Piece { number: self.added(), rank, parts });
     }
 
     /// Adds a piece at the right.
     pub fn right(&mut self, rank: u8, parts: Vec<(String, Style)>) {
-        self.right.push(Piece { rank, parts });
+        self.right.push(Piece { number: self.added(), rank, parts });
+    }
+
+    /// Pieces there are; the number of the next one.
+    #[must_use]
+    pub fn added(&self) -> usize {
+        self.left.len() + self.right.len()
     }
 
     fn total(&self) -> u16 {
@@ -118,7 +126,13 @@ impl Strip {
     }
 
     /// Draws the line into `room` columns at (`x`, `y`).
-    pub fn render(mut self, buf: &mut Buffer, x: u16, y: u16, room: u16) {
+    pub fn render(self, buf: &mut Buffer, x: u16, y: u16, room: u16) {
+        self.place(buf, x, y, room);
+    }
+
+    /// As [`Strip::render`]; returns which pieces were drawn, by the order in
+    /// which they were added, and where.
+    pub fn place(mut self, buf: &mut Buffer, x: u16, y: u16, room: u16) -> Vec<(usize, Rect)> {
         while self.total() > room {
             let worst = self.left.iter().chain(&self.right).map(|p| p.rank).max().unwrap_or(0);
             if worst == 0 {
@@ -132,15 +146,22 @@ impl Strip {
             }
         }
         let end = x.saturating_add(room);
+        let mut places = Vec::new();
+        let mut draw = |piece: &Piece, at: u16| {
+            let to = draw(buf, piece, at, y, end);
+            places.push((piece.number, Rect { x: at, y, width: to.saturating_sub(at), height: 1 }));
+            to
+        };
         let mut at = x;
         for piece in &self.left {
-            at = draw(buf, piece, at, y, end).saturating_add(self.gap);
+            at = draw(piece, at).saturating_add(self.gap);
         }
         let right: u16 = self.right.iter().map(|p| p.width().saturating_add(self.gap)).sum();
         let mut at = end.saturating_sub(right.saturating_sub(self.gap)).max(at);
         for piece in &self.right {
-            at = draw(buf, piece, at, y, end).saturating_add(self.gap);
+            at = draw(piece, at).saturating_add(self.gap);
         }
+        places
     }
 }
 
@@ -175,7 +196,6 @@ pub fn wrap(text: &str, room: u16) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratatui::layout::Rect;
 
     #[test]
     fn text_is_cut_between_characters_and_says_so() {

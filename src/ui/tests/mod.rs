@@ -5,6 +5,7 @@ mod events;
 mod fleet;
 mod inks;
 mod log;
+mod mouse;
 mod names;
 mod pages;
 mod pictures;
