@@ -36,7 +36,11 @@ impl Widget for Gauge<'_> {
                 (false, 0) if !coloured => "░",
                 (false, part) => EIGHTHS[part as usize],
             };
-            let ink = if !coloured && rest > 0 { self.fill } else { style };
+            let ink = match (coloured, rest) {
+                (true, _) => style,
+                (false, 0) => self.look.palette.track,
+                (false, _) => self.fill,
+            };
             cell.set_symbol(symbol).set_style(ink);
         }
     }

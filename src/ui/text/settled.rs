@@ -49,8 +49,6 @@ enum Change {
 
 fn change(c: char) -> Change {
     match c {
-        // Everything below needs no look at the list.
-        '\0'..'\u{200B}' => Change::Keep,
         // Invisible: joiners, variants, colours of skin, keycaps, tags.
         '\u{200B}'..='\u{200D}'
         | '\u{2060}'..='\u{2064}'
