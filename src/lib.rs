@@ -40,6 +40,10 @@
 //! | what needs somebody, and since when | `app/attention.rs` |
 //! | the fleet's order; what changed most of late | `app/sort.rs`, `app/movers.rs` |
 //! | how the screen was left is kept | `app/remembered.rs`, `runtime/memory.rs` |
+//! | a colour gets its meaning; how many there are | [`ui::theme`]; [`config::Depth`] |
+//! | when the screen is drawn; what of it is sent | `runtime/pace.rs`; `terminal/thrifty.rs` |
+//! | a name is made plain for the screen | `ui/text/settled.rs` |
+//! | the promised keys | `app/contract.rs` (a test) |
 //! | a panel is drawn | [`ui`], a file per panel |
 //! | a setting is known, bounded, documented | `config/keys.rs` |
 //! | threads, channels, signals | [`runtime`] |
