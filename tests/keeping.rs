@@ -40,15 +40,15 @@ fn looking_at(screen: &str) -> String {
     screen.split("looking at ").nth(1).unwrap().split(',').next().unwrap().to_owned()
 }
 
-/// The first file below `directory` whose name fits, once it is there.
-fn file(directory: &Path, fits: impl Fn(&str) -> bool) -> PathBuf {
+/// The first file below `directory` that fits, once it is there.
+fn file(directory: &Path, fits: impl Fn(&Path) -> bool) -> PathBuf {
     let end = Instant::now() + PATIENCE;
     loop {
         let found = std::fs::read_dir(directory)
             .into_iter()
             .flatten()
             .filter_map(Result::ok)
-            .find(|entry| fits(&entry.file_name().to_string_lossy()));
+            .find(|entry| fits(&entry.path()));
         if let Some(found) = found {
             return found.path();
         }
@@ -125,7 +125,7 @@ fn e_writes_what_is_shown_and_says_where() {
     terminal.wait_for_words("export what is shown, into the working directory");
     terminal.press("c");
     let screen = terminal.wait_for_words("wrote 2 VMs to");
-    let path = file(home.path(), |name| name.starts_with("kvmscope-") && name.ends_with(".csv"));
+    let path = file(home.path(), |path| path.extension().is_some_and(|kind| kind == "csv"));
     assert!(screen.contains(path.file_name().unwrap().to_str().unwrap()), "{screen}");
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 3, "a heading and what the filter shows: {text}");
@@ -133,7 +133,7 @@ fn e_writes_what_is_shown_and_says_where() {
     terminal.press("\re");
     terminal.press("j");
     terminal.wait_for_words("wrote web-frontend");
-    let path = file(home.path(), |name| name.ends_with(".json"));
+    let path = file(home.path(), |path| path.extension().is_some_and(|kind| kind == "json"));
     let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert!(json["vm"]["name"].as_str().unwrap().starts_with("web-frontend"), "{json}");
     // Escape takes the question back, and nothing is written.

@@ -95,6 +95,48 @@ fn keys(app: &App, look: &Look, width: u16) -> Document {
     document
 }
 
+/// What the gauges and numbers mean, and the order.
+const NUMBERS: [(&str, &str); 15] = [
+    (
+        "CPU ",
+        "the guest's own work in percent of all its vCPUs; cores: what the whole process costs the host",
+    ),
+    (
+        "MEM ",
+        "memory in use of the maximum, as the guest reports it; grey with ~: no report, the balloon's size instead",
+    ),
+    (
+        "DISK NET ",
+        "the gauge, the degrees and the sparkline are those of the larger direction; 45° is half full",
+    ),
+    ("MEM DISK ", "dimmed: read in an earlier cycle; late ones show their age in place of the degrees"),
+    (
+        "█▒░│ ",
+        "on a VM's page, of its memory: used, cache, left by the balloon beyond that, host RSS; of its CPUs: ▒ steal",
+    ),
+    ("RSS ", "host memory the VM really holds"),
+    ("CORES ", "what the whole process costs the host, QEMU's own work included"),
+    (
+        "CHANGE ",
+        "top movers: of CPU, read, write, rx and tx, the one whose degrees changed most between the last \
+         10 s and the 10 s five minutes before (after a start: as far back as is known, a minute at least)",
+    ),
+    (
+        "order ",
+        "sorted by a load, VMs that hang or were stopped by an error stand first; missing values last",
+    ),
+    (
+        "last line ",
+        "what needs somebody, the worst first: hung, stopped by an error, trouble of the last 10 min, \
+         values over their thresholds until they fall 5 below; +3: three more",
+    ),
+    ("steal ", "time a vCPU was ready and the host kept it waiting"),
+    ("QEMU ", "cores the process needs beside the guest's own work"),
+    ("vCPU 7:2 ", "vCPUs of all live VMs on so many CPUs of the host"),
+    ("pressure ", "part of the last 10 s in which something waited; only where the host is this machine"),
+    ("K M G ", "bytes per second in 1024s; rx and tx as the guest sees them"),
+];
+
 fn legend(app: &App, look: &Look, width: u16) -> Document {
     let palette = &look.palette;
     let inks = (palette.accent, palette.text);
@@ -128,46 +170,7 @@ fn legend(app: &App, look: &Look, width: u16) -> Document {
     document.paragraph("▲▼ ", "growing, shrinking", width, inks);
     document.blank();
     document.title("gauges and numbers", width, palette.strong, palette.faint);
-    for (label, text) in [
-        (
-            "CPU ",
-            "the guest's own work in percent of all its vCPUs; cores: what the whole process costs the host",
-        ),
-        (
-            "MEM ",
-            "memory in use of the maximum, as the guest reports it; grey with ~: no report, the balloon's size instead",
-        ),
-        (
-            "DISK NET ",
-            "the gauge, the degrees and the sparkline are those of the larger direction; 45° is half full",
-        ),
-        ("MEM DISK ", "dimmed: read in an earlier cycle; late ones show their age in place of the degrees"),
-        (
-            "█▒░│ ",
-            "on a VM's page, of its memory: used, cache, left by the balloon beyond that, host RSS; of its CPUs: ▒ steal",
-        ),
-        ("RSS ", "host memory the VM really holds"),
-        ("CORES ", "what the whole process costs the host, QEMU's own work included"),
-        (
-            "CHANGE ",
-            "top movers: of CPU, read, write, rx and tx, the one whose degrees changed most between the last \
-             10 s and the 10 s five minutes before (after a start: as far back as is known, a minute at least)",
-        ),
-        (
-            "order ",
-            "sorted by a load, VMs that hang or were stopped by an error stand first; missing values last",
-        ),
-        (
-            "last line ",
-            "what needs somebody, the worst first: hung, stopped by an error, trouble of the last 10 min, \
-             values over their thresholds until they fall 5 below; +3: three more",
-        ),
-        ("steal ", "time a vCPU was ready and the host kept it waiting"),
-        ("QEMU ", "cores the process needs beside the guest's own work"),
-        ("vCPU 7:2 ", "vCPUs of all live VMs on so many CPUs of the host"),
-        ("pressure ", "part of the last 10 s in which something waited; only where the host is this machine"),
-        ("K M G ", "bytes per second in 1024s; rx and tx as the guest sees them"),
-    ] {
+    for (label, text) in NUMBERS {
         document.paragraph(label, text, width, inks);
     }
     document.blank();

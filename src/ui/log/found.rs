@@ -25,11 +25,11 @@ impl Found {
     /// Looks through the whole log.
     pub fn look(view: &LogView, width: usize, formatter: &Formatter) -> Self {
         let taken = Arc::new(Mutex::new(Self { lines: Vec::new(), among: 0 }));
-        let taker =
+        let formatter =
             Taker { taken: Arc::clone(&taken), view: view.clone(), width, formatter: formatter.clone() };
         let area = Rect::new(0, 0, 1, MOST);
         TuiLoggerWidget::default()
-            .formatter(Box::new(taker))
+            .formatter(Box::new(formatter))
             .state(&state_of(view.level))
             .render(area, &mut Buffer::empty(area));
         std::mem::replace(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner), Self::nothing())

@@ -82,10 +82,8 @@ fn what_was_found_is_paged_through_and_the_end_follows() {
     write(&mut app, "quagga");
     press(&mut app, &[Key::Enter]);
     let mut screen = Screen::new(app.screen());
-    let mut text = || text_of(&drawn(&mut screen, &app, 100, 24));
-    let newest = text();
+    let newest = text_of(&drawn(&mut screen, &app, 100, 24));
     assert!(newest.contains("number 099") && !newest.contains("number 050"), "{newest}");
-    drop(text);
     let mut seen = String::new();
     for _ in 0..8 {
         press(&mut app, &[Key::PageUp]);
