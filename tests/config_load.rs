@@ -265,6 +265,25 @@ fn the_local_record_goes_to_the_state_directory_unless_told_otherwise() {
 }
 
 #[test]
+fn a_locale_that_is_not_utf_8_means_ascii_unless_somebody_says_otherwise() {
+    let ascii = |text: &str, variables: &[(&str, &str)]| {
+        let loaded = load(text, variables, &[]);
+        (loaded.config.screen.ascii, entry(&loaded, "screen.ascii").1)
+    };
+    assert_eq!(ascii("", &[]).0, false, "nothing is known");
+    for utf8 in ["C.UTF-8", "de_DE.utf8", "en_US.UTF-8"] {
+        assert!(!ascii("", &[("LANG", utf8)]).0, "{utf8}");
+    }
+    assert_eq!(ascii("", &[("LANG", "C")]), (true, "environment LANG".to_owned()));
+    assert_eq!(
+        ascii("", &[("LANG", "C.UTF-8"), ("LC_ALL", "POSIX")]),
+        (true, "environment LC_ALL".to_owned())
+    );
+    assert!(!ascii("", &[("LC_CTYPE", "C.UTF-8"), ("LANG", "C")]).0);
+    assert!(!ascii("[screen]\nascii = false", &[("LANG", "C")]).0, "the file says otherwise");
+}
+
+#[test]
 fn no_color_means_mono_unless_a_theme_is_named() {
     let no_color = [("NO_COLOR", "1")];
     let mono = load("", &no_color, &[]);

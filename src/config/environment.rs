@@ -11,7 +11,8 @@ use std::{
 use super::keys::KEYS;
 
 /// Variables the loader reads beside those of the key table.
-const PLACES: [&str; 5] = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "NO_COLOR", "TERM", "COLORTERM"];
+const PLACES: [&str; 8] =
+    ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "NO_COLOR", "TERM", "COLORTERM", "LC_ALL", "LC_CTYPE", "LANG"];
 
 /// The variables that matter to the configuration, and the places beside them.
 #[derive(Clone)]

@@ -435,7 +435,7 @@ pub static KEYS: &[Key] = &[
     key(
         "screen.ascii",
         "false",
-        "Draw with ASCII characters only.",
+        "Draw with ASCII characters only. A locale (LC_ALL, LC_CTYPE, LANG) that is not UTF-8 means true.",
         plain!(Flag, config.screen.ascii),
     )
     .flag("--ascii"),

@@ -92,6 +92,7 @@ impl<'a> Loader<'a> {
             self.assign(key, &Found::Untyped(text.clone()), Place::CommandLine(flag));
         }
         self.no_color();
+        self.plain_locale();
         let of = |name| self.environment.get(name);
         self.draft.config.screen.terminal = Depth::of_terminal(of("TERM"), of("COLORTERM"));
         if self.errors.is_empty() {
@@ -132,6 +133,22 @@ impl<'a> Loader<'a> {
         if self.environment.get("NO_COLOR").is_some() && !self.origins.contains_key("screen.theme") {
             self.draft.config.screen.theme = Theme::Mono;
             self.origins.insert("screen.theme", Place::Environment("NO_COLOR"));
+        }
+    }
+
+    /// A locale whose characters are not UTF-8 is a terminal's that shows
+    /// nothing else right. Without any locale nothing is known, and nearly
+    /// every terminal of today has UTF-8.
+    fn plain_locale(&mut self) {
+        let said = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(|name| Some((name, self.environment.get(name).filter(|locale| !locale.is_empty())?)));
+        let Some((name, locale)) = said else { return };
+        let locale = locale.to_string_lossy().to_ascii_lowercase();
+        let utf8 = locale.contains("utf-8") || locale.contains("utf8");
+        if !utf8 && !self.origins.contains_key("screen.ascii") {
+            self.draft.config.screen.ascii = true;
+            self.origins.insert("screen.ascii", Place::Environment(name));
         }
     }
 
