@@ -330,13 +330,18 @@ impl Session {
         Ok(Next::GoOn)
     }
 
+    /// In a thread of its own, which nobody waits for at the end: a disk that
+    /// hangs keeps neither the screen nor the leaving.
     fn export(&self, form: ExportForm, what: Exported) {
         let words = self.words.clone();
-        tokio::task::spawn_blocking(move || {
+        let write = move || {
             let directory = std::env::current_dir().unwrap_or_else(|_| ".".into());
             // The screen may be gone by then, and with it whoever would read this.
             drop(words.send(Message::Say(exporting::write(form, &what, &directory))));
-        });
+        };
+        if let Err(error) = std::thread::Builder::new().name("export".into()).spawn(write) {
+            drop(self.words.send(Message::Say(format!("cannot export: no thread: {error}"))));
+        }
     }
 
     fn draw(&mut self) -> Result<(), RuntimeError> {

@@ -9,11 +9,16 @@ use std::{
     io::{self, Write},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
+/// How long the start waits for the file: a disk that does not answer must
+/// not keep the screen closed.
+const OPEN_WITHIN: Duration = Duration::from_millis(500);
 /// Lines that may wait for the disk.
 const MOST_WAITING: usize = 4096;
 
@@ -21,13 +26,17 @@ const MOST_WAITING: usize = 4096;
 /// is dropped reaches the file.
 ///
 /// # Errors
-/// The file or its directory cannot be made or written.
+/// The file or its directory cannot be made or written, or not within a time
+/// that keeps no screen closed.
 pub(super) fn open(path: &Path, max_bytes: u64) -> io::Result<(NonBlocking, WorkerGuard)> {
     let mut file = LogFile { path: path.to_owned(), max_bytes, open: None };
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    file.reopen()?;
+    let (done, opened) = mpsc::sync_channel(1);
+    std::thread::Builder::new().name("log-open".into()).spawn(move || {
+        let made = file.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        // Nobody waits for it any more where it came too late.
+        let _ = done.send(made.and_then(|()| file.reopen()).map(|()| file));
+    })?;
+    let file = opened.recv_timeout(OPEN_WITHIN).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let builder = NonBlockingBuilder::default().buffered_lines_limit(MOST_WAITING).thread_name("log-file");
     Ok(builder.finish(file))
 }
