@@ -20,17 +20,13 @@ pub fn json_text(document: &Json) -> String {
 /// The chosen domains of a frame, in the order of `rows`.
 #[must_use]
 pub fn fleet(frame: &Frame, rows: &[usize]) -> Json {
-    let domains = rows.iter().filter_map(|&row| frame.domains.get(row)).cloned().collect();
-    json::frame(&Frame { domains, ..frame.clone() })
+    json::chosen(frame, rows.iter().filter_map(|&row| frame.domains.get(row)))
 }
 
 /// One domain, with the moment and the references of its degrees.
 #[must_use]
 pub fn vm(frame: &Frame, domain: &DomainFrame) -> Json {
-    let Json::Object(mut fields) = json::frame(&Frame { domains: Vec::new(), ..frame.clone() }) else {
-        return Json::Null;
-    };
-    fields.retain(|(name, _)| !matches!(*name, "vms" | "count"));
+    let mut fields = Vec::from(json::moment(frame));
     fields.push(("vm", json::vm(domain)));
     Json::Object(fields)
 }

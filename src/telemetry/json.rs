@@ -5,7 +5,7 @@
 //! reason stands in `missing` under the field's name, `totals.memusable` for
 //! a field within an object; `mend` says what can be done about it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::model::{
     AngleMode, AngleScale, DomainFrame, DomainJob, Frame, Happening, Measured, Missing, WallTime, Why,
@@ -23,15 +23,28 @@ use super::{
 /// The answer of `vm-telemetry`, and what `kvmscope once --json` prints.
 #[must_use]
 pub fn frame(frame: &Frame) -> Json {
-    Json::Object(vec![
-        ("count", Json::Whole(frame.domains.len() as u64)),
+    chosen(frame, frame.domains.iter())
+}
+
+/// As [`frame`], with some of its VMs alone. What is said of the host is of
+/// all of them.
+pub(super) fn chosen<'a>(frame: &Frame, domains: impl Iterator<Item = &'a Arc<DomainFrame>>) -> Json {
+    let vms: Vec<Json> = domains.map(|domain| vm(domain)).collect();
+    let mut fields = vec![("count", Json::Whole(vms.len() as u64))];
+    fields.extend(moment(frame));
+    fields.push(("vms", Json::List(vms)));
+    Json::Object(fields)
+}
+
+/// When and how a frame was read, and what the host was busy with.
+pub(super) fn moment(frame: &Frame) -> [(&'static str, Json); 5] {
+    [
         ("timestamp", time(frame.at)),
         ("angle_mode", mode(frame.scale.mode).into()),
         ("angle_references", references(&frame.scale)),
         ("interval_sec", frame.interval.as_secs_f64().into()),
         ("host", host::host(frame)),
-        ("vms", Json::List(frame.domains.iter().map(|domain| vm(domain)).collect())),
-    ])
+    ]
 }
 
 /// One VM: its object in [`frame`].

@@ -59,6 +59,17 @@ fn one_vm_is_a_list_of_its_values_with_devices_by_name() {
 }
 
 #[test]
+fn what_is_said_of_the_host_is_of_all_its_vms_whichever_are_written() {
+    let frame = fixture::frame();
+    let text = |document: &Json| serde_json::from_str::<serde_json::Value>(&json_text(document)).unwrap();
+    let whole = text(&crate::telemetry::json::frame(&frame))["host"].clone();
+    assert!(whole["vcpus_given"].as_u64().unwrap() > 2, "{whole}");
+    assert_eq!(text(&fleet(&frame, &[0]))["host"], whole);
+    assert_eq!(text(&fleet(&frame, &[]))["host"], whole);
+    assert_eq!(text(&vm(&frame, &frame.domains[0]))["host"], whole);
+}
+
+#[test]
 fn no_text_is_a_formula_and_quotes_stay_within_their_cell() {
     for (name, kept) in [
         ("=1+2", "'=1+2"),
