@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use super::{App, Effect, Series, recent::Kept};
 use crate::model::{
     Frame, WallTime,
-    past::{Answer, Found, Moment, Question},
+    past::{Answer, Covers, Found, Moment, Question},
 };
 
 /// How far `{` and `}` go.
@@ -113,27 +113,18 @@ impl App {
         }
         let Some(frozen) = &self.frozen else { return Vec::new() };
         let (cycle, at) = (frozen.frame.cycle, frozen.frame.at);
-        // While the record is asked, a minute is counted from what was asked.
-        let from = frozen.asked.map_or(at, instant);
-        let by_minute = |back: bool| {
-            let minute = i64::try_from(MINUTE.as_nanos()).unwrap_or(0);
-            WallTime(from.0.saturating_add(if back { -minute } else { minute }))
-        };
-        let recorded = frozen.is_recorded();
-        if recorded || frozen.asked.is_some() {
-            return self.ask(match step {
-                Step::Back => Moment::Before(at),
-                Step::On => Moment::After(at),
-                Step::MinuteBack => Moment::AtOrBefore(by_minute(true)),
-                // At that instant, or after it.
-                Step::MinuteOn => Moment::After(WallTime(by_minute(false).0.saturating_sub(1))),
-            });
-        }
+        // Backwards, a minute is counted from what the record is asked.
+        let asked = frozen.asked.map_or(at, instant).min(at);
+        let minute = i64::try_from(MINUTE.as_nanos()).unwrap_or(0);
+        let (before, after) =
+            (WallTime(asked.0.saturating_sub(minute)), WallTime(at.0.saturating_add(minute)));
+        // What is in memory is shown at once, whatever a disk is at.
         let found = match step {
+            _ if frozen.is_recorded() => None,
             Step::Back => self.recent.before(cycle),
             Step::On => self.recent.after(cycle),
-            Step::MinuteBack => self.recent.back_to(cycle, by_minute(true)),
-            Step::MinuteOn => self.recent.on_to(cycle, by_minute(false)),
+            Step::MinuteBack => self.recent.back_to(cycle, before),
+            Step::MinuteOn => self.recent.on_to(cycle, after),
         };
         if let Some(found) = found.cloned() {
             self.show_kept(&found);
@@ -141,8 +132,16 @@ impl App {
         }
         match step {
             Step::Back => self.ask(Moment::Before(at)),
-            Step::MinuteBack => self.ask(Moment::AtOrBefore(by_minute(true))),
+            Step::MinuteBack => self.ask(Moment::AtOrBefore(before)),
+            Step::On if frozen.is_recorded() => self.ask(Moment::After(at)),
+            // At that instant, or after it.
+            Step::MinuteOn if frozen.is_recorded() => {
+                self.ask(Moment::After(WallTime(after.0.saturating_sub(1))))
+            }
             Step::On | Step::MinuteOn => {
+                if let Some(frozen) = &mut self.frozen {
+                    frozen.asked = None;
+                }
                 self.say("this is the newest cycle; p goes live".into());
                 Vec::new()
             }
@@ -157,38 +156,65 @@ impl App {
         vec![Effect::LookBack(Question { moment, history: HISTORY })]
     }
 
-    /// What the record answered.
-    pub(super) fn take_past(&mut self, answer: Answer) {
+    /// What the record answered. Memory may know more than the record, so that
+    /// of both the nearest is shown.
+    pub(super) fn take_past(&mut self, answer: Answer) -> Vec<Effect> {
         let moment = answer.question.moment;
         let Some(frozen) = self.frozen.as_mut().filter(|frozen| frozen.asked == Some(moment)) else {
-            return;
+            return Vec::new();
         };
         frozen.asked = None;
-        let onwards = matches!(moment, Moment::After(_));
-        let frozen_at = frozen.frame.at;
-        let oldest = self.recent.oldest().cloned();
-        match answer.found {
-            // Where memory begins, it knows more than the record.
-            Found::Seen(past) if oldest.as_ref().is_some_and(|oldest| oldest.frame.at <= past.frame.at) => {
-                let found = self.recent.back_to(u64::MAX, past.frame.at).cloned();
-                if let Some(found) = found.or(oldest) {
-                    self.show_kept(&found);
-                }
-            }
-            Found::Seen(past) => {
+        let here = frozen.frame.at;
+        let in_memory = self.recent.nearest(moment).cloned();
+        let nearer = |at: WallTime, other: WallTime| match moment {
+            Moment::After(_) => at <= other,
+            Moment::Before(_) | Moment::AtOrBefore(_) => at >= other,
+        };
+        match (answer.found, in_memory) {
+            (Found::Seen(past), Some(kept)) if nearer(kept.frame.at, past.frame.at) => self.show_kept(&kept),
+            (Found::Seen(past), _) => {
                 let series = Box::new(Series::of_the_past(past.angles, &past.slots));
                 self.frozen = Some(Frozen { frame: past.frame, place: Place::Record(series), asked: None });
                 self.rearrange();
             }
-            Found::Nothing { .. } if onwards => match oldest.filter(|oldest| oldest.frame.at > frozen_at) {
-                Some(oldest) => self.show_kept(&oldest),
-                None => self.say("this is the newest cycle; p goes live".into()),
-            },
-            Found::Nothing { covers: None } => {
-                self.say("the local record is empty: there is nothing earlier".into());
+            (Found::Nothing { .. } | Found::Failed { .. }, Some(kept)) => self.show_kept(&kept),
+            (Found::Nothing { covers }, None) => return self.at_an_end(moment, here, covers),
+            (Found::Failed { why }, None) => {
+                self.say(format!("nothing earlier: {why}"));
+                self.show_oldest_before(here);
             }
-            Found::Nothing { covers: Some(_) } => self.say("the local record begins here".into()),
-            Found::Failed { why } => self.say(format!("nothing earlier: {why}")),
+        }
+        Vec::new()
+    }
+
+    /// There is nothing on that side. A minute back goes as far as there is
+    /// anything.
+    fn at_an_end(&mut self, moment: Moment, here: WallTime, covers: Option<Covers>) -> Vec<Effect> {
+        if matches!(moment, Moment::After(_)) {
+            self.say("this is the newest cycle; p goes live".into());
+            return Vec::new();
+        }
+        match covers {
+            None => self.say("the local record is empty: there is nothing earlier".into()),
+            Some(_) => self.say("the local record begins here".into()),
+        }
+        if matches!(moment, Moment::AtOrBefore(_)) {
+            let recorded = covers.map(|covers| covers.from).filter(|from| *from < here);
+            let in_memory = self.recent.oldest().map(|oldest| oldest.frame.at);
+            match recorded {
+                Some(from) if in_memory.is_none_or(|at| from < at) && moment != Moment::AtOrBefore(from) => {
+                    return self.ask(Moment::AtOrBefore(from));
+                }
+                _ => self.show_oldest_before(here),
+            }
+        }
+        Vec::new()
+    }
+
+    /// The oldest frame in memory, where it is earlier than `here`.
+    fn show_oldest_before(&mut self, here: WallTime) {
+        if let Some(oldest) = self.recent.oldest().filter(|oldest| oldest.frame.at < here).cloned() {
+            self.show_kept(&oldest);
         }
     }
 }

@@ -228,10 +228,7 @@ impl App {
                 self.say(text);
                 Vec::new()
             }
-            Message::Past(answer) => {
-                self.take_past(answer);
-                Vec::new()
-            }
+            Message::Past(answer) => self.take_past(answer),
             Message::Tick(now) => {
                 self.now = now;
                 if self.notice.as_ref().is_some_and(|n| now >= n.until) {

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::model::{Frame, WallTime};
+use crate::model::{Frame, WallTime, past::Moment};
 
 /// A frame that is kept.
 #[derive(Clone, Debug)]
@@ -79,6 +79,15 @@ impl Recent {
     /// How many there are, and the bytes they take.
     pub fn held(&self) -> (usize, usize) {
         (self.kept.len(), self.bytes)
+    }
+
+    /// The one that a question to the record would find here.
+    pub fn nearest(&self, moment: Moment) -> Option<&Kept> {
+        match moment {
+            Moment::AtOrBefore(at) => self.kept.iter().rev().find(|kept| kept.frame.at <= at),
+            Moment::Before(at) => self.kept.iter().rev().find(|kept| kept.frame.at < at),
+            Moment::After(at) => self.kept.iter().find(|kept| kept.frame.at > at),
+        }
     }
 
     /// The one before cycle `cycle`.

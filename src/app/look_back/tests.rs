@@ -153,9 +153,9 @@ fn beyond_memory_the_record_is_asked_and_the_screen_stays_until_it_answers() {
     // On from there, to where memory begins anew.
     let moment = asked(&press(&mut app, "]"));
     assert_eq!(moment, Moment::After(past.at));
-    let newest = app.recent.newest().unwrap().frame.clone();
-    answer(&mut app, moment, recorded(&newest));
-    assert_eq!((shown(&app), app.looking()), (newest.cycle, Some(Looking::AtMemory)));
+    let first = app.recent.oldest().unwrap().frame.clone();
+    answer(&mut app, moment, recorded(&first));
+    assert_eq!((shown(&app), app.looking()), (first.cycle, Some(Looking::AtMemory)));
     press(&mut app, "p");
     assert_eq!(app.looking(), None);
 }
@@ -195,4 +195,61 @@ fn what_the_record_cannot_answer_is_said_and_one_stays_where_one_is() {
     let moment = asked(&press(&mut app, "]"));
     answer(&mut app, moment, Found::Nothing { covers });
     assert_eq!((shown(&app), app.looking()), (oldest, Some(Looking::AtMemory)));
+}
+
+#[test]
+fn a_record_that_does_not_answer_keeps_nobody_from_what_is_in_memory() {
+    let (mut app, _host, oldest) = forgetful(50);
+    press(&mut app, "p");
+    while shown(&app) > oldest {
+        press(&mut app, "[");
+    }
+    let asked_for = asked(&press(&mut app, "["));
+    assert!(press(&mut app, "]").is_empty(), "no question");
+    assert_eq!((shown(&app), app.looking()), (oldest + 1, Some(Looking::AtMemory)));
+    answer(&mut app, asked_for, recorded(&Host::new().cycle()));
+    assert_eq!(shown(&app), oldest + 1, "the late answer is to nobody");
+    press(&mut app, "[[");
+    assert!(matches!(app.looking(), Some(Looking::Asking(_))));
+    press(&mut app, "}");
+    assert_eq!((shown(&app), app.looking()), (50, Some(Looking::AtMemory)));
+}
+
+#[test]
+fn on_from_the_record_no_cycle_of_memory_is_skipped() {
+    let (mut app, _host, oldest) = forgetful(50);
+    press(&mut app, "p");
+    while shown(&app) > oldest {
+        press(&mut app, "[");
+    }
+    let moment = asked(&press(&mut app, "["));
+    answer(&mut app, moment, recorded(&Host::new().cycle()));
+    let moment = asked(&press(&mut app, "]"));
+    // The record lacks what memory has: its next cycle is the newest.
+    let newest = app.recent.newest().unwrap().frame.clone();
+    answer(&mut app, moment, recorded(&newest));
+    assert_eq!((shown(&app), app.looking()), (oldest, Some(Looking::AtMemory)));
+}
+
+#[test]
+fn a_minute_back_goes_as_far_as_there_is_anything() {
+    let (mut app, _host, oldest) = forgetful(50);
+    press(&mut app, "p");
+    let here = app.frame().unwrap().at;
+    let moment = asked(&press(&mut app, "{"));
+    // The record begins 20 s before: that is where it goes.
+    let from = WallTime(here.0 - 20_000_000_000);
+    let covers = Some(Covers { from, to: here });
+    let question = Question { moment, history: HISTORY };
+    let found = Found::Nothing { covers };
+    let again = app.update(Message::Past(Answer { question, found: found.clone() }));
+    assert_eq!(asked(&again), Moment::AtOrBefore(from));
+    let question = Question { moment: Moment::AtOrBefore(from), history: HISTORY };
+    assert!(app.update(Message::Past(Answer { question, found })).is_empty(), "it asks once");
+    // Without a record: the oldest in memory.
+    press(&mut app, "pp");
+    let moment = asked(&press(&mut app, "{"));
+    answer(&mut app, moment, Found::Failed { why: "the record is off".into() });
+    assert_eq!((shown(&app), app.looking()), (oldest, Some(Looking::AtMemory)));
+    assert!(app.notice().unwrap().contains("the record is off"));
 }
