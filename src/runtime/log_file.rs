@@ -5,15 +5,15 @@
 //! out of the file and still on the log page.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::mpsc,
     time::Duration,
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// How long the start waits for the file: a disk that does not answer must
@@ -32,7 +32,9 @@ pub(super) fn open(path: &Path, max_bytes: u64) -> io::Result<(NonBlocking, Work
     let mut file = LogFile { path: path.to_owned(), max_bytes, open: None };
     let (done, opened) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("log-open".into()).spawn(move || {
-        let made = file.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        // As the record's own directory: its owner's alone.
+        let make = |directory| DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        let made = file.path.parent().map_or(Ok(()), make);
         // Nobody waits for it any more where it came too late.
         let _ = done.send(made.and_then(|()| file.reopen()).map(|()| file));
     })?;
@@ -52,7 +54,19 @@ struct LogFile {
 impl LogFile {
     fn reopen(&mut self) -> io::Result<()> {
         self.open = None;
-        self.open = Some(OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?);
+        // Neither through a link nor into a pipe: what stands there in place
+        // of the file is somebody else's.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(flags.bits().cast_signed())
+            .open(&self.path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        self.open = Some(file);
         Ok(())
     }
 
@@ -83,6 +97,8 @@ impl Write for LogFile {
         // Asked each time: another process may write to the same file.
         match self.open.as_ref().map(File::metadata).transpose()? {
             None => self.reopen()?,
+            // Removed by somebody.
+            Some(there) if there.nlink() == 0 => self.reopen()?,
             Some(there) if there.len() + line.len() as u64 > self.max_bytes => self.turn()?,
             Some(_) => {}
         }
@@ -154,16 +170,35 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_made_is_an_error_and_one_that_is_removed_is_made_anew_at_the_bound() {
+    fn a_file_that_cannot_be_made_is_an_error_and_one_that_is_removed_is_made_anew() {
         assert!(open(Path::new("/proc/no/kvmscope.log"), 1 << 20).is_err());
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kvmscope.log");
-        let mut file = LogFile { path: path.clone(), max_bytes: 100, open: None };
+        let mut file = LogFile { path: path.clone(), max_bytes: 1000, open: None };
         file.reopen().unwrap();
+        file.write_all(b"an event\n").unwrap();
         std::fs::remove_file(&path).unwrap();
-        for _ in 0..20 {
-            file.write_all(b"an event\n").unwrap();
+        file.write_all(b"another\n").unwrap();
+        assert_eq!(lines(&path), ["another"]);
+    }
+
+    #[test]
+    fn what_is_no_file_of_ours_is_not_written_to_and_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("victim"), "").unwrap();
+        std::os::unix::fs::symlink(at("victim"), at("link.log")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe.log"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        for name in ["link.log", "pipe.log"] {
+            assert!(open(&at(name), 1 << 20).is_err(), "{name}");
         }
-        assert!(!lines(&path).is_empty());
+        assert_eq!(lines(&at("victim")).len(), 0);
     }
 }
