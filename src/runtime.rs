@@ -17,7 +17,14 @@ mod parting;
 mod recording;
 mod signals;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crossterm::event::EventStream;
 use futures::StreamExt as _;
@@ -35,7 +42,7 @@ use crate::{
     delivery::{self, lookback},
     model::{
         Frame,
-        status::{CollectorStatus, DeliveryStatus, StoreStatus},
+        status::{CollectionState, CollectorStatus, DeliveryStatus, StoreStatus},
     },
     rundir,
     terminal::{self, Terminal},
@@ -78,6 +85,7 @@ struct Outlets {
     frames: watch::Sender<Option<Arc<Frame>>>,
     status: watch::Sender<Option<CollectorStatus>>,
     record: Recording,
+    collecting: Arc<AtomicBool>,
 }
 
 impl Sink for Outlets {
@@ -87,6 +95,8 @@ impl Sink for Outlets {
     }
 
     fn status(&mut self, status: CollectorStatus) {
+        let stopped = matches!(status.state, CollectionState::Stopped { .. });
+        self.collecting.store(!stopped, Ordering::Relaxed);
         self.status.send_replace(Some(status));
     }
 }
@@ -125,13 +135,14 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError
     }
     let delivery = Recording::start(&loaded.config, &clock)?;
     let (successor, turn) = mpsc::unbounded_channel();
-    let waiting = delivery.wait_for_turn(&loaded.config, &clock, move |handle| {
+    let collecting = Arc::<AtomicBool>::default();
+    let waiting = delivery.wait_for_turn(&loaded.config, &clock, Arc::clone(&collecting), move |handle| {
         // Nobody listens any more only while leaving.
         drop(successor.send(handle));
     })?;
     let (frames, frame) = watch::channel(None);
     let (status, collector_status) = watch::channel(None);
-    let outlets = Outlets { frames, status, record: delivery.clone() };
+    let outlets = Outlets { frames, status, record: delivery.clone(), collecting };
     let collector = collector::start(collector_settings(&loaded.config), clock.clone(), outlets)?;
     if !stopped {
         collector.command(Command::Start);

@@ -157,3 +157,26 @@ fn when_the_one_that_records_ends_the_one_that_looks_goes_on_recording() {
     third.press("q");
     drop(ends_well(third));
 }
+
+#[test]
+fn a_screen_that_does_not_collect_leaves_the_record_to_one_that_does() {
+    let home = tempfile::tempdir().unwrap();
+    let uri = lab::own_demo_host(home.path());
+    let start = |more: &[&str]| {
+        let arguments = [&["--uri", uri.as_str()], more].concat();
+        Terminal::start(home.path(), SIZE, &arguments, &[])
+    };
+    let mut first = start(&[]);
+    first.wait_for("recording locally");
+    let mut stopped = start(&["--stopped"]);
+    stopped.wait_for("COLLECTION STOPPED");
+    let next = start(&[]);
+    next.wait_for(&format!("kvmscope (process {}) records this host", first.pid()));
+    first.press("q");
+    ends_well(first);
+    // Of the two that wait the one that has something to record takes over.
+    next.wait_for("recording locally");
+    stopped.wait_for(&format!("kvmscope (process {}) records this host", next.pid()));
+    stopped.press("q");
+    ends_well(stopped);
+}

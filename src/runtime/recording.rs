@@ -7,7 +7,11 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -51,7 +55,8 @@ impl Recording {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
 
-    /// Where another process records, waits until it has ended. `tell` is
+    /// Where another process records, waits until it has ended and this one is
+    /// `collecting`. `tell` is
     /// called with every handle that takes the place of the one in use.
     ///
     /// # Errors
@@ -60,15 +65,20 @@ impl Recording {
         &self,
         config: &Config,
         clock: &Clock,
+        collecting: Arc<AtomicBool>,
         tell: impl Fn(Arc<Handle>) + Send + 'static,
     ) -> io::Result<Waiting> {
-        let Some(mut known) = holder(&self.current()) else { return Ok(Waiting { _end: None }) };
+        let turn = config.store.path.is_some().then(|| holder(&self.current())).flatten();
+        let Some(mut known) = turn else { return Ok(Waiting { _end: None }) };
         let (end, ended) = mpsc::channel::<()>();
         let (recording, config, clock) = (self.clone(), config.clone(), clock.clone());
         std::thread::Builder::new().name("successor".into()).spawn(move || {
             while ended.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let role = match claim(&config) {
                     Ok(Role::Looking { holder }) if holder == known => continue,
+                    // One that has nothing to record keeps others from it no
+                    // longer than it takes to ask.
+                    Ok(Role::Recording(_)) if !collecting.load(Ordering::Relaxed) => continue,
                     Ok(role) => role,
                     // Said at start where it lasts; a holder is still assumed.
                     Err(error) => {

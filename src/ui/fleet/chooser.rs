@@ -17,7 +17,8 @@ const WORDS: u16 = 38;
 /// Lines it takes of `room` lines: the table keeps its headings and some rows.
 pub fn height(app: &App, room: u16) -> u16 {
     let whole = u16::try_from(app.fleet().columns().all().len()).unwrap_or(u16::MAX).saturating_add(1);
-    whole.min(room.saturating_sub(6))
+    // Where there is no room for both, what is chosen from is seen.
+    whole.min(room.saturating_sub(6).max(3)).min(room)
 }
 
 /// Draws the list. `columns`: what the table above has.
