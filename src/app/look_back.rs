@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use super::{App, Effect, Series, recent::Kept};
 use crate::model::{
     Frame, WallTime,
-    past::{Answer, Covers, Found, Moment, Question},
+    past::{Answer, Covers, Found, Moment, Past, Question},
 };
 
 /// How far `{` and `}` go.
@@ -38,6 +38,9 @@ pub(super) struct Frozen {
     place: Place,
     /// What the record was asked and has not answered yet.
     asked: Option<Moment>,
+    /// The question whose answer was asked for once more, since it had fewer
+    /// cycles for the sparklines than wanted, and how many it had.
+    more: Option<(Moment, usize)>,
 }
 
 /// Where the moment was found.
@@ -61,7 +64,7 @@ pub enum Looking {
 
 impl Frozen {
     fn in_memory(kept: &Kept) -> Self {
-        Self { frame: Arc::clone(&kept.frame), place: Place::Memory, asked: None }
+        Self { frame: Arc::clone(&kept.frame), place: Place::Memory, asked: None, more: None }
     }
 
     fn is_recorded(&self) -> bool {
@@ -160,9 +163,10 @@ impl App {
     /// of both the nearest is shown.
     pub(super) fn take_past(&mut self, answer: Answer) -> Vec<Effect> {
         let moment = answer.question.moment;
-        let Some(frozen) = self.frozen.as_mut().filter(|frozen| frozen.asked == Some(moment)) else {
-            return Vec::new();
-        };
+        let Some(frozen) = &mut self.frozen else { return Vec::new() };
+        if frozen.asked != Some(moment) {
+            return self.take_more(answer);
+        }
         frozen.asked = None;
         let here = frozen.frame.at;
         let in_memory = self.recent.nearest(moment).cloned();
@@ -172,11 +176,7 @@ impl App {
         };
         match (answer.found, in_memory) {
             (Found::Seen(past), Some(kept)) if nearer(kept.frame.at, past.frame.at) => self.show_kept(&kept),
-            (Found::Seen(past), _) => {
-                let series = Box::new(Series::of_the_past(past.angles, &past.slots));
-                self.frozen = Some(Frozen { frame: past.frame, place: Place::Record(series), asked: None });
-                self.rearrange();
-            }
+            (Found::Seen(past), _) => return self.show_past(moment, past),
             (Found::Nothing { .. } | Found::Failed { .. }, Some(kept)) => self.show_kept(&kept),
             (Found::Nothing { covers }, None) => return self.at_an_end(moment, here, covers),
             (Found::Failed { why }, None) => {
@@ -185,6 +185,37 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    fn show_past(&mut self, moment: Moment, past: Past) -> Vec<Effect> {
+        let cycles = past.slots.len();
+        let wants_more = cycles < HISTORY && past.slots.first().copied().flatten() > Some(past.covers.from);
+        let series = Box::new(Series::of_the_past(past.angles, &past.slots));
+        let more = wants_more.then_some((moment, cycles));
+        self.frozen = Some(Frozen { frame: past.frame, place: Place::Record(series), asked: None, more });
+        self.rearrange();
+        match more {
+            Some(_) => vec![Effect::LookBack(Question { moment, history: HISTORY })],
+            None => Vec::new(),
+        }
+    }
+
+    /// More cycles for the sparklines of the moment that is shown already. Of
+    /// large fleets an answer brings but a few.
+    fn take_more(&mut self, answer: Answer) -> Vec<Effect> {
+        let moment = answer.question.moment;
+        let Some(frozen) = self.frozen.as_mut().filter(|frozen| frozen.asked.is_none()) else {
+            return Vec::new();
+        };
+        let Some((_, had)) = frozen.more.take().filter(|(more, _)| *more == moment) else {
+            return Vec::new();
+        };
+        match answer.found {
+            Found::Seen(past) if past.frame.at == frozen.frame.at && past.slots.len() > had => {
+                self.show_past(moment, past)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// There is nothing on that side. A minute back goes as far as there is

@@ -253,3 +253,31 @@ fn a_minute_back_goes_as_far_as_there_is_anything() {
     assert_eq!((shown(&app), app.looking()), (oldest, Some(Looking::AtMemory)));
     assert!(app.notice().unwrap().contains("the record is off"));
 }
+
+#[test]
+fn sparklines_of_a_large_fleet_grow_while_their_moment_stands() {
+    let (mut app, _host, _) = forgetful(50);
+    press(&mut app, "p");
+    let moment = asked(&press(&mut app, "{"));
+    let frame = Host::new().cycle();
+    let uuid = frame.domains[0].identity().uuid;
+    let seen = |cycles: u64| {
+        let mut history = AngleHistory::new(20);
+        (0..cycles).for_each(|_| history.push(&frame.domains[0].rates.angles));
+        let instant = |n: u64| Some(WallTime(frame.at.0 - i64::try_from(n).unwrap() * 1_000_000_000));
+        Found::Seen(Past {
+            frame: Arc::clone(&frame),
+            angles: HashMap::from([(uuid, history)]),
+            slots: (0..cycles).rev().map(instant).collect(),
+            covers: Covers { from: WallTime(0), to: frame.at },
+        })
+    };
+    let question = Question { moment, history: HISTORY };
+    let bring = |app: &mut App, cycles| app.update(Message::Past(Answer { question, found: seen(cycles) }));
+    let known = |app: &App| app.series().last(uuid, Metric::Cpu, 99).count();
+    assert_eq!((asked(&bring(&mut app, 3)), known(&app)), (moment, 3));
+    assert_eq!(app.looking(), Some(Looking::AtRecord), "it is shown; nobody waits");
+    assert_eq!((asked(&bring(&mut app, 9)), known(&app)), (moment, 9));
+    assert!(bring(&mut app, 9).is_empty(), "there is no more");
+    assert!(bring(&mut app, 12).is_empty() && known(&app) == 9, "nobody asked");
+}
