@@ -635,6 +635,38 @@ fn damage_under_the_reader_is_told_and_never_a_frame_of_nonsense() {
 }
 
 #[test]
+fn numbers_that_no_row_of_ours_has_are_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let (record, frames) = recorded(directory.path(), MissingPolicy::Zero, 12);
+    drop(record);
+    let db = rusqlite::Connection::open(scenes::path(directory.path())).unwrap();
+    for (seq, at) in [(i64::MIN, i64::MIN), (-1, frames[5].at.0), (0, i64::MAX)] {
+        let row = "INSERT INTO cycle SELECT ?1, 0, ?2, first, last, lines, bytes, crc, stored, wanted
+                   FROM cycle WHERE seq = 1";
+        assert_eq!(db.execute(row, [seq, at]), Ok(1));
+    }
+    drop(db);
+    let record = Record::open(directory.path(), MissingPolicy::Zero);
+    let asked = Asked::start(Some(directory.path()));
+    for shown in &frames {
+        let past = asked.seen(Moment::AtOrBefore(shown.at), 30);
+        assert_same_frame(&past.frame, shown);
+    }
+    let Found::Nothing { covers: Some(covers) } = asked.ask(Moment::Before(frames[0].at), 5) else {
+        panic!("nothing is before the first row");
+    };
+    assert_eq!((covers.from, covers.to), (frames[0].at, frames[11].at));
+    assert_eq!(asked.seen(Moment::After(WallTime(i64::MIN)), 5).frame.at, frames[0].at);
+    let look = Look::open(&scenes::path(directory.path())).unwrap();
+    assert_eq!(look.rows(i64::MIN, 1).unwrap()[0].row, 1);
+    assert_eq!((look.previous(1).unwrap(), look.next(i64::MIN).unwrap().unwrap().row), (None, 1));
+    drop((look, record));
+    let db = rusqlite::Connection::open(scenes::path(directory.path())).unwrap();
+    let there = db.query_row("SELECT count(*) FROM cycle WHERE seq < 1", [], |row| row.get(0));
+    assert_eq!(there, Ok(3), "they were there all the time");
+}
+
+#[test]
 fn another_process_keeps_its_record_to_itself() {
     let directory = tempfile::tempdir().unwrap();
     let (_record, _) = recorded(directory.path(), MissingPolicy::Zero, 3);

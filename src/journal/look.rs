@@ -142,13 +142,14 @@ impl Look {
         LookError::Opening { path: self.path.clone() }
     }
 
-    /// The first and the last row there is.
+    /// The first and the last row there is. Rows are numbered from 1: what has
+    /// a lower number is no row of ours, here as in every other answer.
     ///
     /// # Errors
     /// The file could not be read.
     pub fn ends(&self) -> Result<Option<(Outline, Outline)>, Error> {
-        let first = self.outline("ORDER BY seq LIMIT 1", 0, 0)?;
-        let last = self.outline("ORDER BY seq DESC LIMIT 1", 0, 0)?;
+        let first = self.outline(FROM, 1, 0)?;
+        let last = self.outline(LAST, 0, 0)?;
         Ok(first.zip(last))
     }
 
@@ -177,19 +178,19 @@ impl Look {
         if first.at > at {
             return Ok(Some(first));
         }
-        let later = if first.at > last.at { 0 } else { self.first_later(at)? };
+        let later = if first.at > last.at { 1 } else { self.first_later(at)? };
         self.outline(AFTER, later, at.0)
     }
 
     /// By halves, the number of the first row that closed after `at`; one
     /// beyond the last where none did.
     fn first_later(&self, at: WallTime) -> Result<i64, Error> {
-        let Some((first, last)) = self.ends()? else { return Ok(0) };
+        let Some((first, last)) = self.ends()? else { return Ok(1) };
         let (mut low, mut high) = (first.row, last.row.saturating_add(1));
         while low < high {
-            let middle = low + (high - low) / 2;
+            let middle = i64::midpoint(low, high);
             match self.outline(FROM, middle, 0)? {
-                Some(row) if row.row < high && row.at <= at => low = row.row + 1,
+                Some(row) if row.row < high && row.at <= at => low = row.row.saturating_add(1),
                 _ => high = middle,
             }
         }
@@ -201,7 +202,7 @@ impl Look {
     /// # Errors
     /// The file could not be read.
     pub fn previous(&self, row: i64) -> Result<Option<Outline>, Error> {
-        self.outline("WHERE seq < ?1 ORDER BY seq DESC LIMIT 1", row, 0)
+        self.outline(BEFORE, row, 0)
     }
 
     /// The first row after row `row`.
@@ -209,7 +210,7 @@ impl Look {
     /// # Errors
     /// The file could not be read.
     pub fn next(&self, row: i64) -> Result<Option<Outline>, Error> {
-        self.outline("WHERE seq > ?1 ORDER BY seq LIMIT 1", row, 0)
+        self.outline(BEYOND, row.max(0), 0)
     }
 
     fn outline(&self, which: &str, first: i64, second: i64) -> Result<Option<Outline>, Error> {
@@ -241,7 +242,7 @@ impl Look {
     /// # Errors
     /// The file could not be read.
     pub fn rows(&self, after: i64, limit: usize) -> Result<Vec<Stored>, Error> {
-        read::rows(&self.db, after, limit).map_err(self.failed("reading"))
+        read::rows(&self.db, after.max(0), limit).map_err(self.failed("reading"))
     }
 
     /// The last `limit` events of a domain that were first heard of at `until`
@@ -259,9 +260,12 @@ impl Look {
     }
 }
 
-const AT_OR_BEFORE: &str = "WHERE seq < ?1 AND at <= ?2 ORDER BY seq DESC LIMIT 1";
+const AT_OR_BEFORE: &str = "WHERE seq > 0 AND seq < ?1 AND at <= ?2 ORDER BY seq DESC LIMIT 1";
 const AFTER: &str = "WHERE seq >= ?1 AND at > ?2 ORDER BY seq LIMIT 1";
 const FROM: &str = "WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+const LAST: &str = "WHERE seq > 0 ORDER BY seq DESC LIMIT 1";
+const BEFORE: &str = "WHERE seq > 0 AND seq < ?1 ORDER BY seq DESC LIMIT 1";
+const BEYOND: &str = "WHERE seq > ?1 ORDER BY seq LIMIT 1";
 
 fn is_held(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
@@ -277,7 +281,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let _journal = tests::open(directory.path());
         let look = Look::open(&directory.path().join("record.db")).unwrap();
-        for which in [AT_OR_BEFORE, AFTER, FROM] {
+        for which in [AT_OR_BEFORE, AFTER, FROM, LAST, BEFORE, BEYOND] {
             let sql = format!("EXPLAIN QUERY PLAN SELECT seq, at, part, lines FROM cycle {which}");
             let mut query = look.db.prepare(&sql).unwrap();
             let steps = query.raw_query().mapped(|row| row.get::<_, String>(3));

@@ -90,18 +90,18 @@ impl Known {
         scale: AngleScale,
     ) -> Result<Slots, LookError> {
         let mut ends = VecDeque::new();
-        let mut lines = 0;
+        let mut lines: u64 = 0;
         // Stretches that are not known: their first row, and their last.
         let mut unknown: Vec<(crate::journal::Outline, i64)> = Vec::new();
         let mut goes_on = false;
-        let mut next = look.next(last - 1)?;
+        let mut next = look.next(last.saturating_sub(1))?;
         while let Some(end) = next.filter(|_| ends.len() < history) {
             if let Some(kept) = self.cycles.get(&end.row).filter(|kept| kept.at == end.at) {
                 goes_on = false;
-                next = look.previous(kept.after + 1)?;
+                next = look.previous(kept.after.saturating_add(1))?;
             } else {
                 let rows = Rows::of(look, end)?;
-                lines += rows.lines;
+                lines = lines.saturating_add(rows.lines);
                 if lines > MOST_LINES {
                     break;
                 }

@@ -49,7 +49,7 @@ impl Rows {
                 Some(before) if before.at == row.at && before.part < rows.first.part => rows.first = before,
                 _ => break,
             }
-            rows.lines += rows.first.lines.min(MOST_LINES);
+            rows.lines = rows.lines.saturating_add(rows.first.lines.min(MOST_LINES));
         }
         Ok(rows)
     }
@@ -71,7 +71,7 @@ pub(super) fn walk(
     scale: AngleScale,
     mut each: impl FnMut(i64, i64, Frame),
 ) -> Result<bool, LookError> {
-    let mut after = beginning(look, first, before)? - 1;
+    let mut after = beginning(look, first, before)?.saturating_sub(1);
     let mut walk = Walk::new(scale);
     while after < last {
         for cycle in &recorded::seen(look, after, ROWS_AT_ONCE)? {
@@ -97,7 +97,7 @@ pub(super) fn walk(
 /// The row with which a walk to the cycle of `first` begins.
 fn beginning(look: &Look, first: Outline, least: Before) -> Result<i64, Error> {
     let mut begins = first.row;
-    let (mut cycles, mut lines) = (0, 0);
+    let (mut cycles, mut lines) = (0, 0_u64);
     while let Some(rows) = Rows::before(look, begins)? {
         let told = thinning_slot(rows.first.at) < thinning_slot(first.at);
         let enough = told && cycles >= least.cycles;
@@ -105,7 +105,7 @@ fn beginning(look: &Look, first: Outline, least: Before) -> Result<i64, Error> {
             break;
         }
         cycles += 1;
-        lines += rows.lines;
+        lines = lines.saturating_add(rows.lines);
         begins = rows.first.row;
     }
     Ok(begins)
