@@ -509,6 +509,84 @@ fn a_clock_that_was_set_makes_no_rate() {
     }
 }
 
+/// A record of 40 cycles: `step` milliseconds were added to the clock after the 20th.
+fn set_by(directory: &Path, step: i64) -> (Record, Vec<Frame>) {
+    let mut record = Record::open(directory, MissingPolicy::Zero);
+    let mut scene = Scene::default();
+    let mut frames = Vec::new();
+    for number in 1..=40 {
+        let mut frame = scene.cycle(number);
+        if number > 20 {
+            frame.at.0 += step * 1_000_000;
+        }
+        // Several rows each.
+        record.append(&frame, 12);
+        frames.push(frame);
+    }
+    (record, frames)
+}
+
+#[test]
+fn steps_go_from_cycle_to_cycle_over_a_clock_that_was_set() {
+    // The last two: beyond the first cycle, and between two of before.
+    for step in [3_600_000, -3_600_000, -7_300] {
+        let directory = tempfile::tempdir().unwrap();
+        let (_record, frames) = set_by(directory.path(), step);
+        let asked = Asked::start(Some(directory.path()));
+        let mut at = frames[39].at;
+        for shown in frames[..39].iter().rev() {
+            let past = asked.seen(Moment::Before(at), 5);
+            assert_eq!((past.frame.cycle, past.frame.at), (shown.cycle, shown.at), "{step}");
+            at = shown.at;
+        }
+        assert!(matches!(asked.ask(Moment::Before(at), 5), Found::Nothing { .. }), "{step}");
+        for shown in &frames[1..] {
+            let past = asked.seen(Moment::After(at), 5);
+            assert_eq!((past.frame.cycle, past.frame.at), (shown.cycle, shown.at), "{step}");
+            at = shown.at;
+        }
+        assert!(matches!(asked.ask(Moment::After(at), 5), Found::Nothing { .. }), "{step}");
+    }
+}
+
+#[test]
+fn the_first_step_from_memory_leads_to_the_cycle_before_it() {
+    for step in [3_600_000, -3_600_000, -7_300] {
+        let directory = tempfile::tempdir().unwrap();
+        let (_record, frames) = set_by(directory.path(), step);
+        for oldest in [1, 15, 19, 20, 21, 27, 39] {
+            // A reader that was asked nothing before.
+            let asked = Asked::start(Some(directory.path()));
+            let past = asked.seen(Moment::Before(frames[oldest].at), 5);
+            assert_eq!(past.frame.cycle, frames[oldest - 1].cycle, "{step}");
+        }
+        let asked = Asked::start(Some(directory.path()));
+        assert!(matches!(asked.ask(Moment::Before(frames[0].at), 5), Found::Nothing { .. }), "{step}");
+    }
+}
+
+#[test]
+fn a_step_from_a_cycle_that_is_gone_goes_on_from_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let (record, frames) = set_by(directory.path(), -3_600_000);
+    let asked = Asked::start(Some(directory.path()));
+    let mut at = frames[26].at;
+    for _ in 0..2 {
+        at = asked.seen(Moment::Before(at), 5).frame.at;
+    }
+    assert_eq!(at, frames[24].at);
+    // As retention does, the one that is shown and its neighbours go.
+    drop(record);
+    let db = rusqlite::Connection::open(scenes::path(directory.path())).unwrap();
+    for gone in &frames[23..26] {
+        assert!(db.execute("DELETE FROM cycle WHERE at = ?1", [gone.at.0]).unwrap() > 0);
+    }
+    drop(db);
+    let _record = Record::open(directory.path(), MissingPolicy::Zero);
+    assert_eq!(asked.seen(Moment::Before(at), 5).frame.cycle, 23);
+    assert_eq!(asked.seen(Moment::After(at), 5).frame.cycle, 27);
+}
+
 #[test]
 fn a_damaged_row_leaves_the_other_domains_and_no_wrong_number() {
     let directory = tempfile::tempdir().unwrap();

@@ -182,6 +182,19 @@ impl Look {
         self.outline(AFTER, later, at.0)
     }
 
+    /// The last row of the cycle that closed at this very instant; where the
+    /// clock was set back, only if it is among the newest rows.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn closed_at(&self, at: WallTime) -> Result<Option<Outline>, Error> {
+        if let Some(row) = self.at_or_before(at)?.filter(|row| row.at == at) {
+            return Ok(Some(row));
+        }
+        let Some((_, last)) = self.ends()? else { return Ok(None) };
+        self.outline(CLOSED_AT, last.row.saturating_sub(NEWEST).max(1), at.0)
+    }
+
     /// By halves, the number of the first row that closed after `at`; one
     /// beyond the last where none did.
     fn first_later(&self, at: WallTime) -> Result<i64, Error> {
@@ -260,8 +273,12 @@ impl Look {
     }
 }
 
+/// How many of the newest numbers are looked through for an instant, a few
+/// milliseconds' work: what is in memory whole is among them.
+const NEWEST: i64 = 1 << 16;
 const AT_OR_BEFORE: &str = "WHERE seq > 0 AND seq < ?1 AND at <= ?2 ORDER BY seq DESC LIMIT 1";
 const AFTER: &str = "WHERE seq >= ?1 AND at > ?2 ORDER BY seq LIMIT 1";
+const CLOSED_AT: &str = "WHERE seq >= ?1 AND at = ?2 ORDER BY seq DESC LIMIT 1";
 const FROM: &str = "WHERE seq >= ?1 ORDER BY seq LIMIT 1";
 const LAST: &str = "WHERE seq > 0 ORDER BY seq DESC LIMIT 1";
 const BEFORE: &str = "WHERE seq > 0 AND seq < ?1 ORDER BY seq DESC LIMIT 1";
@@ -281,7 +298,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let _journal = tests::open(directory.path());
         let look = Look::open(&directory.path().join("record.db")).unwrap();
-        for which in [AT_OR_BEFORE, AFTER, FROM, LAST, BEFORE, BEYOND] {
+        for which in [AT_OR_BEFORE, AFTER, CLOSED_AT, FROM, LAST, BEFORE, BEYOND] {
             let sql = format!("EXPLAIN QUERY PLAN SELECT seq, at, part, lines FROM cycle {which}");
             let mut query = look.db.prepare(&sql).unwrap();
             let steps = query.raw_query().mapped(|row| row.get::<_, String>(3));

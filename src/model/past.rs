@@ -12,9 +12,12 @@ use super::{Frame, WallTime, history::AngleHistory};
 pub enum Moment {
     /// The last one that closed at this instant or before it.
     AtOrBefore(WallTime),
-    /// The last one that closed before this instant: a step back.
+    /// The one before the cycle of this very instant, whatever a clock that
+    /// was set says: a step back. Where there is no such cycle, the last one
+    /// that closed before this instant.
     Before(WallTime),
-    /// The first one that closed after this instant: a step forward.
+    /// The one after the cycle of this very instant, likewise: a step forward.
+    /// Where there is no such cycle, the first one that closed after.
     After(WallTime),
 }
 

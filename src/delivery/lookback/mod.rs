@@ -12,6 +12,7 @@ mod rates;
 pub mod reader;
 mod reading;
 mod slots;
+mod trail;
 mod way;
 
 pub use self::{

@@ -12,13 +12,14 @@ use std::{
 
 use super::{
     slots::{Known, Slots},
+    trail::Trail,
     way::{BEFORE, Before, Rows, walk},
 };
 use crate::{
     config,
     journal::{Error, Look, LookError, Outline, file_name},
     model::{
-        AngleScale, Frame, Happening, WallTime, Why,
+        AngleScale, Frame, Happening, Why,
         past::{Answer, Covers, Found, Moment, Past, Question},
         timeline,
     },
@@ -70,9 +71,9 @@ impl Reader {
         let scale = settings.scale;
         std::thread::Builder::new().name("lookback".into()).spawn(move || {
             let mut answer = answer;
-            let mut known = Known::default();
+            let (mut known, mut trail) = (Known::default(), Trail::default());
             while let Some(question) = desk.next() {
-                let found = find(path.as_deref(), question, scale, &mut known);
+                let found = find(path.as_deref(), question, scale, &mut known, &mut trail);
                 answer(Answer { question, found });
             }
         })?;
@@ -114,24 +115,37 @@ impl Desk {
     }
 }
 
-fn find(path: Option<&Path>, question: Question, scale: AngleScale, known: &mut Known) -> Found {
+fn find(
+    path: Option<&Path>,
+    question: Question,
+    scale: AngleScale,
+    known: &mut Known,
+    trail: &mut Trail,
+) -> Found {
     let failed = |why: String| Found::Failed { why: why.into() };
     let Some(path) = path else {
         return failed("there is no record to look back into: store.path is none".to_owned());
     };
-    let found = Look::open(path).and_then(|look| past(&look, question, scale, known));
+    let found = Look::open(path).and_then(|look| past(&look, question, scale, known, trail));
     found.unwrap_or_else(|error| failed(error.to_string()))
 }
 
 /// The cycle that is asked for, and those before it.
-fn past(look: &Look, question: Question, scale: AngleScale, known: &mut Known) -> Result<Found, LookError> {
+fn past(
+    look: &Look,
+    question: Question,
+    scale: AngleScale,
+    known: &mut Known,
+    trail: &mut Trail,
+) -> Result<Found, LookError> {
     known.are_of(look.file());
+    trail.is_of(look.file());
     let Some((first, last)) = look.ends()? else { return Ok(Found::Nothing { covers: None }) };
     let covers = Covers { from: first.at.min(last.at), to: first.at.max(last.at) };
     let row = match question.moment {
         Moment::AtOrBefore(at) => look.at_or_before(at)?,
-        Moment::Before(at) => look.at_or_before(WallTime(at.0.saturating_sub(1)))?,
-        Moment::After(at) => look.after(at)?,
+        Moment::Before(at) => trail.before(look, at)?,
+        Moment::After(at) => trail.after(look, at)?,
     };
     let Some(row) = row else { return Ok(Found::Nothing { covers: Some(covers) }) };
     let history = question.history.clamp(1, MOST_HISTORY);
@@ -146,6 +160,7 @@ fn past(look: &Look, question: Question, scale: AngleScale, known: &mut Known) -
     let Some(((after, last), mut frame)) = found else {
         return Ok(Found::Nothing { covers: Some(covers) });
     };
+    trail.note(frame.at, (after, last));
     known.keep((after, last), &frame, last);
     let Slots { tracks, closed, .. } = known.slots(look, last, history, scale)?;
     tell_timelines(look, &mut frame)?;
@@ -153,7 +168,7 @@ fn past(look: &Look, question: Question, scale: AngleScale, known: &mut Known) -
 }
 
 /// The rows of a cycle: those after the first number, up to the other.
-type Span = (i64, i64);
+pub(super) type Span = (i64, i64);
 
 /// The cycle of `row`: its rows and its frame; `None`: it is there no more.
 fn shown(
