@@ -26,7 +26,7 @@ use kvmscope::{
     model::{
         AngleScale, DomainFrame, Frame, Happening, Measured, Missing, WallTime, Why,
         history::Metric,
-        past::{Answer, Found, Moment, Past, Question},
+        past::{Answer, Found, Moment, Past, Question, is_recorded},
         rates::{DiskRates, NetRates},
         timeline::Weight,
     },
@@ -259,6 +259,8 @@ fn a_short_history_shows_the_same_numbers() {
     for shown in &frames[1..] {
         let past = asked.seen(Moment::AtOrBefore(shown.at), 1);
         assert_same_frame(&past.frame, shown);
+        let recorded = |frame: &Frame| frame.domains.iter().all(|domain| is_recorded(&domain.reading));
+        assert!(recorded(&past.frame) && !recorded(shown));
         assert_eq!(past.slots, [Some(shown.at)]);
     }
 }

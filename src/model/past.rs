@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{Frame, WallTime, history::AngleHistory};
+use super::{DomainReading, Frame, MonoTime, WallTime, history::AngleHistory};
 
 /// Which recorded cycle is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,4 +83,18 @@ pub struct Past {
     pub slots: Vec<Option<WallTime>>,
     /// What the record covers.
     pub covers: Covers,
+}
+
+/// The wall clock's instant in the place of a monotonic one: all instants of
+/// the past are of one clock, and only their differences mean anything.
+#[must_use]
+pub fn mono(at: WallTime) -> MonoTime {
+    MonoTime(u64::try_from(at.0).unwrap_or(0))
+}
+
+/// Whether `reading` is from the record: only there is its monotonic instant
+/// that of the wall clock.
+#[must_use]
+pub fn is_recorded(reading: &DomainReading) -> bool {
+    reading.mono == mono(reading.at)
 }

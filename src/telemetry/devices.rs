@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::value::{Fields, Json, offered};
 use crate::model::{
-    DomainFrame, Measured, Missing, Why,
+    DomainFrame, Measured, Missing, Why, past,
     rates::{DiskRates, NetRates},
     reading::{DiskCounters, DiskReading, NicCounters, NicReading},
 };
@@ -15,6 +15,16 @@ const NOT_OFFERED: Missing = Missing::new(Why::NotOffered);
 /// the XML names them.
 pub(super) fn devices(domain: &DomainFrame) -> Json {
     Json::List(nics(domain).into_iter().chain(disks(domain)).collect())
+}
+
+/// Puts what the XML says of a device. What it does not say is null without a
+/// reason: a tap without a bridge has no source. The record holds no XML.
+fn describe(fields: &mut Fields, name: &'static str, told: Option<&str>, domain: &DomainFrame) {
+    if told.is_none() && past::is_recorded(&domain.reading) {
+        fields.measure::<&str>(name, Err(Missing::new(Why::NotRecorded)));
+    } else {
+        fields.put(name, told);
+    }
 }
 
 fn nics(domain: &DomainFrame) -> Vec<Json> {
@@ -33,9 +43,9 @@ fn nics(domain: &DomainFrame) -> Vec<Json> {
             let mut fields = Fields::default();
             fields.put("devtype", "nic");
             fields.put("device", &*nic.name);
-            fields.put("model", description.and_then(|d| d.model.as_deref()));
-            fields.put("mac", description.and_then(|d| d.mac.as_deref()));
-            fields.put("source", description.and_then(|d| d.source.as_deref()));
+            describe(&mut fields, "model", description.and_then(|d| d.model.as_deref()), domain);
+            describe(&mut fields, "mac", description.and_then(|d| d.mac.as_deref()), domain);
+            describe(&mut fields, "source", description.and_then(|d| d.source.as_deref()), domain);
             let rates = rates_of(&domain.rates.nics, &nic.name, nic.counters.err(), NetRates::missing);
             fields.nest("counters", nic_counters(&nic.counters));
             fields.nest("rates", nic_rates(&rates));
@@ -65,9 +75,9 @@ fn disks(domain: &DomainFrame) -> Vec<Json> {
             let mut fields = Fields::default();
             fields.put("devtype", "disk");
             fields.put("device", &*disk.name);
-            fields.put("kind", description.map(|d| &*d.kind));
-            fields.put("bus", description.and_then(|d| d.bus.as_deref()));
-            fields.put("source", description.and_then(|d| d.source.as_deref()));
+            describe(&mut fields, "kind", description.map(|d| &*d.kind), domain);
+            describe(&mut fields, "bus", description.and_then(|d| d.bus.as_deref()), domain);
+            describe(&mut fields, "source", description.and_then(|d| d.source.as_deref()), domain);
             for (name, size) in [
                 ("capacity_bytes", disk.size.capacity),
                 ("allocation_bytes", disk.size.allocation),

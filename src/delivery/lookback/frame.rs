@@ -20,7 +20,7 @@ use super::{
     },
     parse::{self, Told},
     rates::{self, LOST, MemoryRate, Trust},
-    reading::{Sizes, Source, mono},
+    reading::{Sizes, Source},
 };
 use crate::model::{
     AngleScale, DomainFrame, DomainJob, DomainRates, DomainReading, DomainState, Frame, HostLoad, Identity,
@@ -28,6 +28,7 @@ use crate::model::{
     frame::{Health, HostFacts},
     job,
     missing::Kind,
+    past::mono,
     rates::{Baseline, Pass, Periods},
 };
 

@@ -11,7 +11,7 @@ use super::{
     rates::LOST,
 };
 use crate::model::{
-    DomainReading, DomainState, Identity, Kib, Measured, Missing, MonoTime, Nanos, WallTime, Why,
+    DomainReading, DomainState, Identity, Kib, Measured, Missing, Nanos, WallTime, Why, past,
     reading::{
         CpuCounters, DiskCounters, DiskReading, DiskSize, GuestMemory, MemorySize, NicCounters, NicReading,
         VcpuCounters,
@@ -50,7 +50,7 @@ impl Source<'_> {
             state,
             state_reason,
             at,
-            mono: mono(at),
+            mono: past::mono(at),
             cpu: number(groups.cpu, |told| told.cpu_time).map(|time| self.cpu(time)),
             vcpus: reason(groups.vcpus).and_then(|()| self.vcpus()),
             vcpu_count: number(groups.vcpu_count, |told| told.cpu_count)
@@ -217,12 +217,6 @@ impl Source<'_> {
         let before = || self.sizes.iter().find(|(of, _)| of == name).map(|(_, size)| *size);
         DiskReading { name: Arc::clone(name), counters, size: size.or_else(before).unwrap_or_default() }
     }
-}
-
-/// The wall clock's instant in the place of a monotonic one: all instants of
-/// the past are of one clock, and only their differences mean anything.
-pub(super) fn mono(at: WallTime) -> MonoTime {
-    MonoTime(u64::try_from(at.0).unwrap_or(0))
 }
 
 fn reason(group: Option<Missing>) -> Measured<()> {

@@ -290,3 +290,29 @@ fn what_was_not_due_is_null_and_only_its_time_is_told() {
     let fresh = vms();
     assert_eq!(fresh[0]["last_read_at"], fresh[0]["read_at"]);
 }
+
+#[test]
+fn what_the_xml_said_of_a_device_is_not_recorded_and_says_so() {
+    let mut domain = (*fixture::frame().domains[0]).clone();
+    domain.devices = std::sync::Arc::default();
+    let described = |domain: &DomainFrame| {
+        let vm = value(&vm(domain));
+        let of = |device: &Value| {
+            let names = if device["devtype"] == "nic" {
+                ["model", "mac", "source"]
+            } else {
+                ["kind", "bus", "source"]
+            };
+            names.map(|name| (device[name].clone(), device["missing"].get(name).cloned()))
+        };
+        let all: Vec<_> = vm["devices"].as_array().unwrap().iter().flat_map(of).collect();
+        assert_eq!(all.len(), 12);
+        all
+    };
+    // Live, the XML may not have been read yet: that is not for the record to explain.
+    assert!(described(&domain).iter().all(|(value, why)| value.is_null() && why.is_none()));
+    domain.reading.mono = crate::model::past::mono(domain.reading.at);
+    for (value, why) in described(&domain) {
+        assert_eq!((value, why), (Value::Null, Some("not recorded".into())));
+    }
+}
