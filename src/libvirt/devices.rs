@@ -23,6 +23,12 @@ impl XmlError {
     pub(super) fn new(error: &roxmltree::Error) -> Self {
         Self(error.to_string())
     }
+
+    /// Of a text of `bytes`, more than the `most` that are read.
+    pub(super) fn too_large(bytes: usize, most: usize) -> Self {
+        let most = most >> 20;
+        Self(format!("it has {bytes} bytes, and no more than {most} MiB are read; use virsh dumpxml"))
+    }
 }
 
 /// The devices that a domain's XML names. Whether the domain is started with
