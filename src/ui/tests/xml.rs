@@ -85,3 +85,20 @@ fn a_long_xml_scrolls_and_says_how_much_is_below() {
     let text = text_of(&drawn(&mut screen, &app, 80, 24));
     assert!(!text.contains("<domain>") && text.contains("<line n='0'/>"), "{text}");
 }
+
+#[test]
+fn of_a_very_large_xml_the_end_says_how_much_is_not_shown_and_keys_still_scroll() {
+    let (mut app, uuid) = asked();
+    let large = "<line n='1'/>\n".repeat(200_000);
+    app.update(Message::Xml(uuid, Ok(large.into())));
+    let mut screen = Screen::new(app.screen());
+    drawn(&mut screen, &app, 80, 24);
+    press(&mut app, "G");
+    for (width, height) in [(80, 24), (120, 40)] {
+        let text = text_of(&drawn(&mut screen, &app, width, height));
+        assert!(text.contains("– 2.42 MB more not shown; virsh dumpxml has all"), "{text}");
+    }
+    press(&mut app, "kk");
+    let text = text_of(&drawn(&mut screen, &app, 120, 40));
+    assert!(text.contains("2 more ▼") && text.contains("<line n='1'/>"), "{text}");
+}
