@@ -169,7 +169,9 @@ impl App {
         }
         frozen.asked = None;
         let here = frozen.frame.at;
-        let in_memory = self.recent.nearest(moment).cloned();
+        // From memory the record is asked for what memory does not have.
+        let recorded = frozen.is_recorded();
+        let in_memory = recorded.then(|| self.recent.nearest(moment)).flatten().cloned();
         let nearer = |at: WallTime, other: WallTime| match moment {
             Moment::After(_) => at <= other,
             Moment::Before(_) | Moment::AtOrBefore(_) => at >= other,
