@@ -33,7 +33,29 @@ struct Seen {
 struct Output {
     screen: vt100::Parser,
     bytes: Vec<u8>,
+    /// Whether an update of the screen has begun and not ended: a terminal
+    /// shows nothing of it until it has.
+    updating: bool,
     ended: bool,
+}
+
+/// What brackets an update of the screen.
+const BEGIN_UPDATE: &[u8] = b"\x1b[?2026h";
+const END_UPDATE: &[u8] = b"\x1b[?2026l";
+
+impl Output {
+    fn take(&mut self, bytes: &[u8]) {
+        // A bracket may come in two pieces.
+        let from = self.bytes.len().saturating_sub(END_UPDATE.len());
+        self.screen.process(bytes);
+        self.bytes.extend_from_slice(bytes);
+        let last = self.bytes[from..]
+            .windows(END_UPDATE.len())
+            .rev()
+            .find(|bytes| *bytes == BEGIN_UPDATE || *bytes == END_UPDATE);
+        self.updating = last.map_or(self.updating, |last| last == BEGIN_UPDATE);
+        self.ended = bytes.is_empty();
+    }
 }
 
 impl Terminal {
@@ -60,6 +82,7 @@ impl Terminal {
             state: Mutex::new(Output {
                 screen: vt100::Parser::new(rows, columns, 0),
                 bytes: Vec::new(),
+                updating: false,
                 ended: false,
             }),
             changed: Condvar::new(),
@@ -71,9 +94,7 @@ impl Terminal {
             loop {
                 let count = reader.read(&mut buffer).unwrap_or(0);
                 let mut state = writer.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.screen.process(&buffer[..count]);
-                state.bytes.extend_from_slice(&buffer[..count]);
-                state.ended = count == 0;
+                state.take(&buffer[..count]);
                 writer.changed.notify_all();
                 if count == 0 {
                     return;
@@ -104,7 +125,7 @@ impl Terminal {
 
     /// What is on the screen now, a line for each row.
     pub fn screen(&self) -> String {
-        self.seen.state.lock().unwrap().screen.screen().contents()
+        self.wait_state("a whole update", |output| Some(output.screen.screen().contents()))
     }
 
     /// Everything the program has ever written to the terminal.
@@ -171,7 +192,9 @@ impl Terminal {
         let end = Instant::now() + PATIENCE;
         let mut state = self.seen.state.lock().unwrap();
         loop {
-            if let Some(answer) = ask(&state) {
+            if (!state.updating || state.ended)
+                && let Some(answer) = ask(&state)
+            {
                 return answer;
             }
             let left = end.saturating_duration_since(Instant::now());
