@@ -19,7 +19,6 @@ const SOME_SILENT: u8 = 3;
 
 fn main() {
     libvirt::keep_log_off_the_terminal();
-    libvirt::keep_few_heaps();
     let request = match cli::read(std::env::args_os()) {
         Ok(request) => request,
         Err(error) => error.exit(),

@@ -48,13 +48,6 @@ pub fn keep_log_off_the_terminal() {
     ffi::log::keep_off_the_terminal();
 }
 
-/// Keeps memory in few heaps. Readers are threads that come and go, and what
-/// one of them allocates another frees: with a heap for each thread, as glibc
-/// has them, much of it lies between what is used.
-pub fn keep_few_heaps() {
-    ffi::heaps::few();
-}
-
 /// Ends the process with `code`, at once. Whoever calls it has written what
 /// was to be written: buffers of this process are lost.
 ///
