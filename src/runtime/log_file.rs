@@ -33,8 +33,8 @@ pub(super) fn open(path: &Path, max_bytes: u64) -> io::Result<(NonBlocking, Work
     let (done, opened) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("log-open".into()).spawn(move || {
         // As the record's own directory: its owner's alone.
-        let make = |directory| DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        let made = file.path.parent().map_or(Ok(()), make);
+        let private = |directory| DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        let made = file.path.parent().map_or(Ok(()), private);
         // Nobody waits for it any more where it came too late.
         let _ = done.send(made.and_then(|()| file.reopen()).map(|()| file));
     })?;
