@@ -62,18 +62,29 @@ pub fn prepare(directory: &Path) -> Result<(), Fault> {
 /// # Errors
 /// What the system said, or that it is no regular file.
 pub fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o644)
-        .custom_flags(NO_FOLLOW | rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
+    regular(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644), path)
+}
+
+/// Opens `path` as `options` say; neither through a link nor into a pipe, which
+/// nobody is kept waiting by.
+///
+/// # Errors
+/// What the system said, or that it is no regular file.
+pub fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file =
+        options.custom_flags(NO_FOLLOW | rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
     Ok(file)
+}
+
+/// Makes `directory` its owner's alone (0700) where it is missing.
+///
+/// # Errors
+/// What the system said.
+pub fn make_private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// What names a URI's files: its scheme, and a checksum of the whole, which

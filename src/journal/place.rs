@@ -2,9 +2,9 @@
 //! writer, and files that cannot be used set aside.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -29,10 +29,7 @@ pub struct SetAside {
 }
 
 pub(super) fn make_directory(directory: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
+    crate::rundir::make_private(directory)
         .map_err(|source| Error::Place { path: directory.to_owned(), source })
 }
 

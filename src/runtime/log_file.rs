@@ -5,16 +5,18 @@
 //! out of the file and still on the log page.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::mpsc,
     time::Duration,
 };
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+
+use crate::rundir;
 
 /// How long the start waits for the file: a disk that does not answer must
 /// not keep the screen closed.
@@ -33,8 +35,7 @@ pub(super) fn open(path: &Path, max_bytes: u64) -> io::Result<(NonBlocking, Work
     let (done, opened) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("log-open".into()).spawn(move || {
         // As the record's own directory: its owner's alone.
-        let private = |directory| DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        let made = file.path.parent().map_or(Ok(()), private);
+        let made = file.path.parent().map_or(Ok(()), rundir::make_private);
         // Nobody waits for it any more where it came too late.
         let _ = done.send(made.and_then(|()| file.reopen()).map(|()| file));
     })?;
@@ -56,17 +57,8 @@ impl LogFile {
         self.open = None;
         // Neither through a link nor into a pipe: what stands there in place
         // of the file is somebody else's.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
-            .open(&self.path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a file"));
-        }
-        self.open = Some(file);
+        let mut options = OpenOptions::new();
+        self.open = Some(rundir::regular(options.append(true).create(true).mode(0o600), &self.path)?);
         Ok(())
     }
 

@@ -5,9 +5,9 @@
 //! log, and a file that cannot be written costs a notice, nothing more.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -133,15 +133,11 @@ fn keep_all(path: Option<&Path>, asked: &mpsc::Receiver<Remembered>, tell: &impl
 fn read(path: &Path) -> Result<Option<Words>, Fault> {
     let system = |error| Fault::System { path: path.to_owned(), error };
     let damaged = |why: String| Fault::Damaged { path: path.to_owned(), why };
-    let flags = rundir::NO_FOLLOW | rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match rundir::regular(OpenOptions::new().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(system(error)),
     };
-    if !file.metadata().map_err(system)?.is_file() {
-        return Err(damaged("no regular file".into()));
-    }
     let mut text = String::new();
     let read = file.take(LONGEST).read_to_string(&mut text);
     read.map_err(|error| match error.kind() {
@@ -158,7 +154,7 @@ fn write(path: &Path, words: &Words) -> Result<(), Fault> {
     let text = toml::to_string(words)
         .map_err(|error| Fault::Damaged { path: path.to_owned(), why: error.to_string() })?;
     if let Some(directory) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(system)?;
+        rundir::make_private(directory).map_err(system)?;
     }
     let new = path.with_extension(format!("toml.{}", std::process::id()));
     let written = fill(&new, &text).and_then(|()| fs::rename(&new, path));
