@@ -131,7 +131,6 @@ pub struct App {
     log: LogView,
     notice: Option<Notice>,
 
-    latest: Option<Arc<Frame>>,
     /// Of the shown frame.
     tally: Option<Tally>,
     /// The moment looked at while the screen is frozen.
@@ -176,7 +175,6 @@ impl App {
             scrolled: [0; 4],
             log: LogView::new(),
             notice: None,
-            latest: None,
             tally: None,
             frozen: None,
             recent: Recent::new(usize::try_from(screen.history_bytes).unwrap_or(usize::MAX)),
@@ -197,7 +195,7 @@ impl App {
         let before = self.now.seconds();
         let ticked = matches!(message, Message::Tick(_));
         let mut effects = match message {
-            Message::Frame(frame) => self.take_frame(frame),
+            Message::Frame(frame) => self.take_frame(&frame),
             Message::Collector(status) => {
                 self.control.confirm(status);
                 Vec::new()
@@ -243,13 +241,12 @@ impl App {
         effects
     }
 
-    fn take_frame(&mut self, frame: Arc<Frame>) -> Vec<Effect> {
-        self.series.push(&frame);
-        let old = self.recent.push(&frame, self.series.slots());
-        self.attention.follow(&frame);
-        self.movers.follow(&frame, &self.series);
+    fn take_frame(&mut self, frame: &Arc<Frame>) -> Vec<Effect> {
+        self.series.push(frame);
+        let old = self.recent.push(frame, self.series.slots());
+        self.attention.follow(frame);
+        self.movers.follow(frame, &self.series);
         self.now = self.now.max(frame.at);
-        self.latest = Some(frame);
         if self.frozen.is_none() {
             self.rearrange();
         }

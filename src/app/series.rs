@@ -18,7 +18,7 @@ struct Track {
     uuid: Uuid,
     history: AngleHistory,
     absent: u32,
-    /// The push it was last seen in.
+    /// How many slots there were, with that of the frame it was last seen in.
     seen: u64,
 }
 
@@ -33,8 +33,6 @@ pub struct Series {
     /// always that of the next, so that nobody has to be looked up.
     order: Vec<usize>,
     last: Option<(u64, MonoTime)>,
-    /// Frames taken in since the start.
-    pushes: u64,
     /// When each slot was.
     pub(super) slots: Slots,
     /// As of how many slots the angles are shown; `None`: of all.
@@ -51,7 +49,6 @@ impl Series {
             places: HashMap::new(),
             order: Vec::new(),
             last: None,
-            pushes: 0,
             slots,
             as_of: None,
         }
@@ -92,8 +89,7 @@ impl Series {
         }
         self.slots.push((frame.mono, frame.at));
         self.last = Some((frame.cycle, frame.mono));
-        self.pushes += 1;
-        let push = self.pushes;
+        let push = self.slots();
         for (nth, domain) in frame.domains.iter().filter(|d| d.is_live()).enumerate() {
             let place = self.place(nth, domain.identity().uuid);
             let Some(track) = self.tracks.get_mut(place) else { continue };

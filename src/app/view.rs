@@ -56,7 +56,8 @@ impl App {
     /// The frame to show: the newest, or the one frozen.
     #[must_use]
     pub fn frame(&self) -> Option<&Arc<Frame>> {
-        self.frozen.as_ref().map(|f| &f.frame).or(self.latest.as_ref())
+        let newest = || self.recent.newest().map(|kept| &kept.frame);
+        self.frozen.as_ref().map(|frozen| &frozen.frame).or_else(newest)
     }
 
     /// The moment looked at while the screen is frozen.
