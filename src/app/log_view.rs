@@ -71,11 +71,12 @@ impl LogView {
         self.source = if forward { self.source.next() } else { self.source.previous() };
     }
 
-    /// Whether a line with this target and text is shown, its level aside.
-    #[must_use]
-    pub fn shows(&self, target: &str, text: &str) -> bool {
-        let found = || text.to_lowercase().contains(&self.search.to_lowercase());
-        self.source.includes(target) && (self.search.is_empty() || found())
+    /// Which lines are shown, by target and text, their level aside.
+    pub fn filter(&self) -> impl Fn(&str, &str) -> bool + use<> {
+        let (source, needle) = (self.source, self.search.to_lowercase());
+        move |target, text| {
+            source.includes(target) && (needle.is_empty() || text.to_lowercase().contains(&needle))
+        }
     }
 }
 
@@ -86,16 +87,18 @@ mod tests {
     #[test]
     fn a_line_is_shown_by_who_says_it_and_what_it_says() {
         let mut view = LogView::new();
-        assert!(view.shows("kvmscope::delivery::sender", "retry"));
+        let shows = |view: &LogView, target, text| view.filter()(target, text);
+        assert!(shows(&view, "kvmscope::delivery::sender", "retry"));
         view.source = LogSource::Delivery;
         assert!(
-            view.shows("kvmscope::journal::open", "Timeout") && !view.shows("kvmscope::libvirt", "Timeout")
+            shows(&view, "kvmscope::journal::open", "Timeout")
+                && !shows(&view, "kvmscope::libvirt", "Timeout")
         );
         view.search = "tImE".into();
-        assert!(view.shows("kvmscope::influx", "a Timeout") && !view.shows("kvmscope::influx", "retry"));
+        assert!(shows(&view, "kvmscope::influx", "a Timeout") && !shows(&view, "kvmscope::influx", "retry"));
         view.search.clear();
         view.source = LogSource::Rest;
-        assert!(view.shows("hyper::client", "x") && view.shows("kvmscope::runtime", "x"));
+        assert!(shows(&view, "hyper::client", "x") && shows(&view, "kvmscope::runtime", "x"));
         for forward in [true, false] {
             for _ in 0..LogSource::ALL.len() {
                 view.turn_source(forward);

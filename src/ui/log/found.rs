@@ -26,7 +26,7 @@ impl Found {
     pub fn look(view: &LogView, width: usize, formatter: &Formatter) -> Self {
         let taken = Arc::new(Mutex::new(Self { lines: Vec::new(), among: 0 }));
         let formatter =
-            Taker { taken: Arc::clone(&taken), view: view.clone(), width, formatter: formatter.clone() };
+            Taker { taken: Arc::clone(&taken), shows: view.filter(), width, formatter: formatter.clone() };
         let area = Rect::new(0, 0, 1, MOST);
         TuiLoggerWidget::default()
             .formatter(Box::new(formatter))
@@ -73,14 +73,15 @@ impl Found {
 }
 
 /// Takes the events that tui-logger has it format, the newest first.
-struct Taker {
+struct Taker<F> {
     taken: Arc<Mutex<Found>>,
-    view: LogView,
+    /// Whether a line is wanted, by its target and text.
+    shows: F,
     width: usize,
     formatter: Formatter,
 }
 
-impl LogFormatter for Taker {
+impl<F: Fn(&str, &str) -> bool + Send + Sync> LogFormatter for Taker<F> {
     fn min_width(&self) -> u16 {
         1
     }
@@ -88,7 +89,7 @@ impl LogFormatter for Taker {
     fn format(&self, _width: usize, event: &ExtLogRecord) -> Vec<Line<'_>> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.among += 1;
-        if self.view.shows(event.target(), &body(event)) {
+        if (self.shows)(event.target(), &body(event)) {
             let lines = self.formatter.format(self.width, event);
             taken.lines.push(lines.into_iter().map(owned).collect());
         }
