@@ -2,9 +2,7 @@
 //! itself, in a pseudo-terminal, as the child that opens the screen.
 
 use std::{
-    io::Read as _,
     path::{Path, PathBuf},
-    sync::mpsc,
     time::Instant,
 };
 
@@ -51,16 +49,7 @@ fn a_panic_behind_the_screen_restores_the_terminal_and_ends_with_the_report() {
     command.env_remove("NO_COLOR");
     let mut process = pair.slave.spawn_command(command).unwrap();
     drop(pair.slave);
-    let mut reader = pair.master.try_clone_reader().unwrap();
-    let (sender, output) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(n @ 1..) = reader.read(&mut bytes) {
-            if sender.send(bytes[..n].to_vec()).is_err() {
-                break;
-            }
-        }
-    });
+    let output = crate::terminal::tests::output_of(&*pair.master);
     let mut terminal = vt100::Parser::new(24, 100, 0);
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut until = |what: &str, done: fn(&vt100::Screen) -> bool| {

@@ -50,6 +50,21 @@ fn child() {
     }
 }
 
+/// What comes out of a pseudo-terminal, piece by piece.
+pub(crate) fn output_of(master: &dyn MasterPty) -> mpsc::Receiver<Vec<u8>> {
+    let mut reader = master.try_clone_reader().unwrap();
+    let (sender, output) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(n @ 1..) = reader.read(&mut bytes) {
+            if sender.send(bytes[..n].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    output
+}
+
 struct Child {
     process: Box<dyn portable_pty::Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
@@ -73,16 +88,7 @@ impl Child {
         command.env(ROLE, role);
         command.env("TERM", "xterm-256color");
         let process = pair.slave.spawn_command(command).unwrap();
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let (sender, output) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(n @ 1..) = reader.read(&mut bytes) {
-                if sender.send(bytes[..n].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
+        let output = output_of(&*pair.master);
         Self { process, master: pair.master, output, screen: vt100::Parser::new(24, 80, 0), seen: Vec::new() }
     }
 

@@ -15,6 +15,8 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::config;
 pub use cube::rgb;
+#[cfg(test)]
+pub(super) use cube::shown;
 
 /// How much a value asks for attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

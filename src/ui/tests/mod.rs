@@ -49,3 +49,20 @@ fn picture(app: &App, width: u16, height: u16) -> String {
     let mut screen = Screen::new(app.screen());
     text_of(&drawn(&mut screen, app, width, height))
 }
+
+/// The fixture host after two minutes in a terminal of that size, filtered by
+/// `filter` (empty: not), with `keys` pressed.
+fn after(filter: &str, keys: &[crate::app::Key], (width, height): (u16, u16)) -> App {
+    use crate::app::{Key, fixtures::running};
+    let (mut app, _host) = running(120);
+    app.update(Message::Resize { width, height });
+    if !filter.is_empty() {
+        app.update(Message::Key(Key::Char('/')));
+        app.update(Message::Paste(filter.to_owned()));
+        app.update(Message::Key(Key::Enter));
+    }
+    for &key in keys {
+        app.update(Message::Key(key));
+    }
+    app
+}

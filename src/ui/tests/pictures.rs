@@ -5,23 +5,14 @@
 use std::path::Path;
 
 use super::{svg, *};
-use crate::app::{Key, fixtures::running};
+use crate::app::Key;
 
 /// Set by `make pictures`: the pictures are written and not compared.
 const WRITE: &str = "KVMSCOPE_PICTURES";
 
 /// The fixture host after two minutes, with `keys` pressed.
 fn screen_after(keys: &[Key], filter: &str, (width, height): (u16, u16)) -> Buffer {
-    let (mut app, _host) = running(120);
-    app.update(Message::Resize { width, height });
-    if !filter.is_empty() {
-        app.update(Message::Key(Key::Char('/')));
-        app.update(Message::Paste(filter.to_owned()));
-        app.update(Message::Key(Key::Enter));
-    }
-    for &key in keys {
-        app.update(Message::Key(key));
-    }
+    let app = after(filter, keys, (width, height));
     let mut screen = Screen::new(app.screen());
     drawn(&mut screen, &app, width, height)
 }

@@ -4,24 +4,12 @@
 use super::*;
 use crate::app::{
     Key,
-    fixtures::{at, dead_server, running, store},
+    fixtures::{at, dead_server, store},
 };
 
 /// Every page there is, with the keys that lead there from the fleet.
 pub fn pages() -> Vec<(&'static str, App)> {
-    let to = |filter: &str, keys: &[Key]| {
-        let (mut app, _host) = running(120);
-        app.update(Message::Resize { width: 40, height: 12 });
-        if !filter.is_empty() {
-            app.update(Message::Key(Key::Char('/')));
-            app.update(Message::Paste(filter.to_owned()));
-            app.update(Message::Key(Key::Enter));
-        }
-        for &key in keys {
-            app.update(Message::Key(key));
-        }
-        app
-    };
+    let to = |filter: &str, keys: &[Key]| after(filter, keys, (40, 12));
     let key = Key::Char;
     let xml = {
         let mut app = to("db-primary", &[Key::Enter, key('x')]);

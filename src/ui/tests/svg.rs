@@ -11,7 +11,7 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-use crate::ui::text;
+use crate::ui::{text, theme::shown};
 
 /// A cell in pixels, and the room around the screen.
 const CELL: (u32, u32) = (8, 17);
@@ -274,34 +274,7 @@ fn look(cell: &Cell) -> Look {
 
 /// A colour of the terminal, or what stands where none is said.
 fn rgb(colour: Color, unset: [u8; 3]) -> [u8; 3] {
-    let named = |place: usize| NAMED[place];
-    match colour {
-        Color::Reset => unset,
-        Color::Rgb(red, green, blue) => [red, green, blue],
-        Color::Indexed(index @ 0..16) => named(usize::from(index)),
-        Color::Indexed(index @ 16..232) => {
-            let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
-            let cube = index - 16;
-            [level(cube / 36), level(cube / 6 % 6), level(cube % 6)]
-        }
-        Color::Indexed(index) => [8 + 10 * (index - 232); 3],
-        Color::Black => named(0),
-        Color::Red => named(1),
-        Color::Green => named(2),
-        Color::Yellow => named(3),
-        Color::Blue => named(4),
-        Color::Magenta => named(5),
-        Color::Cyan => named(6),
-        Color::Gray => named(7),
-        Color::DarkGray => named(8),
-        Color::LightRed => named(9),
-        Color::LightGreen => named(10),
-        Color::LightYellow => named(11),
-        Color::LightBlue => named(12),
-        Color::LightMagenta => named(13),
-        Color::LightCyan => named(14),
-        Color::White => named(15),
-    }
+    shown(colour, &|first| NAMED[usize::from(first)]).unwrap_or(unset)
 }
 
 fn hex([red, green, blue]: [u8; 3]) -> String {

@@ -38,32 +38,6 @@ const CONSOLE: [[u8; 3]; 16] = [
     [255, 255, 255],
 ];
 
-/// What a terminal with these first 16 colours shows for `colour`.
-fn shown(colour: Color, first: &dyn Fn(u8) -> [u8; 3]) -> Option<[u8; 3]> {
-    let named = |n| Some(first(n));
-    match colour {
-        Color::Reset => None,
-        Color::Indexed(index) => Some(rgb(index)),
-        Color::Rgb(r, g, b) => Some([r, g, b]),
-        Color::Black => named(0),
-        Color::Red => named(1),
-        Color::Green => named(2),
-        Color::Yellow => named(3),
-        Color::Blue => named(4),
-        Color::Magenta => named(5),
-        Color::Cyan => named(6),
-        Color::Gray => named(7),
-        Color::DarkGray => named(8),
-        Color::LightRed => named(9),
-        Color::LightGreen => named(10),
-        Color::LightYellow => named(11),
-        Color::LightBlue => named(12),
-        Color::LightMagenta => named(13),
-        Color::LightCyan => named(14),
-        Color::White => named(15),
-    }
-}
-
 /// Every style of a palette by its name, with the contrast it needs.
 fn styles(palette: &Palette) -> Vec<(&'static str, Style, f64)> {
     const TEXT: f64 = 4.5;
