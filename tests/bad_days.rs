@@ -42,9 +42,7 @@ fn watching(home: &Path, size: (u16, u16), more: &[&str], variables: &[(&str, &s
 fn quits_soon(mut terminal: Terminal) {
     let pressed = Instant::now();
     terminal.press("q");
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
+    terminal.ends_well();
     assert!(pressed.elapsed() < SOON, "q took {:?}", pressed.elapsed());
 }
 

@@ -55,18 +55,12 @@ fn local(socket: &Path) -> String {
     format!("qemu:///system?socket={}", socket.display())
 }
 
-fn ends_well(terminal: &mut Terminal) {
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
-}
-
 /// `q`, and the program is gone at once.
 #[track_caller]
 fn quits_at_once(terminal: &mut Terminal) {
     let pressed = Instant::now();
     terminal.press("q");
-    ends_well(terminal);
+    terminal.ends_well();
     assert!(pressed.elapsed() < AT_ONCE, "q took {:?}", pressed.elapsed());
 }
 

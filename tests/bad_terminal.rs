@@ -40,9 +40,7 @@ fn on_demo_host(home: &Path, size: (u16, u16), variables: &[(&str, &str)]) -> Te
 fn quits_at_once(terminal: &mut Terminal) {
     let pressed = Instant::now();
     terminal.press("q");
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
+    terminal.ends_well();
     assert!(pressed.elapsed() < AT_ONCE, "q took {:?}", pressed.elapsed());
 }
 

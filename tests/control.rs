@@ -30,9 +30,7 @@ fn watching(home: &Path, size: (u16, u16), more: &[&str], variables: &[(&str, &s
 
 /// Returns what is on the terminal after the screen is gone.
 fn ends_well(mut terminal: Terminal) -> String {
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
+    terminal.ends_well();
     terminal.screen()
 }
 

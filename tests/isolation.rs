@@ -94,9 +94,7 @@ fn stops_and_starts_at_once(terminal: &mut Terminal) {
 fn quits_at_once(mut terminal: Terminal) {
     let pressed = Instant::now();
     terminal.press("q");
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
+    terminal.ends_well();
     assert!(pressed.elapsed() < AT_ONCE, "q took {:?}", pressed.elapsed());
 }
 

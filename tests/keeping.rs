@@ -30,9 +30,7 @@ fn on_demo_host(home: &Path, host: &str) -> Terminal {
 
 fn quit(terminal: &mut Terminal) {
     terminal.press("q");
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
+    terminal.ends_well();
 }
 
 /// The instant that the badge names.

@@ -19,8 +19,8 @@ use kvmscope::{
         local::{self, Decoded},
         recorded::cycles,
     },
-    influx::line::{Encoder, split},
-    journal::{Account, Entry, Journal, Limits, Local},
+    influx::line::Encoder,
+    journal::{Account, Entry, Journal, Limits},
     model::{
         DomainFrame, DomainJob, Frame, Happening, HostLoad, Kib, Missing, Nanos, WallTime, Why,
         frame::HostFacts,
@@ -107,21 +107,8 @@ fn append(journal: &mut Journal, frame: &Frame, locals: &mut local::Encoder) -> 
     let mut text = Vec::new();
     Encoder::new(MissingPolicy::Zero, &BTreeMap::new()).unwrap().encode(frame, &mut text);
     let bytes = locals.encode(frame);
-    let parts: Vec<_> = split(&text, 100, 1 << 20).collect();
-    let entries: Vec<Entry<'_>> = (0..)
-        .zip(&parts)
-        .map(|(part, piece)| Entry {
-            at: frame.at,
-            part,
-            first: frame.at,
-            last: frame.at,
-            lines: piece.lines as u64,
-            bytes: piece.bytes,
-            local: (part == 0).then_some(Local { version: local::VERSION, bytes: &bytes }),
-        })
-        .collect();
-    assert!(entries.len() > 1, "a cycle of several rows");
-    journal.append(&entries, &Account::default()).unwrap();
+    let rows = sample::append(journal, frame.at, &text, 100, Some((local::VERSION, &bytes)));
+    assert!(rows > 1, "a cycle of several rows");
     text
 }
 

@@ -30,12 +30,6 @@ fn on_demo_host(home: &Path) -> Terminal {
     terminal
 }
 
-fn ends_well(terminal: &mut Terminal) {
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
-}
-
 #[test]
 fn the_demo_host_says_that_it_is_a_demo() {
     let home = tempfile::tempdir().unwrap();
@@ -45,7 +39,7 @@ fn the_demo_host_says_that_it_is_a_demo() {
         assert!(screen.contains(name), "{name} is not on the screen:\n{screen}");
     }
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]
@@ -61,7 +55,7 @@ fn a_real_guest_is_shown_and_no_demo_is() {
     // Not the mark that turns the rest of the line around.
     assert!(!String::from_utf8_lossy(&terminal.everything()).contains('\u{202e}'));
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]
@@ -76,7 +70,7 @@ fn s_stops_and_starts_collection() {
         !screen.contains("COLLECTION STOPPED") && screen.contains("web-frontend-1")
     });
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]
@@ -89,7 +83,7 @@ fn stopped_from_the_start_reads_nothing_until_s() {
     terminal.press("s");
     terminal.wait_for("web-frontend-1");
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]
@@ -112,7 +106,7 @@ fn an_unreachable_hypervisor_opens_the_screen_all_the_same() {
     let mut terminal = Terminal::start(home.path(), SIZE, &["--uri", &uri], &[]);
     terminal.wait_for("LIBVIRT NOT REACHED");
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]
@@ -133,7 +127,7 @@ fn what_libraries_print_goes_into_the_log_and_not_over_the_screen() {
         screen.contains("template-debian") && !screen.contains("debug :")
     });
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]
@@ -147,7 +141,7 @@ fn control_l_draws_everything_anew() {
     terminal.press("\x0c");
     terminal.wait_for("template-debian");
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]
@@ -160,7 +154,7 @@ fn any_size_of_terminal_is_survived() {
     terminal.resize(40, 140);
     terminal.wait_for("web-frontend-2");
     terminal.press("q");
-    ends_well(&mut terminal);
+    terminal.ends_well();
 }
 
 #[test]

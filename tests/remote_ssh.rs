@@ -111,9 +111,7 @@ fn screen(sshd: &Sshd, askpass: &Askpass, uri: &str) -> Terminal {
 #[track_caller]
 fn quits(mut terminal: Terminal) {
     terminal.press("q");
-    let status = terminal.wait_for_end();
-    assert!(status.success(), "{status:?}\n{}", terminal.screen());
-    terminal.is_restored().unwrap();
+    terminal.ends_well();
 }
 
 fn ssh_of(terminal: &Terminal) -> Vec<Process> {

@@ -159,6 +159,15 @@ impl Terminal {
         self.process.wait().unwrap()
     }
 
+    /// Waits until the program has ended, without an error and with the terminal
+    /// as a shell expects it.
+    #[track_caller]
+    pub fn ends_well(&mut self) {
+        let status = self.wait_for_end();
+        assert!(status.success(), "{status:?}\n{}", self.screen());
+        self.is_restored().unwrap();
+    }
+
     /// Whether the terminal is as a shell expects it: main screen, cursor
     /// shown, no mouse reports, no bracketed paste, plain colours.
     pub fn is_restored(&self) -> Result<(), String> {

@@ -4,12 +4,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kvmscope::model::{
-    AngleScale, DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Frame, Identity, Kib,
-    Missing, MonoTime, Nanos, WallTime, Why,
-    frame::{Health, HostFacts},
-    reading::{
-        CpuCounters, DiskCounters, DiskReading, DiskSize, GuestMemory, MemorySize, NicCounters, NicReading,
+use kvmscope::{
+    influx::line::split,
+    journal::{Account, Entry, Journal, Local},
+    model::{
+        AngleScale, DomainDevices, DomainFrame, DomainRates, DomainReading, DomainState, Frame, Identity,
+        Kib, Missing, MonoTime, Nanos, WallTime, Why,
+        frame::{Health, HostFacts},
+        reading::{
+            CpuCounters, DiskCounters, DiskReading, DiskSize, GuestMemory, MemorySize, NicCounters,
+            NicReading,
+        },
     },
 };
 use uuid::Uuid;
@@ -123,4 +128,30 @@ pub fn frame(domains: Vec<DomainFrame>) -> Frame {
         scale: AngleScale::default(),
         domains: domains.into_iter().map(Arc::new).collect(),
     }
+}
+
+/// Appends the lines of a cycle as the recorder does, in rows of at most `most`
+/// lines, with version and bytes of its local part; returns how many rows.
+pub fn append(
+    journal: &mut Journal,
+    at: WallTime,
+    lines: &[u8],
+    most: usize,
+    local: Option<(u32, &[u8])>,
+) -> usize {
+    let pieces: Vec<_> = split(lines, most, 1 << 20).collect();
+    let entries: Vec<Entry<'_>> = (0..)
+        .zip(&pieces)
+        .map(|(part, piece)| Entry {
+            at,
+            part,
+            first: at,
+            last: at,
+            lines: piece.lines as u64,
+            bytes: piece.bytes,
+            local: local.filter(|_| part == 0).map(|(version, bytes)| Local { version, bytes }),
+        })
+        .collect();
+    journal.append(&entries, &Account::default()).unwrap();
+    entries.len()
 }

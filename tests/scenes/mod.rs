@@ -12,8 +12,8 @@ use std::{
 use kvmscope::{
     config::{MissingPolicy, Store},
     delivery::local,
-    influx::line::{Encoder, split},
-    journal::{Account, Entry, Journal, Limits, Local, file_name},
+    influx::line::Encoder,
+    journal::{Account, Journal, Limits, file_name},
     model::{
         AngleScale, DomainFrame, DomainJob, DomainReading, DomainState, Frame, HostLoad, Kib, Missing,
         MonoTime, Nanos, WallTime, Why,
@@ -244,19 +244,6 @@ impl Record {
     pub fn append_with(&mut self, frame: &Frame, most: usize, local: Option<(u32, &[u8])>) {
         let mut text = Vec::new();
         self.lines.encode(frame, &mut text);
-        let pieces: Vec<_> = split(&text, most, 1 << 20).collect();
-        let entries: Vec<Entry<'_>> = (0..)
-            .zip(&pieces)
-            .map(|(part, piece)| Entry {
-                at: frame.at,
-                part,
-                first: frame.at,
-                last: frame.at,
-                lines: piece.lines as u64,
-                bytes: piece.bytes,
-                local: local.filter(|_| part == 0).map(|(version, bytes)| Local { version, bytes }),
-            })
-            .collect();
-        self.journal.append(&entries, &Account::default()).unwrap();
+        sample::append(&mut self.journal, frame.at, &text, most, local);
     }
 }
