@@ -12,8 +12,7 @@ use std::{
 
 use ratatui::style::{Color, Modifier};
 
-/// How a cell looks: ink, ground and modifiers.
-pub type Look = (Color, Color, Modifier);
+use super::shown::Look;
 
 /// As the terminal has it.
 pub const PLAIN: Look = (Color::Reset, Color::Reset, Modifier::empty());
