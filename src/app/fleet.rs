@@ -3,16 +3,18 @@
 //! Owns filter, sort and selection. The selection is a uuid, so that it stays
 //! on its VM while rows move; when the VM is gone, its neighbour is selected.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
 use super::{
+    attention::needs_somebody,
     columns::Columns,
     movers::Movers,
     sort::{Direction, Rank, SortKey},
+    span::CYCLES_PER_COLUMN,
 };
-use crate::model::{DomainFrame, DomainState, Frame, frame::Health, reading::MemorySource};
+use crate::model::{DomainFrame, DomainState, Frame, MonoTime, frame::Health, reading::MemorySource};
 
 /// Whether VMs that are off have rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,9 +50,35 @@ pub struct Fleet {
     /// The same rows as uuids, to find a neighbour when one is gone.
     order: Vec<Uuid>,
     selected: Option<usize>,
+    /// When the order was found, while values gave the rows one.
+    found: Option<Found>,
     /// Whether the cursor has a VM of its own: once it was moved, or the
     /// first values gave the rows an order. Before, it is on the first row.
     settled: bool,
+}
+
+/// When an order was found, and what would change it at once.
+#[derive(Clone, Debug)]
+struct Found {
+    at: MonoTime,
+    /// The column of the sparklines at that time.
+    column: u64,
+    /// Of each of the frame's domains.
+    places: Vec<Place>,
+}
+
+/// How long an order stands by itself. Busy VMs whose rows change places with
+/// every cycle cannot be read, and cost most of what goes to the terminal.
+const STANDS: Duration = Duration::from_secs(5);
+
+/// In which part of the table a domain belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It has no row.
+    Nowhere,
+    Needy,
+    Live,
+    Off,
 }
 
 impl Default for Fleet {
@@ -65,6 +93,7 @@ impl Default for Fleet {
             rows: Vec::new(),
             order: Vec::new(),
             selected: None,
+            found: None,
             settled: false,
         }
     }
@@ -195,15 +224,59 @@ impl Fleet {
         self.move_by(lines.saturating_mul(isize::try_from(width).unwrap_or(1)));
     }
 
-    /// Finds the rows of `frame` anew and keeps the cursor on its VM.
-    pub(super) fn arrange(&mut self, frame: Option<&Frame>, movers: &Movers) {
-        let Some(frame) = frame else { return };
+    /// Finds the rows of the newest `frame`: anew where a VM came, went, or
+    /// needs somebody, and every now and then; else they stay as they are.
+    /// `cycle` counts the cycles of the sparklines, with which rows move.
+    pub(super) fn follow(&mut self, frame: &Frame, movers: &Movers, cycle: u64) {
+        let column = cycle / CYCLES_PER_COLUMN;
+        let stands = self.found.as_ref().is_some_and(|found| {
+            found.column == column
+                && u128::from(frame.mono.0.abs_diff(found.at.0)) < STANDS.as_nanos()
+                && self.is_arranged(frame, &found.places)
+        });
+        if stands {
+            return;
+        }
+        if self.arrange(Some(frame), movers) {
+            let needle = Needle::new(&self.filter);
+            let places = frame.domains.iter().map(|domain| self.place(domain, &needle)).collect();
+            self.found = Some(Found { at: frame.mono, column, places });
+        }
+    }
+
+    /// Whether the rows are those of `frame`, in the same parts of the table.
+    fn is_arranged(&self, frame: &Frame, places: &[Place]) -> bool {
+        let needle = Needle::new(&self.filter);
+        let domains = &frame.domains;
+        domains.len() == places.len()
+            && domains.iter().zip(places).all(|(domain, place)| self.place(domain, &needle) == *place)
+            && self.rows.iter().zip(&self.order).all(|(&row, uuid)| domains[row].identity().uuid == *uuid)
+    }
+
+    fn place(&self, domain: &DomainFrame, needle: &Needle) -> Place {
+        let live = domain.is_live();
+        if (self.inactive == Inactive::Hidden && !live) || !needle.matches(domain) {
+            Place::Nowhere
+        } else if !live {
+            Place::Off
+        } else if needs_somebody(domain) {
+            Place::Needy
+        } else {
+            Place::Live
+        }
+    }
+
+    /// Finds the rows of `frame` anew and keeps the cursor on its VM. Returns
+    /// whether values gave them an order.
+    pub(super) fn arrange(&mut self, frame: Option<&Frame>, movers: &Movers) -> bool {
+        self.found = None;
+        let Some(frame) = frame else { return false };
         let needle = Needle::new(&self.filter);
         let mut keyed: Vec<(Rank, usize)> = frame
             .domains
             .iter()
             .enumerate()
-            .filter(|(_, d)| (self.inactive == Inactive::Shown || d.is_live()) && needle.matches(d))
+            .filter(|(_, domain)| self.place(domain, &needle) != Place::Nowhere)
             .map(|(i, d)| (Rank::of(d, self.sort, movers), i))
             .collect();
         // A frame's domains stand in the order of their names already.
@@ -220,6 +293,7 @@ impl Fleet {
         self.settled |= ordered;
         self.rows = rows;
         self.order = order;
+        ordered
     }
 
     /// The row in `order` of the VM that was selected, or of the nearest

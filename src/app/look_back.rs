@@ -94,8 +94,10 @@ impl App {
         if self.frozen.take().is_some() {
             self.series.show_as_of(None);
             self.rearrange();
-        } else if let Some(newest) = self.recent.newest().cloned() {
-            self.show_kept(&newest);
+        } else if let Some(newest) = self.recent.newest() {
+            // Its rows stay where they were when the key was pressed.
+            self.frozen = Some(Frozen::in_memory(newest));
+            self.series.show_as_of(Some(newest.slots));
         }
     }
 

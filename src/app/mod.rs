@@ -248,7 +248,9 @@ impl App {
         self.movers.follow(frame, &self.series);
         self.now = self.now.max(frame.at);
         if self.frozen.is_none() {
-            self.rearrange();
+            self.look_at(Some(frame));
+            self.fleet.follow(frame, &self.movers, self.series.slots().saturating_sub(1));
+            self.keep_up(Some(frame));
         }
         if old.is_empty() { Vec::new() } else { vec![Effect::LetGo(OldFrames(old))] }
     }
@@ -258,8 +260,13 @@ impl App {
         let frame = self.frame().cloned();
         self.look_at(frame.as_deref());
         self.fleet.arrange(frame.as_deref(), &self.movers);
-        Tally::keep(&mut self.tally, frame.as_ref());
-        if let (Some(page), Some(frame)) = (&mut self.vm, frame.as_deref())
+        self.keep_up(frame.as_ref());
+    }
+
+    /// Sums and cursors of the shown frame.
+    fn keep_up(&mut self, frame: Option<&Arc<Frame>>) {
+        Tally::keep(&mut self.tally, frame);
+        if let (Some(page), Some(frame)) = (&mut self.vm, frame)
             && let Some(domain) = frame.domains.iter().find(|d| d.identity().uuid == page.uuid)
         {
             page.clamp(domain);

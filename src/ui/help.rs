@@ -107,7 +107,8 @@ const NUMBERS: [(&str, &str); 15] = [
     ),
     (
         "DISK NET ",
-        "the gauge, the degrees and the sparkline are those of the larger direction; 45° is half full",
+        "gauge, degrees and each column of the sparkline are those of the larger direction then, in its colour; 45° is \
+         half full",
     ),
     ("MEM DISK ", "dimmed: read in an earlier cycle; late ones show their age in place of the degrees"),
     (
@@ -123,7 +124,8 @@ const NUMBERS: [(&str, &str); 15] = [
     ),
     (
         "order ",
-        "sorted by a load, VMs that hang or were stopped by an error stand first; missing values last",
+        "rows change places every 5 s, and at once when you sort; sorted by a load, VMs that hang or were stopped by \
+         an error stand first, at once; missing values last",
     ),
     (
         "last line ",

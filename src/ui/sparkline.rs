@@ -15,12 +15,11 @@ use crate::model::{AngleScale, history::Metric};
 const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 const ASCII_BARS: [&str; 8] = [".", ":", "-", "=", "+", "*", "*", "#"];
 
-/// Draws `angles`, oldest first, into the right end of `area`. `ceiling` is
-/// the angle that reaches the top.
+/// Draws `angles` with their inks, oldest first, into the right end of `area`.
+/// `ceiling` is the angle that reaches the top.
 pub fn draw(
-    angles: impl Iterator<Item = Option<f64>>,
+    angles: impl Iterator<Item = Option<(f64, Style)>>,
     ceiling: f64,
-    style: Style,
     look: &Look,
     area: Rect,
     buf: &mut Buffer,
@@ -33,8 +32,8 @@ pub fn draw(
     let shown = &angles[angles.len().saturating_sub(usize::from(area.width))..];
     let blank = usize::from(area.width) - shown.len();
     for (column, angle) in (area.left()..area.right()).skip(blank).zip(shown) {
-        let Some(angle) = angle else { continue };
-        let (symbol, style) = mark(*angle, ceiling, style, look);
+        let Some((angle, style)) = angle else { continue };
+        let (symbol, style) = mark(*angle, ceiling, *style, look);
         buf[(column, area.y)].set_symbol(symbol).set_style(style);
     }
 }
@@ -72,7 +71,8 @@ mod tests {
     fn drawn(angles: &[Option<f64>], width: u16, ascii: bool) -> (String, Buffer) {
         let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));
         let look = Look::new(Theme::Dark, ascii);
-        draw(angles.iter().copied(), 90.0, Style::new(), &look, buf.area, &mut buf);
+        let inked = angles.iter().map(|angle| angle.map(|angle| (angle, Style::new())));
+        draw(inked, 90.0, &look, buf.area, &mut buf);
         ((0..width).map(|x| buf[(x, 0)].symbol().to_owned()).collect(), buf)
     }
 

@@ -31,6 +31,46 @@ fn a_vm_that_hangs_stands_first_in_every_order_by_load_and_nowhere_else() {
     }
 }
 
+/// The rows after each of so many cycles in which two VMs take turns at the top.
+fn rows_of_turns(app: &mut App, host: &mut Host, cycles: u64) -> Vec<Vec<String>> {
+    let mut turn = |cycle: u64| {
+        let (busy, idle) =
+            if cycle.is_multiple_of(2) { ("builder", "db-primary") } else { ("db-primary", "builder") };
+        host.set_load(busy, 0.95);
+        host.set_load(idle, 0.3);
+        app.update(Message::Frame(host.cycle()));
+        shown(app)
+    };
+    (0..cycles).map(&mut turn).collect()
+}
+
+#[test]
+fn rows_change_places_every_five_seconds_and_not_with_every_cycle() {
+    let (mut app, mut host) = running(30);
+    let rows = rows_of_turns(&mut app, &mut host, 20);
+    let changes: Vec<usize> = (1..rows.len()).filter(|&nth| rows[nth] != rows[nth - 1]).collect();
+    assert!(changes.len() >= 2 && changes.len() <= 4, "after {changes:?}");
+    assert!(changes.windows(2).all(|pair| (pair[1] - pair[0]).is_multiple_of(5)), "after {changes:?}");
+}
+
+#[test]
+fn rows_change_places_at_once_when_somebody_sorts_or_a_vm_hangs_comes_or_goes() {
+    let (mut app, mut host) = running(HANGS_AT - 1);
+    let stood = shown(&app);
+    assert_ne!(stood[0], "web-batch");
+    app.update(Message::Frame(host.cycle()));
+    app.update(Message::Frame(host.cycle()));
+    assert_eq!(shown(&app)[0], "web-batch", "it hangs since this cycle");
+    // Amid two columns of the sparklines.
+    rows_of_turns(&mut app, &mut host, 2);
+    press(&mut app, "OO");
+    let top = |app: &App| shown(app).into_iter().find(|name| name == "builder" || name == "db-primary");
+    assert_eq!(top(&app).as_deref(), Some("db-primary"), "busy in the last cycle");
+    host.remove("db-primary");
+    app.update(Message::Frame(host.cycle()));
+    assert!(!shown(&app).contains(&"db-primary".to_owned()));
+}
+
 #[test]
 fn the_selection_stays_on_its_vm_while_columns_move_and_cards_come_and_go() {
     let (mut app, mut host) = running(70);

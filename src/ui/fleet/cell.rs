@@ -26,10 +26,21 @@ pub struct Cell {
     pub degrees: Measured<Degrees>,
     /// Whether the angle has a direction of its own.
     pub signed: bool,
-    /// What the sparkline is of, and its ink.
-    pub spark: (Metric, Style),
+    /// What the sparkline is of.
+    pub spark: Spark,
     /// What to say of numbers that are not this cycle's.
     pub old: Option<Old>,
+}
+
+/// What a sparkline shows, and its ink.
+#[derive(Clone, Copy)]
+pub enum Spark {
+    /// One metric.
+    Of(Metric, Style),
+    /// In each column the direction that moved more then, in its ink. One that
+    /// showed the past of the direction that moves more now would be another
+    /// whenever they change places.
+    Larger([(Metric, Style); 2]),
 }
 
 /// The guest's CPU.
@@ -44,7 +55,7 @@ pub fn cpu(domain: &DomainFrame, palette: &Palette, thresholds: (f64, f64)) -> M
         rates: None,
         degrees: rates.angles.cpu,
         signed: false,
-        spark: (Metric::Cpu, palette.load),
+        spark: Spark::Of(Metric::Cpu, palette.load),
         old: None,
     })
 }
@@ -68,7 +79,7 @@ pub fn memory(shown: Shown<'_>, palette: &Palette, thresholds: (f64, f64)) -> Me
         rates: None,
         degrees: rates.angles.memory,
         signed: true,
-        spark: (Metric::Memory, palette.load),
+        spark: Spark::Of(Metric::Memory, palette.load),
         old: shown.old,
     })
 }
@@ -97,23 +108,19 @@ pub fn net(domain: &DomainFrame, palette: &Palette) -> Measured<Cell> {
     )
 }
 
-/// Disk or network: gauge, degrees and sparkline are of the direction that
-/// moves more.
+/// Disk or network: gauge and degrees are of the direction that moves more.
 fn two_way(
     angles: [Measured<Degrees>; 2],
     rates: [Measured<f64>; 2],
-    metrics: [Metric; 2],
+    [inward, outward]: [Metric; 2],
     palette: &Palette,
 ) -> Measured<Cell> {
-    let outward = match angles {
-        [Ok(inward), Ok(outward)] => outward.0 > inward.0,
-        [Err(_), Ok(_)] => true,
-        [Ok(_), Err(_)] => false,
+    let (degrees, ink) = match angles {
+        [Ok(inward), Ok(outward)] if outward.0 > inward.0 => (outward, palette.outward),
+        [Ok(inward), _] => (inward, palette.inward),
+        [Err(_), Ok(outward)] => (outward, palette.outward),
         [Err(why), Err(_)] => return Err(why),
     };
-    let at = usize::from(outward);
-    let degrees = angles[at]?;
-    let ink = if outward { palette.outward } else { palette.inward };
     Ok(Cell {
         fill: (degrees.0 / 90.0, ink),
         percent: None,
@@ -121,7 +128,7 @@ fn two_way(
         rates: Some(rates),
         degrees: Ok(degrees),
         signed: false,
-        spark: (metrics[at], ink),
+        spark: Spark::Larger([(inward, palette.inward), (outward, palette.outward)]),
         old: None,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    cell::{self, Cell},
+    cell::{self, Cell, Spark},
     columns::{Columns, GAP, LEAD, Parts},
 };
 use crate::{
@@ -257,13 +257,28 @@ impl Row<'_> {
         }
         if parts.spark > 0 {
             at += 1;
-            let (metric, style) = cell.spark;
-            let uuid = self.domain.identity().uuid;
-            let angles = self.series.graph(uuid, metric, &self.series.strip(parts.spark)).columns.into_iter();
             let area = Rect { x: at, y, width: parts.spark, height: 1 };
-            let ceiling = sparkline::ceiling(metric, self.scale);
-            sparkline::draw(angles, ceiling, style, self.look, area, buf);
+            let inked = |(metric, style)| {
+                self.columns(metric, parts.spark).into_iter().map(move |angle| angle.map(|a| (a, style)))
+            };
+            match cell.spark {
+                Spark::Of(metric, style) => {
+                    let ceiling = sparkline::ceiling(metric, self.scale);
+                    sparkline::draw(inked((metric, style)), ceiling, self.look, area, buf);
+                }
+                Spark::Larger([inward, outward]) => {
+                    let ceiling = sparkline::ceiling(inward.0, self.scale);
+                    let pairs = inked(inward).zip(inked(outward));
+                    sparkline::draw(pairs.map(|(a, b)| larger(a, b)), ceiling, self.look, area, buf);
+                }
+            }
         }
+    }
+
+    /// The angles of a sparkline of so many columns.
+    fn columns(&self, metric: Metric, columns: u16) -> Vec<Option<f64>> {
+        let window = self.series.strip(columns);
+        self.series.graph(self.domain.identity().uuid, metric, &window).columns
     }
 
     fn rate(&self, rate: Measured<f64>, style: Style, x: u16, y: u16, buf: &mut Buffer) {
@@ -272,6 +287,14 @@ impl Row<'_> {
             Ok(rate) => text::put_right(buf, x, y, 5, &units::rate5(rate), self.look.palette.faint),
             Err(_) => text::put_right(buf, x, y, 5, "–", self.look.palette.faint),
         }
+    }
+}
+
+/// The larger of two angles with their inks, or the one that is known.
+fn larger(one: Option<(f64, Style)>, other: Option<(f64, Style)>) -> Option<(f64, Style)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.0 > one.0 { other } else { one }),
+        (one, other) => one.or(other),
     }
 }
 

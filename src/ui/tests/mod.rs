@@ -54,7 +54,8 @@ fn picture(app: &App, width: u16, height: u16) -> String {
 /// `filter` (empty: not), with `keys` pressed.
 fn after(filter: &str, keys: &[crate::app::Key], (width, height): (u16, u16)) -> App {
     use crate::app::{Key, fixtures::running};
-    let (mut app, _host) = running(120);
+    // The cycle in which rows found their places.
+    let (mut app, _host) = running(121);
     app.update(Message::Resize { width, height });
     if !filter.is_empty() {
         app.update(Message::Key(Key::Char('/')));

@@ -117,8 +117,9 @@ pub fn render(subject: &Subject<'_>, area: Rect, buf: &mut Buffer) {
         one(subject, metric, edges.then_some(&graph), numbers, buf);
         let ceiling = subject.app.frame().map_or(90.0, |frame| sparkline::ceiling(metric, &frame.scale));
         let place = Rect { x: area.x + left, width: spark, ..row };
-        let columns = graph.columns.into_iter();
-        sparkline::draw(columns, ceiling, ink(palette, metric), subject.look, place, buf);
+        let style = ink(palette, metric);
+        let columns = graph.columns.into_iter().map(|angle| angle.map(|angle| (angle, style)));
+        sparkline::draw(columns, ceiling, subject.look, place, buf);
     }
     let row = Rect { y: area.y + 8, height: 1, ..area };
     text::put(buf, area.x + 2, row.y, NAME - 2, "events", palette.dim);
