@@ -9,7 +9,8 @@ use super::{
     environment::Environment,
     key::{Key, key},
     shape::Shape::{
-        BaseUrl, Bytes, BytesPerSecond, Count, Flag, Number, Path, ProxyUrl, Secret, Span, Tags, Text, Word,
+        Address, BaseUrl, Bytes, BytesPerSecond, Count, Flag, Number, Path, ProxyUrl, Secret, Socket, Span,
+        Tags, Text, Word,
     },
 };
 use crate::model::AngleMode;
@@ -469,6 +470,38 @@ pub static KEYS: &[Key] = &[
         "Memory for whole cycles to look back at; older ones come from the local record.",
         within!(Bytes, config.screen.history_bytes, MIB, 16 * GIB),
     ),
+    key(
+        "agent.socket",
+        "\"auto\"",
+        "Unix socket on which `kvmscope agent` answers; its group may use it. \"auto\": in /run/kvmscope, or $XDG_RUNTIME_DIR/kvmscope, named by the libvirt URI.",
+        Socket { set: |d, v| d.config.agent.socket = v, get: |d| &d.config.agent.socket },
+    ),
+    key(
+        "agent.listen",
+        "\"none\"",
+        "TCP address on which it answers as well. One that other machines can reach needs token_file.",
+        Address { set: |d, v| d.config.agent.listen = v, get: |d| d.config.agent.listen },
+    ),
+    key(
+        "agent.token_file",
+        "\"none\"",
+        "File that holds the token which requests over TCP must carry (Authorization: Bearer ...).",
+        path!(config.agent.token_file, None),
+    )
+    .hushed(),
+    key(
+        "agent.tls_cert",
+        "\"none\"",
+        "Certificate chain (PEM) for TCP, together with tls_key.",
+        path!(config.agent.tls_cert, None),
+    ),
+    key(
+        "agent.tls_key",
+        "\"none\"",
+        "Key of that certificate (PEM).",
+        path!(config.agent.tls_key, None),
+    )
+    .hushed(),
     key(
         "log.level",
         "\"info\"",

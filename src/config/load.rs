@@ -194,6 +194,25 @@ impl<'a> Loader<'a> {
             ),
             _ => {}
         }
+        match (&config.agent.tls_cert, &config.agent.tls_key) {
+            (Some(_), None) => refuse(
+                "agent.tls_cert",
+                "agent.tls_cert is there and agent.tls_key is not; give both or none",
+            ),
+            (None, Some(_)) => {
+                refuse("agent.tls_key", "agent.tls_key is there and agent.tls_cert is not; give both or none")
+            }
+            _ => {}
+        }
+        if config.agent.listen.is_some_and(|address| !address.ip().is_loopback())
+            && config.agent.token_file.is_none()
+        {
+            refuse(
+                "agent.listen",
+                "agent.listen can be reached by other machines and there is no agent.token_file: whoever \
+                 reaches it could read and stop collection; name a token's file, or listen on 127.0.0.1",
+            );
+        }
         if config.screen.warn_percent > config.screen.critical_percent {
             let later = if self.origins.contains_key("screen.warn_percent") {
                 "screen.warn_percent"
@@ -252,6 +271,13 @@ impl<'a> Loader<'a> {
         }
         if draft.password.is_some() && draft.scheme != Scheme::Basic {
             warn("INFLUX_PASSWORD is set and not used, as influx.auth is not \"basic\"");
+        }
+        let agent = &draft.config.agent;
+        if agent.listen.is_some_and(|address| !address.ip().is_loopback()) && agent.tls_cert.is_none() {
+            warn(
+                "agent.listen can be reached by other machines and there is no agent.tls_cert: the token and \
+                 names of VMs travel unencrypted",
+            );
         }
         if self.draft.config.store.path.is_none() {
             if !self.origins.contains_key("store.path") {

@@ -38,7 +38,7 @@ pub use shape::Shape;
 pub use show::render;
 pub use tags::is_own_name;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
@@ -61,6 +61,8 @@ pub struct Config {
     pub angle: AngleScale,
     /// `[screen]`
     pub screen: Screen,
+    /// `[agent]`
+    pub agent: Agent,
     /// `[log]`
     pub log: Log,
 }
@@ -250,6 +252,34 @@ pub enum Theme {
     Safe,
     /// No colour; `NO_COLOR` selects it.
     Mono,
+}
+
+/// `[agent]`: where `kvmscope agent` is asked, and by whom.
+#[derive(Clone, Debug, Default)]
+pub struct Agent {
+    /// The unix socket it answers on.
+    pub socket: Socket,
+    /// The TCP address it answers on as well; `None`: none.
+    pub listen: Option<SocketAddr>,
+    /// File that holds the token which requests over TCP carry; `None`: they
+    /// carry none, which only an address of this machine alone allows.
+    pub token_file: Option<PathBuf>,
+    /// Certificate chain (PEM) for TCP.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM).
+    pub tls_key: Option<PathBuf>,
+}
+
+/// `agent.socket`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Socket {
+    /// In the user's runtime directory, named by the libvirt URI.
+    #[default]
+    Auto,
+    /// None: TCP alone.
+    Off,
+    /// This one.
+    At(PathBuf),
 }
 
 /// `[log]`

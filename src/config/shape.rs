@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use std::{
 use secrecy::SecretString;
 
 use super::{
-    Proxy,
+    Proxy, Socket,
     draft::Draft,
     environment::Environment,
     error::Fault,
@@ -124,6 +125,20 @@ pub enum Shape {
         set: fn(&mut Draft, Proxy),
         /// Way out.
         get: fn(&Draft) -> &Proxy,
+    },
+    /// The path of a socket, the usual place, or none.
+    Socket {
+        /// Way in.
+        set: fn(&mut Draft, Socket),
+        /// Way out.
+        get: fn(&Draft) -> &Socket,
+    },
+    /// An IP address with a port, or none.
+    Address {
+        /// Way in.
+        set: fn(&mut Draft, Option<SocketAddr>),
+        /// Way out.
+        get: fn(&Draft) -> Option<SocketAddr>,
     },
     /// A table of static tags.
     Tags {
@@ -242,6 +257,23 @@ impl Shape {
                 };
                 set(draft, proxy);
             }
+            Self::Socket { set, .. } => {
+                let text = found.text().ok_or(Refusal::NotAllowed)?;
+                let socket = match text {
+                    AUTO => Socket::Auto,
+                    NONE => Socket::Off,
+                    _ => Socket::At(path_of(text, environment).ok_or(refused)?),
+                };
+                set(draft, socket);
+            }
+            Self::Address { set, .. } => {
+                let text = found.text().ok_or(Refusal::NotAllowed)?;
+                let address = match text {
+                    NONE => None,
+                    _ => Some(text.parse().map_err(|_| refused)?),
+                };
+                set(draft, address);
+            }
             Self::Tags { set, .. } => match found {
                 Found::Table(entries) => set(draft, tags::read(entries).map_err(Refusal::Lines)?),
                 _ => return Err(refused),
@@ -310,6 +342,10 @@ impl Shape {
                  or \"auto\", \"none\""
                     .into()
             }
+            Self::Socket { .. } => "a path that begins with / or ~/, \"auto\", or \"none\"".into(),
+            Self::Address { .. } => {
+                "an IP address and a port such as \"127.0.0.1:8642\", \"[::1]:8642\"; or \"none\"".into()
+            }
             Self::Tags { .. } => format!("a table of {}", tags::ALLOWED),
             Self::Secret { .. } => "one line of text without control characters".into(),
         }
@@ -338,6 +374,14 @@ impl Shape {
                 Proxy::Direct => NONE.into(),
                 Proxy::Url(url) => url.clone(),
             },
+            Self::Socket { get, .. } => match get(draft) {
+                Socket::Auto => AUTO.into(),
+                Socket::Off => NONE.into(),
+                Socket::At(path) => path.display().to_string(),
+            },
+            Self::Address { get, .. } => {
+                get(draft).map_or_else(|| NONE.into(), |address| address.to_string())
+            }
             Self::Tags { get, .. } => {
                 let tags: Vec<_> =
                     get(draft).iter().map(|(name, value)| format!("{name} = {value}")).collect();
