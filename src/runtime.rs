@@ -3,10 +3,12 @@
 //!
 //! One task owns the [`App`]; `select!` prefers shutdown, then input, then
 //! data. The screen is drawn only when something changed, at most thirty
-//! times a second, and once a second while another window has the focus. Collection and delivery run in threads of their own and
-//! reach the screen through `watch` channels: the latest wins, so a slow
-//! terminal never slows them. A key never waits for a draw that was not for it.
+//! times a second, and once a second while another window has the focus.
+//! Collection and delivery run in threads of their own and reach the screen
+//! through `watch` channels: the latest wins, so a slow terminal never slows
+//! them. A key never waits for a draw that was not for it.
 
+mod engine;
 mod exporting;
 mod input;
 mod log_file;
@@ -17,14 +19,7 @@ mod parting;
 mod recording;
 mod signals;
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use crossterm::event::EventStream;
 use futures::StreamExt as _;
@@ -37,17 +32,18 @@ use tokio::{
 use crate::{
     app::{self, App, Effect, ExportForm, Exported, Message, OldFrames},
     clock::Clock,
-    collector::{self, Command, Sink},
-    config::{Config, Loaded},
+    collector::{self, Command},
+    config::Loaded,
     delivery::{self, lookback},
     model::{
         Frame,
-        status::{CollectionState, CollectorStatus, DeliveryStatus, StoreStatus},
+        status::{CollectorStatus, DeliveryStatus, StoreStatus},
     },
-    rundir,
     terminal::{self, Terminal},
     ui::Screen,
 };
+use engine::Engine;
+pub use engine::collector_settings;
 use memory::Memory;
 use pace::Pace;
 use recording::Recording;
@@ -80,41 +76,6 @@ pub enum RuntimeError {
     Keys(#[from] app::Clash),
 }
 
-/// Hands frames to the screen and to the record. Neither call waits.
-struct Outlets {
-    frames: watch::Sender<Option<Arc<Frame>>>,
-    status: watch::Sender<Option<CollectorStatus>>,
-    record: Recording,
-    collecting: Arc<AtomicBool>,
-}
-
-impl Sink for Outlets {
-    fn frame(&mut self, frame: Arc<Frame>) {
-        self.record.current().record(Arc::clone(&frame));
-        self.frames.send_replace(Some(frame));
-    }
-
-    fn status(&mut self, status: CollectorStatus) {
-        let stopped = matches!(status.state, CollectionState::Stopped { .. });
-        self.collecting.store(!stopped, Ordering::Relaxed);
-        self.status.send_replace(Some(status));
-    }
-}
-
-/// The collector's settings out of the configuration.
-#[must_use]
-pub fn collector_settings(config: &Config) -> collector::Settings {
-    collector::Settings {
-        libvirt: config.libvirt.clone(),
-        interval: config.collector.poll_interval,
-        scale: config.angle,
-        notes: rundir::directory(config.store.path.as_deref()).map(|directory| {
-            let (scheme, mark) = rundir::key(&config.libvirt.uri);
-            directory.join(format!("{scheme}-{mark}"))
-        }),
-    }
-}
-
 /// Opens the screen and collects until the operator quits or a signal ends
 /// the program. Returns what the operator should know of lines that were not
 /// delivered, to be said where the screen was.
@@ -133,19 +94,14 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let delivery = Recording::start(&loaded.config, &clock)?;
+    let role = recording::role(&loaded.config, recording::SCREEN);
     let (successor, turn) = mpsc::unbounded_channel();
-    let collecting = Arc::<AtomicBool>::default();
-    let waiting = delivery.wait_for_turn(&loaded.config, &clock, Arc::clone(&collecting), move |handle| {
+    let engine = Engine::start(&loaded.config, &clock, role, move |handle| {
         // Nobody listens any more only while leaving.
         drop(successor.send(handle));
     })?;
-    let (frames, frame) = watch::channel(None);
-    let (status, collector_status) = watch::channel(None);
-    let outlets = Outlets { frames, status, record: delivery.clone(), collecting };
-    let collector = collector::start(collector_settings(&loaded.config), clock.clone(), outlets)?;
     if !stopped {
-        collector.command(Command::Start);
+        engine.collector.command(Command::Start);
     }
     let (words, said) = mpsc::unbounded_channel();
     let notices = words.clone();
@@ -172,13 +128,19 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError
     if let Some(remembered) = remembered {
         app.recall(remembered);
     }
-    let news = News { frame, collector: collector_status, delivery: delivery.current().status(), said, turn };
+    let news = News {
+        frame: engine.frame.clone(),
+        collector: engine.status.clone(),
+        delivery: engine.recording.current().status(),
+        said,
+        turn,
+    };
     let session = Session {
         app,
         screen: Screen::new(&loaded.config.screen),
         terminal,
-        collector: collector.clone(),
-        delivery: delivery.clone(),
+        collector: engine.collector.clone(),
+        delivery: engine.recording.clone(),
         memory,
         clock,
         past,
@@ -186,13 +148,7 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError
         words,
     };
     let ended = runtime.block_on(session.run(news));
-    collector.command(Command::Shutdown);
-    drop(waiting);
-    let delivery = delivery.current();
-    let accounts = delivery.status();
-    let before = accounts.borrow().0.clone();
-    delivery.shutdown(FLUSH_WITHIN);
-    let parting = parting::words(&before, &accounts.borrow().0);
+    let parting = engine.end(FLUSH_WITHIN);
     // What was logged until here reaches its file.
     drop(logging);
     ended.map(|()| parting)

@@ -22,6 +22,9 @@ use crate::{
     model::status::StoreState,
 };
 
+/// What others are told of a screen that records.
+pub(super) const SCREEN: &str = "kvmscope";
+
 /// How often it is looked whether the other process still records.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -36,13 +39,8 @@ pub(super) struct Waiting {
 }
 
 impl Recording {
-    /// Starts recording and delivery; where another process records this host
-    /// already, or no lock can be had, this one only looks.
-    pub(super) fn start(config: &Config, clock: &Clock) -> Result<Self, StartError> {
-        let role = claim(config).unwrap_or_else(|error| {
-            tracing::error!("{error}");
-            Role::Barred { why: error }
-        });
+    /// Starts recording and delivery, as far as `role` allows.
+    pub(super) fn start(config: &Config, clock: &Clock, role: Role) -> Result<Self, StartError> {
         Ok(Self(Arc::new(Mutex::new(Arc::new(start(config, clock, role)?)))))
     }
 
@@ -74,7 +72,7 @@ impl Recording {
         let (recording, config, clock) = (self.clone(), config.clone(), clock.clone());
         std::thread::Builder::new().name("successor".into()).spawn(move || {
             while ended.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let role = match claim(&config) {
+                let role = match claim(&config, SCREEN) {
                     Ok(Role::Looking { holder }) if holder == known => continue,
                     // One that has nothing to record keeps others from it no
                     // longer than it takes to ask.
@@ -117,8 +115,17 @@ pub(super) fn holder(handle: &Handle) -> Option<String> {
     }
 }
 
-fn claim(config: &Config) -> Result<Role, String> {
-    delivery::claim(&config.store, &config.libvirt.uri, "kvmscope").map_err(|error| error.to_string())
+/// Takes the lock of the host as `program`; where another process records it
+/// already, or no lock can be had, this one only looks.
+pub(super) fn role(config: &Config, program: &str) -> Role {
+    claim(config, program).unwrap_or_else(|error| {
+        tracing::error!("{error}");
+        Role::Barred { why: error }
+    })
+}
+
+fn claim(config: &Config, program: &str) -> Result<Role, String> {
+    delivery::claim(&config.store, &config.libvirt.uri, program).map_err(|error| error.to_string())
 }
 
 fn start(config: &Config, clock: &Clock, role: Role) -> Result<Handle, StartError> {

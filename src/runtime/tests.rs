@@ -9,7 +9,7 @@ use std::{
 use portable_pty::{CommandBuilder, NativePtySystem, PtySize, PtySystem as _};
 
 use super::*;
-use crate::config::{Environment, Overrides};
+use crate::config::{Config, Environment, Overrides};
 
 /// The child's home; unset in the ordinary run of the tests.
 const HOME: &str = "KVMSCOPE_TEST_RUNTIME_HOME";
