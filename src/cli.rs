@@ -31,6 +31,8 @@ pub enum Command {
         /// `--json`: print JSON rather than a table.
         json: bool,
     },
+    /// Collect without a screen.
+    Agent,
     /// Check each prerequisite.
     Check,
     /// Show the effective configuration.
@@ -69,6 +71,7 @@ where
             ));
         }
         Some(Sub::Once { json }) => Command::Once { json },
+        Some(Sub::Agent) => Command::Agent,
         Some(Sub::Check) => Command::Check,
         Some(Sub::Config) => Command::Config,
         Some(Sub::Completions { shell }) => Command::Completions(shell),
@@ -126,6 +129,10 @@ enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// Collect, record and deliver without a screen, until SIGTERM
+    ///
+    /// For systemd, in the foreground; logs to standard error. SIGHUP has the configuration read again.
+    Agent,
     /// Check each prerequisite, and say how to mend what fails
     ///
     /// libvirt, permission, VMs, memory statistics, local record, InfluxDB, token, database: a line

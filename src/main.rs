@@ -50,11 +50,17 @@ fn run(request: &cli::Request) -> Result<u8> {
     match request.command {
         Command::Completions(shell) => return print(&cli::completions(shell)),
         Command::Man => return print(&cli::man()?),
-        Command::Screen { .. } | Command::Once { .. } | Command::Check | Command::Config => {}
+        Command::Screen { .. } | Command::Once { .. } | Command::Agent | Command::Check | Command::Config => {
+        }
     }
-    let loaded = Config::load(&request.overrides, &Environment::of_process())?;
+    let load = || Config::load(&request.overrides, &Environment::of_process());
+    let loaded = load()?;
     match request.command {
         Command::Once { json } => read_once(&loaded, json),
+        Command::Agent => {
+            runtime::agent(loaded, load)?;
+            Ok(SUCCESS)
+        }
         Command::Check => check_all(&loaded),
         Command::Config => {
             warn(&loaded);

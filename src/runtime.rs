@@ -8,6 +8,7 @@
 //! through `watch` channels: the latest wins, so a slow terminal never slows
 //! them. A key never waits for a draw that was not for it.
 
+mod agent;
 mod engine;
 mod exporting;
 mod input;
@@ -17,7 +18,10 @@ mod memory;
 mod pace;
 mod parting;
 mod recording;
+mod reread;
 mod signals;
+mod stderr_log;
+mod supervisor;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -42,6 +46,7 @@ use crate::{
     terminal::{self, Terminal},
     ui::Screen,
 };
+pub use agent::agent;
 use engine::Engine;
 pub use engine::collector_settings;
 use memory::Memory;
@@ -54,7 +59,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// What is not sent by then waits in the record.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
-/// Why the screen could not run.
+/// Why the screen or the agent could not run.
 #[derive(Debug, Error)]
 pub enum RuntimeError {
     /// No terminal to draw on.
@@ -71,6 +76,21 @@ pub enum RuntimeError {
     /// Delivery could not be started.
     #[error(transparent)]
     Delivery(#[from] delivery::StartError),
+    /// An agent is not the one that records.
+    #[error(
+        "{holder} already records this host, and two would write every sample twice; end that one, then \
+         start the agent"
+    )]
+    Recorded {
+        /// Program and process.
+        holder: String,
+    },
+    /// An agent cannot know whether another process records.
+    #[error("{why}")]
+    NoLock {
+        /// What, where and what to do.
+        why: String,
+    },
     /// Two keys of the key table clash.
     #[error(transparent)]
     Keys(#[from] app::Clash),

@@ -78,7 +78,7 @@ fn an_unknown_key_is_named_with_its_line_and_its_nearest_neighbour() {
     says(&refused("[libvirt]\npoll_interval = 2\n"), &["FILE:2", "did you mean collector.poll_interval?"]);
     says(&refused("poll_interval = 2\n"), &["FILE:1", "did you mean collector.poll_interval?"]);
     says(&refused("[influx]\nx.y = 1\n"), &["FILE:2", "influx.x is not a key"]);
-    says(&refused("[agent]\nlisten = 1\n"), &["FILE:1", "agent is not a section", "libvirt, collector"]);
+    says(&refused("[grafana]\nlisten = 1\n"), &["FILE:1", "grafana is not a section", "libvirt, collector"]);
     says(&refused("[libvrt]\n"), &["FILE:1", "did you mean libvirt?"]);
     says(&refused("influx = 3\n"), &["FILE:1", "influx: found a number", "a section, [influx]"]);
     says(&refused("[[influx]]\n"), &["FILE:1", "found an array"]);

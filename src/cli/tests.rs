@@ -15,6 +15,7 @@ fn each_command_is_understood() {
     assert_eq!(command(&["--stopped"]), Command::Screen { stopped: true });
     assert_eq!(command(&["once"]), Command::Once { json: false });
     assert_eq!(command(&["once", "--json"]), Command::Once { json: true });
+    assert_eq!(command(&["agent"]), Command::Agent);
     assert_eq!(command(&["check"]), Command::Check);
     assert_eq!(command(&["config"]), Command::Config);
     assert_eq!(command(&["completions", "zsh"]), Command::Completions(Shell::Zsh));

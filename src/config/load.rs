@@ -200,7 +200,10 @@ impl<'a> Loader<'a> {
                 "agent.tls_cert is there and agent.tls_key is not; give both or none",
             ),
             (None, Some(_)) => {
-                refuse("agent.tls_key", "agent.tls_key is there and agent.tls_cert is not; give both or none")
+                refuse(
+                    "agent.tls_key",
+                    "agent.tls_key is there and agent.tls_cert is not; give both or none",
+                );
             }
             _ => {}
         }

@@ -257,23 +257,8 @@ impl Shape {
                 };
                 set(draft, proxy);
             }
-            Self::Socket { set, .. } => {
-                let text = found.text().ok_or(Refusal::NotAllowed)?;
-                let socket = match text {
-                    AUTO => Socket::Auto,
-                    NONE => Socket::Off,
-                    _ => Socket::At(path_of(text, environment).ok_or(refused)?),
-                };
-                set(draft, socket);
-            }
-            Self::Address { set, .. } => {
-                let text = found.text().ok_or(Refusal::NotAllowed)?;
-                let address = match text {
-                    NONE => None,
-                    _ => Some(text.parse().map_err(|_| refused)?),
-                };
-                set(draft, address);
-            }
+            Self::Socket { set, .. } => set(draft, socket_of(found, environment).ok_or(refused)?),
+            Self::Address { set, .. } => set(draft, address_of(found)?),
             Self::Tags { set, .. } => match found {
                 Found::Table(entries) => set(draft, tags::read(entries).map_err(Refusal::Lines)?),
                 _ => return Err(refused),
@@ -401,6 +386,22 @@ fn path_of(text: &str, environment: &Environment) -> Option<PathBuf> {
     match text.strip_prefix("~/") {
         Some(rest) => environment.home().map(|home| home.join(rest)),
         None => Some(PathBuf::from(text)).filter(|path| path.is_absolute()),
+    }
+}
+
+fn socket_of(found: &Found, environment: &Environment) -> Option<Socket> {
+    match found.text()? {
+        AUTO => Some(Socket::Auto),
+        NONE => Some(Socket::Off),
+        text => path_of(text, environment).map(Socket::At),
+    }
+}
+
+/// An address, or none. A host's name would be one at start and another later.
+fn address_of(found: &Found) -> Result<Option<SocketAddr>, Refusal> {
+    match found.text() {
+        Some(NONE) => Ok(None),
+        text => text.and_then(|text| text.parse().ok()).map(Some).ok_or(Refusal::NotAllowed),
     }
 }
 

@@ -1,7 +1,12 @@
 //! Where log lines go: into the ring that the log page shows, and into a file.
 
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use super::log_file;
 use crate::config;
@@ -16,13 +21,16 @@ pub(super) struct Logging {
     _guard: Option<WorkerGuard>,
 }
 
+/// Everything of ours from `level` on. Other crates' chatter below warnings is
+/// left out: it drowns what concerns the operator.
+pub(super) fn of_ours(level: tracing::Level) -> Targets {
+    Targets::new().with_target("kvmscope", level).with_default(LevelFilter::WARN)
+}
+
 /// Sends everything from the configured level on to the log page and to the
-/// log's file. Other crates' chatter below warnings is left out: it drowns
-/// what concerns the operator.
+/// log's file.
 pub(super) fn start(log: &config::Log) -> Logging {
-    let ours = tracing_subscriber::filter::Targets::new()
-        .with_target("kvmscope", log.level)
-        .with_default(LevelFilter::WARN);
+    let ours = of_ours(log.level);
     tui_logger::set_default_level(tui_logger::LevelFilter::Trace);
     tui_logger::set_buffer_depth(MOST_LINES);
     let opened = log.file.as_deref().map(|path| (path, log_file::open(path, log.max_bytes)));

@@ -1,5 +1,5 @@
-//! What is said on the terminal after the screen is gone: what became of lines
-//! that were not delivered. Pure words; it prints nothing.
+//! What is said at the end, where the screen was or in the agent's log: what
+//! became of lines that were not delivered. Pure words; it prints nothing.
 
 use crate::{
     delivery::ledger::reason,

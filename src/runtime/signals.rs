@@ -1,11 +1,21 @@
-//! The signals that end the program: SIGTERM, SIGINT and SIGHUP. All of them
-//! flush and restore the terminal.
+//! The signals: SIGTERM, SIGINT and SIGHUP. All of them end a screen, which
+//! flushes and restores the terminal; SIGHUP has an agent read its
+//! configuration again.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for the signals that end the program.
+/// What a signal asks of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To end.
+    End,
+    /// To read the configuration again.
+    Reread,
+}
+
+/// Listens for the signals.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -21,6 +31,15 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Returns what the next of them asks of an agent.
+    pub async fn asked(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.hang_up.recv() => Asked::Reread,
+        }
     }
 
     /// Returns when one of them has come.
