@@ -109,7 +109,7 @@ fn rates_of<R: Copy>(
 }
 
 /// The fields of `vm_devices` for a NIC.
-fn nic_counters(counters: &Measured<NicCounters>) -> Fields {
+pub(super) fn nic_counters(counters: &Measured<NicCounters>) -> Fields {
     let mut fields = Fields::default();
     let mut put = |name, pick: fn(&NicCounters) -> Option<u64>| {
         fields.measure(name, counters.and_then(|c| offered(pick(&c))));
@@ -126,7 +126,7 @@ fn nic_counters(counters: &Measured<NicCounters>) -> Fields {
 }
 
 /// The fields of `vm_devices` for a disk, and the times and flushes beyond.
-fn disk_counters(counters: &Measured<DiskCounters>) -> Fields {
+pub(super) fn disk_counters(counters: &Measured<DiskCounters>) -> Fields {
     let mut fields = Fields::default();
     let mut put = |name, pick: fn(&DiskCounters) -> Option<u64>| {
         fields.measure(name, counters.and_then(|c| offered(pick(&c))));

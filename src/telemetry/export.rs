@@ -26,7 +26,7 @@ pub fn fleet(frame: &Frame, rows: &[usize]) -> Json {
 /// One domain, with the moment and the references of its degrees.
 #[must_use]
 pub fn vm(frame: &Frame, domain: &DomainFrame) -> Json {
-    let mut fields = Vec::from(json::moment(frame));
+    let mut fields = Vec::from(json::moment(frame, Some(frame.at)));
     fields.push(("vm", json::vm(domain)));
     Json::Object(fields)
 }

@@ -8,7 +8,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::model::{
-    AngleMode, AngleScale, DomainFrame, DomainJob, Frame, Happening, Measured, Missing, WallTime, Why,
+    AngleMode, AngleScale, DomainFrame, DomainJob, DomainReading, Frame, Happening, Measured, Missing,
+    WallTime, Why,
     frame::Health,
     rates::stored_memory_angle,
     reading::{DiskCounters, GuestMemory, MemorySource, NicCounters},
@@ -20,7 +21,8 @@ use super::{
     value::{Fields, Json, offered},
 };
 
-/// The answer of `vm-telemetry`, and what `kvmscope once --json` prints.
+/// What `kvmscope once --json` prints: the answer of `vm-telemetry`, and in
+/// each VM what belongs to it.
 #[must_use]
 pub fn frame(frame: &Frame) -> Json {
     chosen(frame, frame.domains.iter())
@@ -29,17 +31,33 @@ pub fn frame(frame: &Frame) -> Json {
 /// As [`frame`], with some of its VMs alone. What is said of the host is of
 /// all of them.
 pub(super) fn chosen<'a>(frame: &Frame, domains: impl Iterator<Item = &'a Arc<DomainFrame>>) -> Json {
+    frame_of(frame, Some(frame.at), domains, vm)
+}
+
+/// The answer of `vm-telemetry`: every VM's figures, without its devices,
+/// vCPUs and events. `at` is `None` where there was no reading yet.
+#[must_use]
+pub fn figures(frame: &Frame, at: Option<WallTime>) -> Json {
+    frame_of(frame, at, frame.domains.iter(), |domain| figures_of(domain).finish(domain.identity()))
+}
+
+fn frame_of<'a>(
+    frame: &Frame,
+    at: Option<WallTime>,
+    domains: impl Iterator<Item = &'a Arc<DomainFrame>>,
+    vm: impl Fn(&DomainFrame) -> Json,
+) -> Json {
     let vms: Vec<Json> = domains.map(|domain| vm(domain)).collect();
     let mut fields = vec![("count", Json::Whole(vms.len() as u64))];
-    fields.extend(moment(frame));
+    fields.extend(moment(frame, at));
     fields.push(("vms", Json::List(vms)));
     Json::Object(fields)
 }
 
 /// When and how a frame was read, and what the host was busy with.
-pub(super) fn moment(frame: &Frame) -> [(&'static str, Json); 5] {
+pub(super) fn moment(frame: &Frame, at: Option<WallTime>) -> [(&'static str, Json); 5] {
     [
-        ("timestamp", time(frame.at)),
+        ("timestamp", at.map(time).into()),
         ("angle_mode", mode(frame.scale.mode).into()),
         ("angle_references", references(&frame.scale)),
         ("interval_sec", frame.interval.as_secs_f64().into()),
@@ -50,6 +68,22 @@ pub(super) fn moment(frame: &Frame) -> [(&'static str, Json); 5] {
 /// One VM: its object in [`frame`].
 #[must_use]
 pub fn vm(domain: &DomainFrame) -> Json {
+    vm_with(domain, Vec::new())
+}
+
+/// One VM with `more` fields of its own at the end.
+#[must_use]
+pub fn vm_with(domain: &DomainFrame, more: Vec<(&'static str, Json)>) -> Json {
+    let mut vm = figures_of(domain);
+    parts(&mut vm, domain);
+    for (name, value) in more {
+        vm.put(name, value);
+    }
+    vm.finish(domain.identity())
+}
+
+/// Its figures, and why some lack.
+fn figures_of(domain: &DomainFrame) -> Fields {
     let (reading, rates) = (&domain.reading, &domain.rates);
     let mut vm = Fields::default();
     vm.measure("id", reading.identity.id.ok_or(Missing::new(Why::Inactive)));
@@ -80,8 +114,7 @@ pub fn vm(domain: &DomainFrame) -> Json {
     vm.measure("memory_kb_per_sec", rates.memory_kib_per_s);
     vm.measure("host_rss", reading.rss);
 
-    let disk = Totals::of(&reading.disks, |disk| disk.counters, Why::NoDisks);
-    let net = Totals::of(&reading.nics, |nic| nic.counters, Why::NoNics);
+    let (disk, net) = sums(reading);
     vm.measure("disk_read_bytes", disk.sum(|c: &DiskCounters| c.rd_bytes));
     vm.measure("disk_read_rate", rates.angles.disk_read);
     vm.measure("disk_read_bytes_per_sec", rates.disk.read_bytes_per_s);
@@ -109,6 +142,19 @@ pub fn vm(domain: &DomainFrame) -> Json {
     vm.nest("features", features(domain));
     vm.nest("totals", totals(domain, &disk, &net));
     vm.put("job", domain.job.map(|job| job_of(&job)));
+    if let Health::Impaired(missing) = domain.health {
+        vm.reason("health", missing);
+        // Nobody is asked about a job while he does not answer in full.
+        if domain.job.is_none() {
+            vm.reason("job", missing);
+        }
+    }
+    vm
+}
+
+/// What belongs to it: devices, vCPUs, events.
+fn parts(vm: &mut Fields, domain: &DomainFrame) {
+    let reading = &domain.reading;
     vm.put("devices", devices::devices(domain));
     vm.put("vcpus", devices::vcpus(domain));
     vm.put("events", Json::List(domain.timeline.iter().map(event).collect()));
@@ -122,14 +168,6 @@ pub fn vm(domain: &DomainFrame) -> Json {
             vm.reason(name, *missing);
         }
     }
-    if let Health::Impaired(missing) = domain.health {
-        vm.reason("health", missing);
-        // Nobody is asked about a job while he does not answer in full.
-        if domain.job.is_none() {
-            vm.reason("job", missing);
-        }
-    }
-    vm.finish(&reading.identity)
 }
 
 /// When memory and disks were read last: where they are null, how long ago
@@ -160,7 +198,7 @@ fn job_of(job: &DomainJob) -> Json {
 
 /// The fields of `vm_features`. The angle is the stored one, without a scale.
 /// Between two reports of the guest's there is no line, and none here.
-fn features(domain: &DomainFrame) -> Fields {
+pub(super) fn features(domain: &DomainFrame) -> Fields {
     let rate = match domain.rates.memory_kib_per_s {
         Ok(_) if domain.rates.memory_held => Err(Missing::new(Why::NotDue)),
         rate => rate,
@@ -171,7 +209,20 @@ fn features(domain: &DomainFrame) -> Fields {
     features
 }
 
+/// The sums over its disks, and over its NICs.
+fn sums(reading: &DomainReading) -> (Totals<DiskCounters>, Totals<NicCounters>) {
+    (
+        Totals::of(&reading.disks, |disk| disk.counters, Why::NoDisks),
+        Totals::of(&reading.nics, |nic| nic.counters, Why::NoNics),
+    )
+}
+
 /// The fields of `vm_totals`.
+pub(super) fn totals_of(domain: &DomainFrame) -> Fields {
+    let (disk, net) = sums(&domain.reading);
+    totals(domain, &disk, &net)
+}
+
 fn totals(domain: &DomainFrame, disk: &Totals<DiskCounters>, net: &Totals<NicCounters>) -> Fields {
     let reading = &domain.reading;
     let mut totals = Fields::default();

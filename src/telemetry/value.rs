@@ -156,6 +156,32 @@ impl Fields {
         self.reasons.push(Reason { field: name.into(), why: missing.to_string(), missing: Some(missing) });
     }
 
+    /// The field `name`: its value, or why it is null.
+    ///
+    /// # Errors
+    /// The reason of a null, in words.
+    pub(super) fn take(self, name: &str) -> Result<Json, String> {
+        let value = self.fields.into_iter().find(|(field, _)| *field == name).map(|(_, value)| value);
+        match value {
+            None | Some(Json::Null) => {
+                let reason = self.reasons.into_iter().find(|reason| reason.field == name);
+                Err(reason.map_or_else(|| "not told".to_owned(), |reason| reason.why))
+            }
+            Some(value) => Ok(value),
+        }
+    }
+
+    /// The fields that are there.
+    pub(super) fn told(self) -> Vec<(&'static str, Json)> {
+        self.fields.into_iter().filter(|(_, value)| *value != Json::Null).collect()
+    }
+
+    /// The names of all fields, in their order.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.fields.iter().map(|(name, _)| *name).collect()
+    }
+
     /// The object of a domain, closed by `missing` (why each null is null) and
     /// `mend` (what to do about it, where anything can be done).
     pub(super) fn finish(self, domain: &Identity) -> Json {

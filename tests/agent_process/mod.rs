@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use crate::lab::{processes::send, program};
 
 /// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running agent, killed when dropped.
 pub struct Agent {
@@ -98,14 +98,12 @@ impl Agent {
     pub fn logged(&mut self, words: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.log.push(line.clone());
-                    if line.contains(words) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("{words} is never logged:\n{}", self.log.join("\n")),
+            let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) else {
+                panic!("{words} is never logged:\n{}", self.log.join("\n"));
+            };
+            self.log.push(line.clone());
+            if line.contains(words) {
+                return line;
             }
         }
     }
