@@ -5,7 +5,8 @@
 //! holds them to it.
 //!
 //! ```text
-//! main → runtime → ui → app ──────────────→ model
+//! main → runtime → agent → telemetry, check, and what the engine publishes
+//!                → ui → app ──────────────→ model
 //!                → collector → libvirt ───→ model
 //!                → delivery → journal
 //!                           → influx ─────→ model
@@ -46,7 +47,10 @@
 //! | the promised keys | `app/contract.rs` (a test) |
 //! | a panel is drawn | [`ui`], a file per panel |
 //! | a setting is known, bounded, documented | `config/keys.rs` |
-//! | threads, channels, signals | [`runtime`] |
+//! | a path of the API is answered | `agent/routes.rs`; its shape: [`telemetry`] |
+//! | who may ask the agent, and how much | `agent/guard.rs`, `agent/serve.rs` |
+//! | a field over time is read from the record | [`delivery::lookback::series`] |
+//! | threads, channels, signals | [`runtime`]; those of the agent: `runtime/agent.rs` |
 //!
 //! # A sample's way
 //! `libvirt::Reader` (a thread and a connection each) answers the collector
@@ -60,7 +64,12 @@
 //! crossterm event → `runtime/input.rs` → [`app::App::update`] by the
 //! [`app::ACTIONS`] table → an [`app::Effect`] back to [`runtime`] → drawn by
 //! [`ui::Screen`] from `&App`.
+//!
+//! # A request's way
+//! A door of [`agent`] → bounds, token, origin → the answer, made from the last
+//! frame once for all who ask, from the figures, or from the record.
 
+pub mod agent;
 pub mod app;
 pub mod check;
 pub mod cli;

@@ -34,6 +34,7 @@ use tokio::{
 };
 
 use crate::{
+    agent::door::DoorError,
     app::{self, App, Effect, ExportForm, Exported, Message, OldFrames},
     clock::Clock,
     collector::{self, Command},
@@ -91,6 +92,9 @@ pub enum RuntimeError {
         /// What, where and what to do.
         why: String,
     },
+    /// An agent cannot be asked.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// Two keys of the key table clash.
     #[error(transparent)]
     Keys(#[from] app::Clash),

@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("delivery", &["clock", "config", "influx", "journal", "model"]),
     ("app", &["config", "model"]),
     ("ui", &["app", "config", "model"]),
-    ("agent", &["app", "clock", "collector", "config", "delivery", "journal", "model", "telemetry"]),
+    ("agent", &["check", "clock", "collector", "config", "delivery", "model", "rundir", "telemetry"]),
     (
         "runtime",
         &[
@@ -66,6 +66,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["journal"]),
     ("reqwest", &["influx"]),
     ("ratatui", &["ui", "runtime", "terminal"]),
+    ("axum", &["agent"]),
+    ("hyper", &["agent"]),
+    ("tokio_rustls", &["agent"]),
     ("tokio", &["agent", "delivery", "influx", "runtime", "main"]),
 ];
 

@@ -4,7 +4,7 @@
 //! told, what a reread configuration changes. What the API answers is the
 //! room `agent`'s.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -21,6 +21,11 @@ use super::{
     supervisor::Supervisor,
 };
 use crate::{
+    agent::{
+        Api, Sources,
+        door::{Doors, Keys},
+        serve,
+    },
     clock::Clock,
     collector::Command,
     config::{ConfigErrors, Loaded},
@@ -59,14 +64,37 @@ pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) 
         Role::Barred { why } => return Err(RuntimeError::NoLock { why }),
         role @ Role::Recording(_) => role,
     };
+    // Before anything is collected: an agent that cannot be asked is of no use.
+    let doors =
+        Doors::open(&loaded.config.agent, loaded.config.store.path.as_deref(), &loaded.config.libvirt.uri)?;
+    allow_connections();
     // Nobody takes the place of the one that holds the lock.
     let engine = Engine::start(&loaded.config, &clock, role, drop)?;
     let ended = runtime.block_on(async {
         let signals = Signals::listen()?;
         engine.collector.command(Command::Start);
+        let (end, ends) = watch::channel(false);
+        let sources = Sources {
+            collector: engine.collector.clone(),
+            frame: engine.frame.clone(),
+            status: engine.status.clone(),
+            figures: engine.recording.current().status(),
+            config: Arc::new(loaded.config.clone()),
+            clock,
+            ends: ends.clone(),
+        };
+        let (places, keys) = (doors.places(), doors.keys());
+        let served = tokio::spawn(serve::serve(doors, Api::new(sources), ends));
         let pulse = Pulse::new(engine.status.clone());
-        let service = Service { supervisor, log, engine: &engine, loaded, pulse };
+        let service = Service { supervisor, log, engine: &engine, loaded, pulse, keys };
+        tracing::info!(
+            "answers at {}",
+            if places.is_empty() { "no door".to_owned() } else { places.join(", ") }
+        );
         service.run(signals, reread).await;
+        end.send_replace(true);
+        // A fault in it ends the program as a panic.
+        served.await.unwrap_or(Ok(()))?;
         Ok(())
     });
     for words in engine.end(FLUSH_WITHIN) {
@@ -84,6 +112,8 @@ struct Service<'a> {
     /// The configuration in force.
     loaded: Loaded,
     pulse: Pulse,
+    /// Token and certificate.
+    keys: Keys,
 }
 
 impl Service<'_> {
@@ -138,6 +168,11 @@ impl Service<'_> {
         for warning in &found.warnings {
             tracing::warn!("{warning}");
         }
+        match self.keys.reread() {
+            Ok(0) => {}
+            Ok(_) => tracing::info!("the agent's token and certificate were read again"),
+            Err(errors) => errors.iter().for_each(|error| tracing::error!("the one before stays: {error}")),
+        }
         let changes = changes(&self.loaded.entries, &found.entries);
         if changes.is_empty() {
             tracing::info!("the configuration was read again: nothing has changed");
@@ -169,6 +204,28 @@ impl Service<'_> {
         }
     }
 }
+
+/// Raises this process's bound on open files to what its connections take, as
+/// far as it may.
+fn allow_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = serve::MOST_CONNECTIONS as u64 + FILES_BESIDE;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < wanted) {
+        let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
+            tracing::warn!("the limit on open files stays: {error}");
+        } else if raised < wanted {
+            tracing::warn!(
+                "the limit on open files is {raised}: fewer callers than {} get in",
+                serve::MOST_CONNECTIONS
+            );
+        }
+    }
+}
+
+/// Files open beside the connections: the record, libvirt's, the database's.
+const FILES_BESIDE: u64 = 300;
 
 /// Whether the collector moves.
 struct Pulse {

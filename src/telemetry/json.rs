@@ -68,17 +68,16 @@ pub(super) fn moment(frame: &Frame, at: Option<WallTime>) -> [(&'static str, Jso
 /// One VM: its object in [`frame`].
 #[must_use]
 pub fn vm(domain: &DomainFrame) -> Json {
-    vm_with(domain, Vec::new())
-}
-
-/// One VM with `more` fields of its own at the end.
-#[must_use]
-pub fn vm_with(domain: &DomainFrame, more: Vec<(&'static str, Json)>) -> Json {
     let mut vm = figures_of(domain);
     parts(&mut vm, domain);
-    for (name, value) in more {
-        vm.put(name, value);
-    }
+    vm.finish(domain.identity())
+}
+
+/// One VM with an object more at its end.
+pub(super) fn vm_with(domain: &DomainFrame, name: &'static str, more: Fields) -> Json {
+    let mut vm = figures_of(domain);
+    parts(&mut vm, domain);
+    vm.nest(name, more);
     vm.finish(domain.identity())
 }
 
@@ -353,7 +352,8 @@ fn references(scale: &AngleScale) -> Json {
 }
 
 /// RFC 3339 in UTC.
-pub(super) fn time(at: WallTime) -> Json {
+#[must_use]
+pub fn time(at: WallTime) -> Json {
     jiff::Timestamp::from_nanosecond(at.0.into()).map_or(Json::Null, |at| at.to_string().into())
 }
 

@@ -9,7 +9,8 @@ use super::{Json, json::time};
 use crate::model::{
     LastErrors, WallTime,
     status::{
-        CollectionState, CollectorStatus, DeliveryState, DeliveryStatus, StoreState, StoreStatus, WatchState,
+        CollectionState, CollectorStatus, DeliveryState, DeliveryStatus, SilentDomain, StoreState,
+        StoreStatus, WatchState,
     },
 };
 
@@ -64,9 +65,6 @@ fn collector(status: &CollectorStatus) -> Json {
         CollectionState::Running { since } => ("running", None, since),
         CollectionState::Failed { why, since, .. } => ("failed", Some(why.clone()), since),
     };
-    let silent = status.silent.iter().map(|domain| {
-        Json::Object(vec![("name", domain.name.clone().into()), ("why", domain.why.clone().into())])
-    });
     let stuck = status.stuck_calls.iter().map(|call| {
         Json::Object(vec![
             ("domain", call.domain.clone().into()),
@@ -102,7 +100,7 @@ fn collector(status: &CollectorStatus) -> Json {
         ("vms_timed", (status.costs.measured as u64).into()),
         ("mean_read_sec", status.costs.mean.map(|mean| mean.as_secs_f64()).into()),
         ("slowest", Json::List(slowest.collect())),
-        ("silent", Json::List(silent.collect())),
+        ("silent", silent(&status.silent)),
         ("stuck_calls", Json::List(stuck.collect())),
         ("max_stuck_calls", (status.max_stuck_calls as u64).into()),
         ("events_seen", status.events.seen.into()),
@@ -112,16 +110,28 @@ fn collector(status: &CollectorStatus) -> Json {
     ])
 }
 
-fn delivery(status: &DeliveryStatus) -> Json {
-    let (word, why, mend, next_at) = match &status.state {
-        DeliveryState::Off => ("off", None, None, None),
-        DeliveryState::Probing => ("probing", None, None, None),
-        DeliveryState::Delivering => ("delivering", None, None, None),
-        DeliveryState::Retrying { why, next_at } => ("retrying", Some(why), None, Some(*next_at)),
-        DeliveryState::Paused { why, mend, next_at } => ("paused", Some(why), Some(mend), Some(*next_at)),
+/// The VMs that did not answer in full.
+pub(super) fn silent(domains: &[SilentDomain]) -> Json {
+    let of = |domain: &SilentDomain| {
+        Json::Object(vec![("name", domain.name.clone().into()), ("why", domain.why.clone().into())])
     };
-    let dropped = status.dropped.iter().map(|(reason, count)| (reason.clone(), (*count).into()));
-    let last_answer = status.last_answer.as_ref().map(|answer| {
+    Json::List(domains.iter().map(of).collect())
+}
+
+/// The word of `delivery.state`.
+pub(super) fn delivery_word(state: &DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Off => "off",
+        DeliveryState::Probing => "probing",
+        DeliveryState::Delivering => "delivering",
+        DeliveryState::Retrying { .. } => "retrying",
+        DeliveryState::Paused { .. } => "paused",
+    }
+}
+
+/// The server's last answer, or what stood in its place.
+pub(super) fn last_answer(status: &DeliveryStatus) -> Json {
+    let answer = status.last_answer.as_ref().map(|answer| {
         Json::Object(vec![
             ("at", time(answer.at)),
             ("status", answer.status.map(u32::from).into()),
@@ -129,8 +139,18 @@ fn delivery(status: &DeliveryStatus) -> Json {
             ("text", answer.text.clone().into()),
         ])
     });
+    answer.into()
+}
+
+fn delivery(status: &DeliveryStatus) -> Json {
+    let (why, mend, next_at) = match &status.state {
+        DeliveryState::Off | DeliveryState::Probing | DeliveryState::Delivering => (None, None, None),
+        DeliveryState::Retrying { why, next_at } => (Some(why), None, Some(*next_at)),
+        DeliveryState::Paused { why, mend, next_at } => (Some(why), Some(mend), Some(*next_at)),
+    };
+    let dropped = status.dropped.iter().map(|(reason, count)| (reason.clone(), (*count).into()));
     Json::Object(vec![
-        ("state", word.into()),
+        ("state", delivery_word(&status.state).into()),
         ("why", why.cloned().into()),
         ("mend", mend.cloned().into()),
         ("next_try_at", next_at.map(time).into()),
@@ -148,7 +168,7 @@ fn delivery(status: &DeliveryStatus) -> Json {
         ("saturated", status.saturated.into()),
         ("lines_per_sec", status.lines_per_second.into()),
         ("time_left_sec", status.time_left.map(|left| left.as_secs_f64()).into()),
-        ("last_answer", last_answer.into()),
+        ("last_answer", last_answer(status)),
         ("errors", errors(&status.errors)),
     ])
 }

@@ -144,6 +144,12 @@ impl Fields {
         }
     }
 
+    /// Adds a null, for the reason `why`.
+    pub(super) fn lack(&mut self, name: &'static str, why: String) {
+        self.fields.push((name, Json::Null));
+        self.reasons.push(Reason { field: name.into(), why, missing: None });
+    }
+
     /// Adds an object; the reasons within it go to this one, as `name.field`.
     pub(super) fn nest(&mut self, name: &'static str, inner: Self) {
         self.fields.push((name, Json::Object(inner.fields)));

@@ -2,8 +2,9 @@
 //!
 //! Owns the way from a row to what the screen showed: `parse` reads a cycle's
 //! lines, `reading` and `rates` make of them and of the local part what the
-//! collector had made, [`frame`] walks from cycle to cycle, and [`reader`]
-//! answers questions on a thread of its own. It changes nothing in the record
+//! collector had made, [`frame`] walks from cycle to cycle, [`series`] does so
+//! for one domain over a span, and [`reader`] answers questions on a thread of
+//! its own. It changes nothing in the record
 //! and asks no clock.
 
 pub mod frame;
@@ -11,6 +12,7 @@ mod parse;
 mod rates;
 pub mod reader;
 mod reading;
+pub mod series;
 mod slots;
 mod trail;
 mod way;

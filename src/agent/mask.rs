@@ -1,0 +1,118 @@
+//! Takes addresses and paths out of sentences: what the collector, delivery
+//! and the record say of their troubles is written for the operator, and
+//! callers see `***` in its place.
+
+use crate::{
+    config::{self, Config, Socket},
+    telemetry::{Json, answers::MASKED},
+};
+
+/// What no answer may hold, the longest first.
+#[derive(Debug)]
+pub(super) struct Mask(Vec<String>);
+
+/// Shorter ones would hide words that mean something else.
+const SHORTEST: usize = 4;
+
+impl Mask {
+    /// What `config` names of addresses and places.
+    pub fn of(config: &Config) -> Self {
+        let mut hidden = vec![config.libvirt.uri.clone(), config::masked(&config.libvirt.uri)];
+        if let Ok(uri) = url::Url::parse(&config.libvirt.uri) {
+            hidden.extend(uri.host_str().filter(|host| !host.is_empty()).map(str::to_owned));
+            // The socket of a connection of one's own.
+            hidden.extend(uri.query_pairs().map(|(_, value)| value.into_owned()));
+        }
+        if let Some(text) = &config.influx.url {
+            hidden.push(text.trim_end_matches('/').to_owned());
+            if let Ok(url) = url::Url::parse(text) {
+                hidden.extend(url.host_str().map(str::to_owned));
+                hidden.push(url.authority().to_owned());
+            }
+        }
+        if let config::Proxy::Url(text) = &config.influx.proxy {
+            hidden.push(text.clone());
+            hidden.extend(url::Url::parse(text).ok().and_then(|url| Some(url.host_str()?.to_owned())));
+        }
+        let influx = &config.influx;
+        let agent = &config.agent;
+        let paths = [
+            &config.store.path,
+            &influx.ca_file,
+            &influx.client_cert,
+            &influx.client_key,
+            &agent.token_file,
+            &agent.tls_cert,
+            &agent.tls_key,
+            &config.log.file,
+        ];
+        hidden.extend(paths.into_iter().flatten().map(|path| path.display().to_string()));
+        if let Socket::At(path) = &agent.socket {
+            hidden.push(path.display().to_string());
+        }
+        if let config::Auth::Token(Some(config::SecretSource::File(path)))
+        | config::Auth::Basic { password: Some(config::SecretSource::File(path)), .. } = &influx.auth
+        {
+            hidden.push(path.display().to_string());
+        }
+        hidden.retain(|text| text.len() >= SHORTEST);
+        hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        hidden.dedup();
+        Self(hidden)
+    }
+
+    /// `value` without them.
+    pub fn over(&self, value: Json) -> Json {
+        match value {
+            Json::Text(text) => Json::Text(self.over_text(text)),
+            Json::List(list) => Json::List(list.into_iter().map(|value| self.over(value)).collect()),
+            Json::Object(fields) => {
+                Json::Object(fields.into_iter().map(|(name, value)| (name, self.over(value))).collect())
+            }
+            Json::Map(fields) => {
+                let fields = fields.into_iter().map(|(name, value)| (self.over_text(name), self.over(value)));
+                Json::Map(fields.collect())
+            }
+            plain => plain,
+        }
+    }
+
+    fn over_text(&self, mut text: String) -> String {
+        for hidden in &self.0 {
+            if text.contains(hidden.as_str()) {
+                text = text.replace(hidden.as_str(), MASKED);
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_places_go_and_words_stay() {
+        let mut config = Config::default();
+        config.libvirt.uri = "qemu+ssh://ann@hv-07.example/system?socket=/run/x/libvirt-sock-ro".into();
+        config.influx.url = Some("https://db.example:8181/base/".into());
+        config.store.path = Some("/var/lib/kvmscope".into());
+        let mask = Mask::of(&config);
+        let text = |text: &str| match mask.over(Json::List(vec![text.into()])) {
+            Json::List(list) => serde_json::to_string(&list[0]).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        for (said, told) in [
+            ("cannot write /var/lib/kvmscope/record.db: full", "\"cannot write ***/record.db: full\""),
+            ("https://db.example:8181/base refused", "\"*** refused\""),
+            ("db.example has no address", "\"*** has no address\""),
+            ("no socket at /run/x/libvirt-sock-ro", "\"no socket at ***\""),
+            ("hv-07.example is down", "\"*** is down\""),
+            ("web-1 does not answer", "\"web-1 does not answer\""),
+        ] {
+            assert_eq!(text(said), told);
+        }
+        let whole = text(&format!("{} and {}", config.libvirt.uri, config::masked(&config.libvirt.uri)));
+        assert_eq!(whole, "\"*** and ***\"");
+    }
+}

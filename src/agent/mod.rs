@@ -1,0 +1,172 @@
+//! The agent's API: what other tools, other screens and the page ask.
+//!
+//! Owns the doors (a unix socket, a TCP address), who may come in, the bounds
+//! on what a caller may take, and the answers. It computes no number and
+//! collects nothing: answers are made from the frame and the figures that the
+//! engine publishes, and from the local record. It starts no engine and
+//! handles no signal; [`crate::runtime`] does.
+//!
+//! A request's way: [`door`] (a connection) → [`serve`] (bounds on connections
+//! and time) → [`guard`] (may it ask?) → [`routes`] (which answer) → an answer,
+//! or a [`fault`] as JSON.
+
+mod connection;
+mod diagnostic;
+pub mod door;
+mod events;
+mod fault;
+pub mod guard;
+mod history;
+mod mask;
+mod page;
+mod query;
+mod routes;
+pub mod serve;
+mod stats;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    clock::Clock,
+    collector,
+    config::Config,
+    delivery::lookback::series::{Series, SeriesError},
+    model::{
+        Frame,
+        status::{CollectorStatus, DeliveryStatus, StoreStatus},
+    },
+    telemetry::answers::InForce,
+};
+use diagnostic::Checks;
+use mask::Mask;
+use page::Page;
+
+/// What the answers are made from.
+#[derive(Clone)]
+pub struct Sources {
+    /// Starts and stops collection.
+    pub collector: collector::Handle,
+    /// The last cycle.
+    pub frame: watch::Receiver<Option<Arc<Frame>>>,
+    /// The collector's figures.
+    pub status: watch::Receiver<Option<CollectorStatus>>,
+    /// Those of delivery and of the record.
+    pub figures: watch::Receiver<(DeliveryStatus, StoreStatus)>,
+    /// The configuration that the engine was started with.
+    pub config: Arc<Config>,
+    /// Tells times.
+    pub clock: Clock,
+    /// True when the agent ends: streams end then.
+    pub ends: watch::Receiver<bool>,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    sources: Sources,
+    in_force: InForce,
+    mask: Mask,
+    /// The answers made from the last frame.
+    page: Mutex<Option<Arc<Page>>>,
+    checks: Mutex<Option<Checks>>,
+    /// Looks into the record at once: each holds a thread.
+    looks: Semaphore,
+    /// Streams of events at once.
+    streams: Arc<Semaphore>,
+}
+
+/// Looks into the record at once.
+const MOST_LOOKS: usize = 2;
+/// Streams of events at once.
+const MOST_STREAMS: usize = 256;
+/// How long a look into the record may take.
+const LOOK_WITHIN: Duration = Duration::from_secs(8);
+
+impl Api {
+    /// An API that answers from `sources`.
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        let config = &sources.config;
+        let in_force = InForce {
+            influx_db: config.influx.db.clone(),
+            poll_interval: config.collector.poll_interval,
+            batch_max_lines: config.influx.batch_max_lines,
+            batch_max_sec: config.influx.batch_max_sec,
+            device_cache_ttl: config.libvirt.device_cache_ttl,
+        };
+        Self(Arc::new(Shared {
+            mask: Mask::of(config),
+            in_force,
+            sources,
+            page: Mutex::default(),
+            checks: Mutex::default(),
+            looks: Semaphore::new(MOST_LOOKS),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+        }))
+    }
+
+    fn sources(&self) -> &Sources {
+        &self.0.sources
+    }
+
+    fn collector(&self) -> Option<CollectorStatus> {
+        self.sources().status.borrow().clone()
+    }
+
+    fn frame(&self) -> Option<Arc<Frame>> {
+        self.sources().frame.borrow().clone()
+    }
+
+    /// The answers of the last frame; made once for all who ask.
+    fn page(&self) -> Arc<Page> {
+        let frame = self.frame();
+        let mut page = self.0.page.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*page {
+            Some(page) if page.is_of(frame.as_ref()) => Arc::clone(page),
+            _ => {
+                let config = &self.sources().config;
+                let made = Arc::new(Page::new(frame, config.angle, config.collector.poll_interval));
+                *page = Some(Arc::clone(&made));
+                made
+            }
+        }
+    }
+
+    /// Looks into the record on a thread of its own.
+    async fn look<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Series, std::time::Instant) -> Result<T, fault::Fault> + Send + 'static,
+    ) -> Result<T, fault::Fault> {
+        let busy = || fault::Fault::busy("the record is being read for others; ask again in a moment");
+        let permit = tokio::time::timeout(LOOK_WITHIN, self.0.looks.acquire()).await.map_err(|_| busy())?;
+        let _permit = permit.map_err(|_| busy())?;
+        let config = Arc::clone(&self.sources().config);
+        let deadline = std::time::Instant::now() + LOOK_WITHIN;
+        let read = tokio::task::spawn_blocking(move || {
+            let series = Series::open(&config.store, &config.libvirt.uri, config.angle)?;
+            read(&series, deadline)
+        });
+        read.await.map_err(|_| fault::Fault::internal())?
+    }
+}
+
+impl From<SeriesError> for fault::Fault {
+    fn from(error: SeriesError) -> Self {
+        match error {
+            SeriesError::Off => Self::unavailable("there is no local record: store.path is none"),
+            SeriesError::TooLong => Self::busy(&error.to_string()),
+            SeriesError::Look(error) => {
+                // Its words name files: these are for the log alone.
+                tracing::warn!("a question about the past was not answered: {error}");
+                Self::unavailable("the local record cannot be read; the agent's log says why")
+            }
+        }
+    }
+}
