@@ -12,7 +12,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Api, fault::Fault, query::Query};
+use super::{Api, fault::Fault, find, query::Query};
 use crate::{
     delivery::lookback::series::{Point, Series, Span},
     model::{Frame, WallTime},
@@ -108,7 +108,7 @@ impl Question {
 
 /// The VM that is meant: one of the last cycle, or any by its uuid.
 fn vm_of(frame: Option<&Frame>, vm: &str) -> Option<Uuid> {
-    let known = frame.and_then(|frame| frame.find(vm)).map(|domain| domain.identity().uuid);
+    let known = frame.and_then(|frame| find(frame, vm)).map(|domain| domain.identity().uuid);
     known.or_else(|| Uuid::try_parse(vm).ok())
 }
 

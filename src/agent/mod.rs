@@ -37,7 +37,8 @@ use crate::{
     config::Config,
     delivery::lookback::series::{Series, SeriesError},
     model::{
-        Frame,
+        DomainFrame, Frame,
+        name::storable,
         status::{CollectorStatus, DeliveryStatus, StoreStatus},
     },
     telemetry::answers::InForce,
@@ -155,6 +156,12 @@ impl Api {
         });
         read.await.map_err(|_| fault::Fault::internal())?
     }
+}
+
+/// The VM that is meant by `asked`: libvirt id, uuid or name, in this order;
+/// a name as libvirt has it, or as it is stored.
+fn find<'a>(frame: &'a Frame, asked: &str) -> Option<&'a Arc<DomainFrame>> {
+    frame.find(asked).or_else(|| frame.find(&storable(asked)))
 }
 
 impl From<SeriesError> for fault::Fault {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Api, fault::Fault};
+use super::{Api, fault::Fault, find};
 use crate::{
     delivery::lookback::series::Span,
     model::WallTime,
@@ -21,7 +21,7 @@ const MOST_LINES: u64 = 300_000;
 /// Answers about the VM `asked`: a libvirt id, a uuid or a name.
 pub(super) async fn answer(api: &Api, asked: &str) -> Result<Json, Fault> {
     let frame = api.frame();
-    let domain = frame.as_ref().and_then(|frame| frame.find(asked)).ok_or_else(|| Fault::no_vm(asked))?;
+    let domain = frame.as_ref().and_then(|frame| find(frame, asked)).ok_or_else(|| Fault::no_vm(asked))?;
     let until = frame.as_ref().map_or(WallTime(0), |frame| frame.at);
     let interval = frame.as_ref().map_or(Duration::from_secs(1), |frame| frame.interval);
     let uuid = domain.identity().uuid;

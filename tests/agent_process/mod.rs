@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
+pub mod asking;
+
 use std::{
     io::{BufRead as _, BufReader},
     os::unix::net::UnixDatagram,
