@@ -1,9 +1,9 @@
 //! The answer of `history`: one field of one VM over time, from the local
 //! record.
 //!
-//! Of each step the last cycle is told; a counter's rate is the true mean
-//! since the cycle told before. A question that would take too much gets a
-//! larger step, and the answer says so.
+//! Without a step every cycle is told, with one the last cycle of each; a
+//! counter's rate is the true mean since the cycle told before. A question that
+//! would take too much gets a larger step, and the answer says so.
 
 use std::{
     collections::BTreeMap,
@@ -43,7 +43,10 @@ struct Question {
     device: Option<String>,
     since: WallTime,
     until: WallTime,
-    step: Duration,
+    /// `None`: every cycle.
+    step: Option<Duration>,
+    /// Of the cycles now.
+    interval: Duration,
     /// Whether a counter is told as a rate.
     rate: bool,
 }
@@ -84,8 +87,8 @@ impl Question {
                 "an instant before until",
             ));
         }
-        let step = query.span("step")?.unwrap_or(interval);
-        Ok(Self { uuid, field, device, since, until, step, rate })
+        let step = query.span("step")?;
+        Ok(Self { uuid, field, device, since, until, step, interval, rate })
     }
 
     fn answered(&self, series: &Series, deadline: Instant) -> Result<Json, Fault> {
@@ -95,14 +98,24 @@ impl Question {
             (self.since.max(covers.from).min(self.until), self.until.min(covers.to).max(self.since))
         });
         let most = (MOST_LINES / series.lines_of_a_cycle()?.max(1)).clamp(100, MOST_POINTS);
-        let step = self.step.max(step_for(until.since(since), most));
-        let mut points = Points::new(self, step);
-        if covers.is_some() {
-            let nanos = i64::try_from(step.as_nanos()).unwrap_or(i64::MAX);
-            let span = Span { uuid: self.uuid, since, until, step: nanos, deadline };
-            series.walk(&span, |point| points.take(&point))?;
+        let least = step_for(until.since(since), most);
+        let all = |step: Option<Duration>| -> Result<Points<'_>, Fault> {
+            let mut points = Points::new(self, step);
+            if covers.is_some() {
+                let nanos = step.map_or(1, |step| i64::try_from(step.as_nanos()).unwrap_or(i64::MAX));
+                let span = Span { uuid: self.uuid, since, until, step: nanos, deadline };
+                series.walk(&span, |point| points.take(&point))?;
+            }
+            Ok(points)
+        };
+        if self.step.is_none() && least <= self.interval {
+            let points = all(None)?;
+            if points.taken.len() as u64 <= most {
+                return Ok(points.told(since, until));
+            }
+            // Cycles of then were closer than they are now.
         }
-        Ok(points.told(since, until))
+        Ok(all(Some(self.step.unwrap_or(self.interval).max(least)))?.told(since, until))
     }
 }
 
@@ -137,7 +150,8 @@ fn step_for(span: Duration, most: u64) -> Duration {
 /// The points of an answer in the making.
 struct Points<'a> {
     question: &'a Question,
-    step: Duration,
+    /// `None`: every cycle.
+    step: Option<Duration>,
     taken: Vec<Json>,
     /// The counter's last value: of which incarnation, when.
     last: Option<(Option<u32>, WallTime, u64)>,
@@ -145,7 +159,7 @@ struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    fn new(question: &'a Question, step: Duration) -> Self {
+    fn new(question: &'a Question, step: Option<Duration>) -> Self {
         Self { question, step, taken: Vec::new(), last: None, missing: BTreeMap::new() }
     }
 
@@ -173,6 +187,10 @@ impl<'a> Points<'a> {
         self.taken.push(Json::List(vec![time(at), value]));
     }
 
+    fn step(&self) -> Duration {
+        self.step.unwrap_or(self.question.interval)
+    }
+
     /// The growth per second since the value before.
     fn rate(&mut self, id: Option<u32>, at: WallTime, now: u64) -> Result<Json, String> {
         let (before_id, before_at, before) =
@@ -181,7 +199,7 @@ impl<'a> Points<'a> {
             return Err("counter restarted".to_owned());
         }
         let span = at.since(before_at);
-        if span.is_zero() || span > self.step.max(THINNED_TO) * 3 {
+        if span.is_zero() || span > self.step().max(THINNED_TO) * 3 {
             return Err("gap since the last reading".to_owned());
         }
         #[allow(clippy::cast_precision_loss, reason = "a difference, far below 2^53")]
@@ -197,15 +215,16 @@ impl<'a> Points<'a> {
             ("measurement", question.field.measurement.to_string().into()),
             ("field", question.field.name.into()),
             ("unit", unit.into()),
-            ("step", self.step.as_secs_f64().into()),
+            ("step", self.step().as_secs_f64().into()),
             ("since", time(since)),
             ("until", time(until)),
         ];
         if let Some(device) = &question.device {
             fields.insert(3, ("device", device.as_str().into()));
         }
-        if self.step > question.step {
-            fields.push(("step_asked", question.step.as_secs_f64().into()));
+        let asked = question.step.unwrap_or(question.interval);
+        if self.step() > asked {
+            fields.push(("step_asked", asked.as_secs_f64().into()));
             fields.push(("note", "the span is too wide for the step asked for, so that it is larger".into()));
         }
         let missing = self.missing.into_iter().map(|(why, count)| (why, count.into()));
@@ -250,7 +269,8 @@ mod tests {
     fn an_hour_by_the_interval_is_what_nobody_asks_otherwise() {
         let question = read(&format!("{VM}&measurement=vm_metrics&field=cputime_ns&rate=true")).unwrap();
         assert_eq!(question.until.since(question.since), USUAL);
-        assert_eq!((question.step, question.rate), (Duration::from_secs(1), true));
+        assert_eq!((question.step, question.interval), (None, Duration::from_secs(1)));
+        assert!(question.rate);
     }
 
     #[test]
@@ -265,7 +285,7 @@ mod tests {
     #[test]
     fn a_counters_rate_is_of_one_incarnation_that_did_not_fall() {
         let question = read(&format!("{VM}&measurement=vm_metrics&field=cputime_ns&rate=true")).unwrap();
-        let mut points = Points::new(&question, Duration::from_secs(1));
+        let mut points = Points::new(&question, None);
         let second = |n: i64| WallTime(n * 1_000_000_000);
         assert_eq!(points.rate(Some(1), second(0), 100), Err("first reading".into()));
         assert_eq!(points.rate(Some(1), second(2), 300), Ok(Json::Real(100.0)));
