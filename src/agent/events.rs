@@ -5,14 +5,14 @@
 //! is the last one. One that takes nothing for a while is dropped with its
 //! connection.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -40,6 +40,7 @@ pub(super) fn answer(api: &Api) -> Result<Response, Fault> {
         status: sources.status.clone(),
         ends: sources.ends.clone(),
         state: None,
+        rest: VecDeque::new(),
         _permit: permit,
     };
     // The last frame and the present state come at once.
@@ -60,13 +61,19 @@ struct Reader {
     ends: watch::Receiver<bool>,
     /// The state that was told last.
     state: Option<CollectionState>,
+    /// The rest of an event: a frame's figures are shared by all readers, and
+    /// copied for none.
+    rest: VecDeque<Bytes>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Reader {
-    /// The next event; `None`: the agent ends.
+    /// The next part of an event; `None`: the agent ends.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if let Some(part) = self.rest.pop_front() {
+                return Some(part);
+            }
             if *self.ends.borrow() {
                 return None;
             }
@@ -81,38 +88,32 @@ impl Reader {
             match event.await {
                 Err(_) => return Some(Bytes::from_static(b":\n\n")),
                 Ok(None) => return None,
-                Ok(Some(Some(event))) => return Some(event),
-                Ok(Some(None)) => {}
+                Ok(Some(event)) => self.rest = event.unwrap_or_default(),
             }
         }
     }
 
     /// Where the state is another one, the status.
-    fn status(&mut self) -> Option<Bytes> {
+    fn status(&mut self) -> Option<VecDeque<Bytes>> {
         let state = self.status.borrow_and_update().as_ref().map(|status| status.state.clone());
         if state == self.state {
             return None;
         }
         self.state = state;
         let text = serde_json::to_vec(&routes::status_of(&self.api)).ok()?;
-        Some(event(b"event: status\n", &text))
+        Some(event("event: status\ndata: ".into(), text.into()))
     }
 
-    async fn frame(&mut self) -> Option<Bytes> {
+    async fn frame(&mut self) -> Option<VecDeque<Bytes>> {
         self.frame.borrow_and_update().as_ref()?;
         let page = self.api.page();
-        let head = format!("event: frame\nid: {}\n", page.cycle()?);
+        let head = format!("event: frame\nid: {}\ndata: ", page.cycle()?);
         let figures = page.figures().await.ok()?;
-        Some(event(head.as_bytes(), &figures))
+        Some(event(head.into(), figures))
     }
 }
 
 /// An event with one line of data: JSON has no other line's end in it.
-fn event(head: &[u8], data: &[u8]) -> Bytes {
-    let mut event = BytesMut::with_capacity(head.len() + data.len() + 8);
-    event.put(head);
-    event.put(&b"data: "[..]);
-    event.put(data);
-    event.put(&b"\n\n"[..]);
-    event.freeze()
+fn event(head: Bytes, data: Bytes) -> VecDeque<Bytes> {
+    [head, data, Bytes::from_static(b"\n\n")].into()
 }

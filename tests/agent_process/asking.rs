@@ -105,7 +105,10 @@ pub fn encoded(text: &str) -> String {
 }
 
 /// A stream of events.
-pub struct Events(BufReader<UnixStream>);
+pub struct Events {
+    stream: BufReader<UnixStream>,
+    text: String,
+}
 
 impl Events {
     /// Opens it.
@@ -113,7 +116,7 @@ impl Events {
         let mut stream = unix(path);
         let request = request("GET", "/api/telemetry/events", "agent", &[]);
         stream.write_all(request.as_bytes()).unwrap();
-        let mut events = Self(BufReader::new(stream));
+        let mut events = Self { stream: BufReader::new(stream), text: String::new() };
         assert!(events.line().starts_with("HTTP/1.1 200"));
         while !events.line().is_empty() {}
         events
@@ -122,26 +125,38 @@ impl Events {
     /// The next event of this name: its data.
     pub fn next(&mut self, name: &str) -> Value {
         loop {
-            // Sizes of chunks stand between the lines of events.
-            if self.line() == format!("event: {name}") {
-                loop {
-                    if let Some(data) = self.line().strip_prefix("data: ") {
-                        return serde_json::from_str(data).unwrap();
-                    }
-                }
+            let event = self.event();
+            if event.lines().any(|line| line.strip_prefix("event: ") == Some(name)) {
+                let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+                return serde_json::from_str(data).unwrap();
             }
         }
+    }
+
+    /// The next event as it was sent: it comes in chunks, each with its size.
+    fn event(&mut self) -> String {
+        while !self.text.contains("\n\n") {
+            let size = usize::from_str_radix(&self.line(), 16).unwrap();
+            assert!(size > 0, "the stream ended");
+            let mut chunk = vec![0; size + 2];
+            self.stream.read_exact(&mut chunk).unwrap();
+            self.text += std::str::from_utf8(&chunk[..size]).unwrap();
+        }
+        let (event, rest) = self.text.split_once("\n\n").unwrap();
+        let (event, rest) = (event.to_owned(), rest.to_owned());
+        self.text = rest;
+        event
     }
 
     /// Whether the stream ends.
     pub fn ends(mut self) -> bool {
         let mut rest = Vec::new();
-        self.0.read_to_end(&mut rest).is_ok()
+        self.stream.read_to_end(&mut rest).is_ok()
     }
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        assert!(self.0.read_line(&mut line).unwrap() > 0, "the stream ended");
+        assert!(self.stream.read_line(&mut line).unwrap() > 0, "the stream ended");
         line.trim_end().to_owned()
     }
 }
