@@ -36,7 +36,9 @@ fn recorded(directory: &Path, most: usize) -> (Record, Vec<Frame>) {
     let mut record = Record::open(directory, MissingPolicy::Zero);
     let mut scene = Scene::default();
     let frames: Vec<Frame> = (1..=CYCLES).map(|number| scene.cycle(number)).collect();
-    frames.iter().for_each(|frame| record.append(frame, most));
+    for frame in &frames {
+        record.append(frame, most);
+    }
     (record, frames)
 }
 
