@@ -130,6 +130,16 @@ fn sighup_takes_over_what_can_change_and_names_what_cannot() {
 }
 
 #[test]
+fn without_any_door_it_collects_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let host = lab::own_demo_host(home.path());
+    let config = configured(home.path(), "[agent]\nsocket = \"none\"\n");
+    let mut agent = Agent::start(home.path(), &["--uri", &host, "--config", config.to_str().unwrap()]);
+    agent.told("STATUS=collecting");
+    assert!(agent.end().success());
+}
+
+#[test]
 fn of_two_that_would_record_a_host_the_second_refuses_and_says_who_does() {
     let home = tempfile::tempdir().unwrap();
     let host = lab::own_demo_host(home.path());

@@ -68,9 +68,11 @@ pub async fn serve(doors: Doors, api: Api, ends: watch::Receiver<bool>) -> io::R
     };
     if let Some(door) = tcp {
         let side = TcpSide { listener: TcpListener::from_std(door.listener)?, encryption: door.encryption };
-        halls.spawn(hall(side, router(door.guard), room, ends));
+        halls.spawn(hall(side, router(door.guard), room, ends.clone()));
     }
     while halls.join_next().await.is_some() {}
+    // Without any door there is still an end to wait for.
+    over(ends).await;
     Ok(())
 }
 

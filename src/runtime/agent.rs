@@ -84,18 +84,23 @@ pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) 
             ends: ends.clone(),
         };
         let (places, keys) = (doors.places(), doors.keys());
-        let served = tokio::spawn(serve::serve(doors, Api::new(sources), ends));
+        let mut served = tokio::spawn(serve::serve(doors, Api::new(sources), ends));
         let pulse = Pulse::new(engine.status.clone());
         let service = Service { supervisor, log, engine: &engine, loaded, pulse, keys };
         tracing::info!(
             "answers at {}",
             if places.is_empty() { "no door".to_owned() } else { places.join(", ") }
         );
-        service.run(signals, reread).await;
-        end.send_replace(true);
-        // A fault in it ends the program as a panic.
-        served.await.unwrap_or(Ok(()))?;
-        Ok(())
+        let served = tokio::select! {
+            () = service.run(signals, reread) => {
+                end.send_replace(true);
+                served.await
+            }
+            // An agent that cannot be asked any more is of no use either.
+            served = &mut served => served,
+        };
+        // A panic in it ends the program by itself.
+        Ok(served.unwrap_or(Ok(()))?)
     });
     for words in engine.end(FLUSH_WITHIN) {
         tracing::warn!("{words}");
