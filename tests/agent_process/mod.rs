@@ -27,6 +27,8 @@ pub struct Agent {
     lines: Receiver<String>,
     /// What it has logged so far, for whoever wonders.
     pub log: Vec<String>,
+    /// How many of its lines were looked through for words already.
+    heard: usize,
     manager: UnixDatagram,
     home: PathBuf,
 }
@@ -67,7 +69,7 @@ impl Agent {
         let errors = BufReader::new(process.stderr.take().unwrap());
         let (tell, lines) = mpsc::channel();
         std::thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Self { process, lines, log: Vec::new(), manager, home: home.to_owned() }
+        Self { process, lines, log: Vec::new(), heard: 0, manager, home: home.to_owned() }
     }
 
     /// Its process.
@@ -100,13 +102,16 @@ impl Agent {
     pub fn logged(&mut self, words: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
+            while let Some(line) = self.log.get(self.heard) {
+                self.heard += 1;
+                if line.contains(words) {
+                    return line.clone();
+                }
+            }
             let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) else {
                 panic!("{words} is never logged:\n{}", self.log.join("\n"));
             };
-            self.log.push(line.clone());
-            if line.contains(words) {
-                return line;
-            }
+            self.log.push(line);
         }
     }
 
