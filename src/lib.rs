@@ -51,6 +51,9 @@
 //! | who may ask the agent, and how much | `agent/guard.rs`, `agent/serve.rs` |
 //! | a field over time is read from the record | [`delivery::lookback::series`] |
 //! | threads, channels, signals | [`runtime`]; those of the agent: `runtime/agent.rs` |
+//! | collection and delivery are wired together, for screen and agent | `runtime/engine.rs` |
+//! | who records this host, and who does so after it | `runtime/recording.rs` |
+//! | a place is safe for a lock, a note, a socket | [`rundir`] |
 //!
 //! # A sample's way
 //! `libvirt::Reader` (a thread and a connection each) answers the collector

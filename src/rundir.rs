@@ -3,12 +3,13 @@
 //!
 //! For root that is `/run/kvmscope`, for others `$XDG_RUNTIME_DIR/kvmscope`,
 //! else the record's directory. It trusts nothing it finds there: a directory
-//! that others can write to and a symbolic link are refused.
+//! that others can write to and a symbolic link are refused. Root and the
+//! agent's own user share `/run/kvmscope`, so that one lock counts for both.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, Metadata, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -44,25 +45,88 @@ pub fn place(root: bool, runtime: Option<&Path>, record: Option<&Path>) -> Optio
         .or_else(|| record.map(Path::to_owned))
 }
 
-/// Makes `directory` (0755: who records is no secret) where it is missing.
+/// Makes `directory` (0755: who records is no secret) where it is missing, and
+/// sees whether this user may lock and note in it: it is this user's own and
+/// writable for nobody else, or, for root, one that root has given to a
+/// service ([`is_given`]).
 ///
 /// # Errors
 /// It cannot be made, or others could write to it.
 pub fn prepare(directory: &Path) -> Result<(), Fault> {
-    DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(Fault::System)?;
-    let meta = directory.metadata().map_err(Fault::System)?;
-    if meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o022 != 0 {
-        return Err(Fault::Unsafe);
-    }
-    Ok(())
+    let meta = made(directory)?;
+    let user = rustix::process::geteuid();
+    let usable = is_closed(&meta) && (meta.uid() == user.as_raw() || (user.is_root() && is_given(directory)));
+    if usable { Ok(()) } else { Err(Fault::Unsafe) }
 }
 
-/// Opens a file for reading and writing, made where it is missing.
+/// As [`prepare`], for what is made by its name there, such as a socket: in a
+/// directory that is this user's own alone. In one of another's even root must
+/// not change a file by its name, which may be a link by then.
 ///
 /// # Errors
-/// What the system said, or that it is no regular file.
+/// As [`prepare`].
+pub fn prepare_own(directory: &Path) -> Result<(), Fault> {
+    let meta = made(directory)?;
+    let ours = meta.uid() == rustix::process::geteuid().as_raw();
+    if ours && is_closed(&meta) { Ok(()) } else { Err(Fault::Unsafe) }
+}
+
+fn made(directory: &Path) -> Result<Metadata, Fault> {
+    DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(Fault::System)?;
+    directory.metadata().map_err(Fault::System)
+}
+
+/// Nobody but its owner writes to it.
+fn is_closed(meta: &Metadata) -> bool {
+    meta.mode() & 0o022 == 0
+}
+
+/// Whether root has given this directory to its owner: it stands where root
+/// alone makes and moves entries. The service manager makes `/run/kvmscope` for
+/// the agent's user so, and root's screen has to find the agent's lock there.
+///
+/// What its owner can do to root by what stands there is bounded by [`open`]:
+/// keep root from recording, which is what the agent's lock is for, and no more.
+fn is_given(directory: &Path) -> bool {
+    let above = directory.parent().and_then(|above| above.metadata().ok());
+    above.is_some_and(|above| above.uid() == 0 && is_closed(&above))
+}
+
+/// Opens a file in a directory that is prepared, for reading and writing; made
+/// where it is missing, and then its directory's owner's: an agent can take the
+/// lock that root's screen has left.
+///
+/// One that is there already must be a regular file of this user's or of the
+/// directory's owner, under this one name: behind a second name could stand a
+/// file of root's that is to be emptied.
+///
+/// # Errors
+/// What the system said, or that it is no such file.
 pub fn open(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644), path)
+    let directory = path.parent().unwrap_or(Path::new("/")).metadata()?;
+    let user = rustix::process::geteuid().as_raw();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match regular(options.clone().create_new(true).mode(0o644), path) {
+        Ok(file) => {
+            if directory.uid() != user {
+                fchown(&file, Some(directory.uid()), Some(directory.gid()))?;
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = regular(&mut options, path)?;
+            let meta = file.metadata()?;
+            if meta.uid() != user && meta.uid() != directory.uid() {
+                return Err(io::Error::other("it belongs to another user"));
+            }
+            if meta.nlink() != 1 {
+                return Err(io::Error::other("this is not its one name"));
+            }
+            Ok(file)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens `path` as `options` say; neither through a link nor into a pipe, which

@@ -113,7 +113,12 @@ impl Doors {
         let unix = match &settings.socket {
             Socket::Off => None,
             Socket::At(path) => Some(UnixDoor::open(path)?),
-            Socket::Auto => Some(UnixDoor::open(&usual_place(record, libvirt_uri)?)?),
+            Socket::Auto => {
+                let path = usual_place(record, libvirt_uri)?;
+                rundir::prepare_own(path.parent().unwrap_or(&path))
+                    .map_err(|fault| unusable(&path, fault))?;
+                Some(UnixDoor::open(&path)?)
+            }
         };
         let tcp = settings.listen.map(|address| TcpDoor::open(address, settings)).transpose()?;
         Ok(Self { unix, tcp })
@@ -166,14 +171,16 @@ pub fn usual_place(record: Option<&Path>, libvirt_uri: &str) -> Result<PathBuf, 
     let directory = rundir::directory(record).ok_or(DoorError::Nowhere)?;
     let (scheme, mark) = rundir::key(libvirt_uri);
     let path = directory.join(format!("{scheme}-{mark}.sock"));
-    rundir::prepare(&directory).map_err(|fault| {
-        let why = match fault {
-            rundir::Fault::System(error) => error.to_string(),
-            rundir::Fault::Unsafe => "others could write to its directory".to_owned(),
-        };
-        DoorError::Socket { path: path.clone(), why }
-    })?;
+    rundir::prepare(&directory).map_err(|fault| unusable(&path, fault))?;
     Ok(path)
+}
+
+fn unusable(path: &Path, fault: rundir::Fault) -> DoorError {
+    let why = match fault {
+        rundir::Fault::System(error) => error.to_string(),
+        rundir::Fault::Unsafe => "others could write to its directory".to_owned(),
+    };
+    DoorError::Socket { path: path.to_owned(), why }
 }
 
 impl UnixDoor {
