@@ -2,6 +2,8 @@
 //! and the record say of their troubles is written for the operator, and
 //! callers see `***` in its place.
 
+use std::path::Path;
+
 use crate::{
     config::{self, Config, Socket},
     telemetry::{Json, answers::MASKED},
@@ -28,6 +30,8 @@ impl Mask {
             if let Ok(url) = url::Url::parse(text) {
                 hidden.extend(url.host_str().map(str::to_owned));
                 hidden.push(url.authority().to_owned());
+                // As the writer names it: neither its scheme nor what follows.
+                hidden.push(format!("{}{}", url.authority(), url.path().trim_end_matches('/')));
             }
         }
         if let config::Proxy::Url(text) = &config.influx.proxy {
@@ -46,14 +50,14 @@ impl Mask {
             &agent.tls_key,
             &config.log.file,
         ];
-        hidden.extend(paths.into_iter().flatten().map(|path| path.display().to_string()));
+        hidden.extend(paths.into_iter().flatten().flat_map(|path| places(path)));
         if let Socket::At(path) = &agent.socket {
-            hidden.push(path.display().to_string());
+            hidden.extend(places(path));
         }
         if let config::Auth::Token(Some(config::SecretSource::File(path)))
         | config::Auth::Basic { password: Some(config::SecretSource::File(path)), .. } = &influx.auth
         {
-            hidden.push(path.display().to_string());
+            hidden.extend(places(path));
         }
         hidden.retain(|text| text.len() >= SHORTEST);
         hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
@@ -87,6 +91,15 @@ impl Mask {
     }
 }
 
+/// A path and the directories that lead to it, one of which may be what is
+/// wrong. Those at the root (`/var`) tell nothing, and the parts of a relative
+/// one may be words.
+fn places(path: &Path) -> impl Iterator<Item = String> {
+    let above = path.ancestors().skip(1);
+    let telling = above.filter(|place| place.is_absolute() && place.components().count() > 2);
+    std::iter::once(path).chain(telling).map(|place| place.display().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +117,8 @@ mod tests {
         };
         for (said, told) in [
             ("cannot write /var/lib/kvmscope/record.db: full", "\"cannot write ***/record.db: full\""),
+            ("db.example:8181/base refused", "\"*** refused\""),
+            ("/var/lib is not a directory, /var is", "\"*** is not a directory, /var is\""),
             ("https://db.example:8181/base refused", "\"*** refused\""),
             ("db.example has no address", "\"*** has no address\""),
             ("no socket at /run/x/libvirt-sock-ro", "\"no socket at ***\""),
