@@ -49,6 +49,7 @@
 //! | a setting is known, bounded, documented | `config/keys.rs` |
 //! | a path of the API is answered | `agent/routes.rs`; its shape: [`telemetry`] |
 //! | who may ask the agent, and how much | `agent/guard.rs`, `agent/serve.rs` |
+//! | the page at `/` | `agent/web.rs`; its parts: `agent/web/` |
 //! | a field over time is read from the record | [`delivery::lookback::series`] |
 //! | threads, channels, signals | [`runtime`]; those of the agent: `runtime/agent.rs` |
 //! | collection and delivery are wired together, for screen and agent | `runtime/engine.rs` |

@@ -1,7 +1,7 @@
 //! Who may ask: the token of a TCP door, pages of other sites, and bounds on a
 //! request and on the time for its answer.
 //!
-//! The unix socket asks for nothing: its file's permissions say who may. Over
+//! The unix socket asks for no token: its file's permissions say who may. Over
 //! TCP on an address of this machine without a token, a browser here could be
 //! made to ask by any page it has open: such a request is told by its `Host`
 //! and `Origin`.
@@ -130,7 +130,8 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
         },
     };
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // The page has its own.
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -143,11 +144,15 @@ const HEADERS: [(HeaderName, &str); 3] = [
 
 fn may(guard: &Guard, request: &Request) -> Result<(), Fault> {
     let headers = request.headers();
-    let health = request.uri().path() == "/healthz";
+    // Neither says anything of the VMs.
+    let open = matches!(request.uri().path(), "/" | "/healthz");
     match guard {
-        Guard::Token(token) if !health && !token.is_in(headers) => return Err(Fault::unauthorized()),
+        Guard::Token(token) if !open && !token.is_in(headers) => return Err(Fault::unauthorized()),
         Guard::Local if !means_this_machine(headers) => {
             return Err(Fault::forbidden("this address is of this machine alone: ask it as localhost"));
+        }
+        Guard::Socket if names_a_site(headers) => {
+            return Err(Fault::forbidden("the socket is of this machine alone: ask it as localhost"));
         }
         _ => {}
     }
@@ -170,6 +175,14 @@ fn means_this_machine(headers: &HeaderMap) -> bool {
     let name = authority.host().trim_matches(['[', ']']);
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether `Host` is a name that a page elsewhere can have. No tool that asks
+/// a socket has one to say, but a browser that reaches the socket through an
+/// address that leads there (`ssh -L`) says that of the page which asks.
+fn names_a_site(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    host.contains(&b'.') && !means_this_machine(headers)
 }
 
 /// A browser names the page that asks; no other tool does.
@@ -234,6 +247,23 @@ mod tests {
             std::fs::write(&path, wrong).unwrap();
             assert!(matches!(Token::read(&path), Err(TokenError::Unfit { .. })), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_socket_is_not_asked_by_the_name_of_a_site() {
+        for (host, expected) in [
+            ("localhost:8080", false),
+            ("127.0.0.1:8080", false),
+            ("[::1]:8080", false),
+            ("agent", false),
+            ("", false),
+            ("evil.example:8080", true),
+            ("127.0.0.1.evil.example", true),
+            ("192.0.2.1:8080", true),
+        ] {
+            assert_eq!(names_a_site(&headers(&[(header::HOST, host)])), expected, "{host}");
+        }
+        assert!(!names_a_site(&HeaderMap::new()));
     }
 
     #[test]

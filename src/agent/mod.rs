@@ -23,6 +23,7 @@ mod query;
 mod routes;
 pub mod serve;
 mod stats;
+mod web;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Router,
     extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -13,7 +13,7 @@ use axum::{
 use super::{
     Api, diagnostic, events,
     fault::{Fault, JSON, json},
-    history, stats,
+    history, stats, web,
 };
 use crate::{
     collector::Command,
@@ -39,6 +39,7 @@ pub(super) fn routes(api: Api) -> Router {
         .route("/events", get(stream));
     Router::new()
         .nest("/api/telemetry", telemetry)
+        .route("/", get(async |headers: HeaderMap| web::answer(&headers)))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .fallback(|| async { Fault::no_path() })
