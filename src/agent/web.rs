@@ -42,9 +42,11 @@ struct Web {
 
 static WEB: LazyLock<Web> = LazyLock::new(|| {
     let script = SCRIPTS.concat();
-    let text = FRAME
-        .replacen(STYLE_ENDS, &[STYLE, STYLE_ENDS].concat(), 1)
-        .replacen(SCRIPT_ENDS, &[&script, SCRIPT_ENDS].concat(), 1);
+    let text = FRAME.replacen(STYLE_ENDS, &[STYLE, STYLE_ENDS].concat(), 1).replacen(
+        SCRIPT_ENDS,
+        &[&script, SCRIPT_ENDS].concat(),
+        1,
+    );
     let policy = format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; connect-src 'self'; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \

@@ -13,6 +13,7 @@ const running = () => status?.collector?.state === "running";
 const collecting = () => status !== null && status.collector?.state !== "stopped";
 
 function verdict() {
+  if ($("ask-token").open) return ["warn", "○", "not known: the agent asks for its token"];
   if (lostAt !== null) return ["crit", "✖", `not known: the agent has not answered since ${clock(lostAt)}`];
   if (status === null) return ["", "○", "not known yet"];
   const { collector, delivery, store } = status;
@@ -51,7 +52,7 @@ function healthFigures() {
   if (delivery.state !== "off") {
     const answer = delivery.last_answer;
     rows.push(["last answer", answer
-      ? `${answer.status ?? "none"}${answer.status === 204 || answer.status === 200 ? "" : ` ${plain(answer.text)}`}, ${milliseconds(answer.took_sec * 1000)}, ${span(age(answer.at))} ago`
+      ? `${answer.status ?? "none"}${answer.status === 204 || answer.status === 200 ? "" : answer.text === delivery.why ? "" : ` ${plain(answer.text)}`}, ${milliseconds(answer.took_sec * 1000)}, ${span(age(answer.at))} ago`
       : "none yet", answer && !(answer.status >= 200 && answer.status < 300) ? "so" : ""]);
     if (delivery.next_try_at) rows.push(["next try", `in ${span(-age(delivery.next_try_at))}`]);
   }
@@ -114,7 +115,7 @@ function drawHealth() {
   document.documentElement.classList.toggle("stale", fresh !== "live");
   document.documentElement.classList.toggle("gone-agent", fresh === "lost");
   const lost = $("lost");
-  lost.hidden = lostAt === null;
+  lost.hidden = lostAt === null || $("ask-token").open;
   if (lostAt !== null) {
     const figures = frameAt === null ? "" : ` The figures below are of ${clock(frameAt)}, not of now.`;
     put(lost.children[0], `No connection to the agent since ${clock(lostAt)}${lostWhy ? ` (${lostWhy})` : ""}.${figures}`);

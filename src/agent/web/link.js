@@ -188,5 +188,6 @@ function askToken(wrong) {
     field.onkeydown = (event) => { if (event.key === "Enter") give(); };
     if (!dialog.open) dialog.showModal();
     field.focus();
+    drawHealth();
   });
 }

@@ -4,9 +4,10 @@ const UNITS = ["B", "KB", "MB", "GB", "TB", "PB", "EB"];
 const $ = (id) => document.getElementById(id);
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** Control and direction marks have no business in a name, whoever wrote it. */
+/** The agent's own rule for names, once more: controls and invisible marks that
+ * reorder text become `_`, whoever wrote them. */
 function plain(text) {
-  return String(text ?? "").replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "_");
+  return String(text ?? "").replace(/[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "_");
 }
 
 /** Sets a text only where it is another one: what did not change is not drawn. */
