@@ -7,7 +7,7 @@
 //! is for any real host.
 
 use std::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -138,6 +138,35 @@ impl Sshd {
         std::fs::remove_file(self.known_hosts()).unwrap();
     }
 
+    /// A port of this machine that leads to `socket` on the host (`ssh -L`).
+    pub fn forward(&self, socket: &Path) -> Forward {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let passwd = self.directory.path().join("passwd");
+        let client = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", BECOME_CLIENT])
+            .arg(passwd)
+            .args(["ssh", "-N", "-F", "none", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o"])
+            .arg(format!("UserKnownHostsFile={}", self.known_hosts().display()))
+            .arg("-i")
+            .arg(self.directory.path().join("good"))
+            .args(["-p", &self.port.to_string(), "-L"])
+            .arg(format!("127.0.0.1:{port}:{}", socket.display()))
+            .arg("root@127.0.0.1")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut forward = Forward { client, port };
+        within_or_say(
+            Duration::from_secs(30),
+            || "ssh forwards no port".to_owned(),
+            || {
+                assert!(forward.client.try_wait().unwrap().is_none(), "ssh has ended");
+                TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(())
+            },
+        );
+        forward
+    }
+
     fn known_hosts(&self) -> PathBuf {
         self.directory.path().join("home/.ssh/known_hosts")
     }
@@ -163,6 +192,19 @@ impl Sshd {
     /// Stops every session that is open: the links stay, and are silent.
     pub fn stall(&self) -> Vec<Leash> {
         self.sessions().into_iter().map(Leash::stop).collect()
+    }
+}
+
+/// A forwarded port. Dropping it ends the client.
+pub struct Forward {
+    client: Child,
+    pub port: u16,
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        let _ = self.client.kill();
+        let _ = self.client.wait();
     }
 }
 
