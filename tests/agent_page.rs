@@ -32,6 +32,7 @@ use browser::{
 use kvmscope::model::name::storable;
 use lab::{
     guests::{BACKUP, BATCH, DB, HOSTILE, Lab, WEB},
+    sshd::Sshd,
     within,
 };
 use serde_json::Value;
@@ -374,15 +375,20 @@ fn what_is_written_into_the_page_does_not_run_there() {
 }
 
 #[test]
-fn the_socket_serves_the_page_through_a_forwarded_port() {
-    let Some(mut scene) = Scene::on_names("the page over the socket", "", ["one", "two"]) else { return };
-    let port = forward(&scene.socket).port();
-    scene.open_at(&format!("http://localhost:{port}/"));
+fn the_socket_serves_the_page_through_ssh() {
+    let test = "the page over ssh";
+    let Some(mut scene) = Scene::on_names(test, "", ["one", "two"]) else { return };
+    let Some(sshd) = Sshd::start(test, scene.home.path()) else { return };
+    let forward = sshd.forward(&scene.socket);
+    scene.open_at(&format!("http://localhost:{}/", forward.port));
     scene.browser.until("the button is there", "!document.getElementById('startstop').disabled");
     scene.browser.press("s");
     scene.browser.until("it asks", "document.getElementById('ask-stop').open");
     scene.browser.click("#stop-yes");
     within(browser::PATIENCE, "the agent has stopped", || (!scene.collects()).then_some(()));
+    // The link breaks, and the page says so.
+    drop(forward);
+    scene.browser.until("it is gone", "!document.getElementById('lost').hidden");
     assert_eq!(scene.browser.faults(), [] as [String; 0]);
 }
 
