@@ -222,6 +222,11 @@ fn values_change_and_what_is_missing_says_why() {
 fn stop_asks_first_and_the_agent_stops_and_starts() {
     let Some(mut scene) = Scene::on_guests("start and stop in the page") else { return };
     scene.open();
+    for name in [WEB, DB] {
+        scene
+            .browser
+            .until("rates", &format!("/°$/.test({}.querySelector('.nt .deg')?.textContent)", card(name)));
+    }
     let question = "document.getElementById('ask-stop').open";
     scene.browser.until("the button is there", "!document.getElementById('startstop').disabled");
 
@@ -254,6 +259,7 @@ fn stop_asks_first_and_the_agent_stops_and_starts() {
         "the record's line says so",
         "/^No: collection is stopped/.test(document.querySelector('#verdict .words').textContent)",
     );
+    numbers_are_those_of_the_api(browser, &ask(&scene.socket, "GET", "/api/telemetry/vm-telemetry").json());
     let button = "document.getElementById('startstop')";
     browser.until("the button starts", &format!("{button}.textContent === 'start' && !{button}.disabled"));
 
@@ -262,6 +268,47 @@ fn stop_asks_first_and_the_agent_stops_and_starts() {
     scene.browser.until("the banner is gone", "document.getElementById('still').hidden");
     assert!(scene.collects());
     scene.is_clean();
+}
+
+/// Percent and degrees of every machine that runs, of the one last frame.
+fn numbers_are_those_of_the_api(browser: &mut Browser, told: &Value) {
+    let mut compared = 0;
+    for vm in told["vms"].as_array().unwrap().iter().filter(|vm| vm["health"] == "answering") {
+        let name = vm["name"].as_str().unwrap();
+        let mut is = |row: &str, cell: &str, expected: String| {
+            let text = format!("{}.querySelector('.{row} .{cell}').textContent", card(name));
+            browser.until(&format!("{row} of {name} is {expected}"), &format!("{text} === {expected:?}"));
+            compared += 1;
+        };
+        let balloon = if vm["memory_source"] == "balloon" { "~" } else { "" };
+        for (row, field, sign) in [("cpu", "cpu_usage_percent", ""), ("mem", "memory_usage_percent", balloon)]
+        {
+            if let Some(percent) = vm[field].as_f64() {
+                is(row, "num", format!("{sign}{percent:.1} %"));
+            }
+        }
+        for (row, field) in [
+            ("cpu", "cpu_rate"),
+            ("mem", "memory_rate"),
+            ("dr", "disk_read_rate"),
+            ("dw", "disk_write_rate"),
+            ("nr", "network_rx_rate"),
+            ("nt", "network_tx_rate"),
+        ] {
+            if let Some(degrees) = vm[field].as_f64() {
+                let arrow = if degrees >= 0.05 {
+                    '▲'
+                } else if degrees <= -0.05 {
+                    '▼'
+                } else {
+                    ' '
+                };
+                is(row, "deg", format!("{arrow}{:>4.1}°", degrees.abs()));
+            }
+        }
+    }
+    // Two of them have all of their rates by now.
+    assert!(compared >= 16, "{compared} numbers");
 }
 
 #[test]
