@@ -436,7 +436,7 @@ fn without_a_url_the_record_is_local_and_complete() {
     let mut domain = (*hung.domains[0]).clone();
     let since = cycle(1).at;
     domain.reading.disks = Err(Missing::since(Why::MonitorNotAnswering, since));
-    hung.domains = vec![Arc::new(domain)];
+    hung.domains = vec![Arc::new(domain)].into();
     record(&handle, [1]);
     handle.record(Arc::new(hung.clone()));
     record(&handle, [3]);

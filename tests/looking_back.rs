@@ -329,7 +329,7 @@ fn what_happened_to_a_vm_is_recorded_as_its_timeline_had_it() {
         let mut domain = (*frame.domains[0]).clone();
         domain.timeline = timeline.clone().into();
         uuid = Some(domain.identity().uuid);
-        frame.domains = vec![Arc::new(domain)];
+        frame.domains = vec![Arc::new(domain)].into();
         handle.record(Arc::new(frame));
     }
     recording::wait(&handle, "recorded", |_, store| store.cycles == 30);

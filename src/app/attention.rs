@@ -8,9 +8,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::fleet::{is_hung, memory_is_reported};
 use crate::model::{
-    DomainFrame, DomainState, Frame, MonoTime, WallTime, Why, frame::Health, timeline::Weight,
+    DomainFrame, Frame, MonoTime, WallTime, Why, frame::Health, glance::Glance, timeline::Weight,
 };
 
 /// How long a trouble stays in the list.
@@ -28,21 +27,7 @@ const KEPT: usize = 32;
 /// it crashed, or an error stopped it.
 #[must_use]
 pub fn needs_somebody(domain: &DomainFrame) -> bool {
-    is_hung(domain) || stopped_by(domain).is_some()
-}
-
-/// What stopped a VM that did not stop of itself: `crashed`, `I/O error`.
-fn stopped_by(domain: &DomainFrame) -> Option<&'static str> {
-    match domain.state() {
-        _ if !domain.is_live() => None,
-        DomainState::Crashed => Some("crashed"),
-        DomainState::Paused => {
-            let why = domain.state().reason(domain.reading.state_reason)?;
-            matches!(why, "I/O error" | "watchdog" | "crashed" | "post-copy failed" | "API error")
-                .then_some(why)
-        }
-        _ => None,
-    }
+    domain.is_hung() || domain.stopped_by().is_some()
 }
 
 /// A value with thresholds.
@@ -177,12 +162,12 @@ impl Attention {
     pub(super) fn follow(&mut self, frame: &Frame) {
         let (warn, critical) = self.thresholds;
         let mut over = HashMap::with_capacity(self.over.len());
-        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
-            for (value, percent) in percents(domain) {
+        for glance in frame.domains.glances().iter().filter(|glance| glance.live) {
+            for (value, percent) in percents(glance) {
                 if percent < warn - SWING {
                     continue;
                 }
-                let key = (domain.identity().uuid, value);
+                let key = (glance.uuid, value);
                 let before = self.over.get(&key);
                 if before.is_none() && percent < warn {
                     continue;
@@ -203,8 +188,13 @@ impl Attention {
     /// value's crossing nothing is said of how long it lasts.
     pub(super) fn look(&mut self, frame: &Frame) {
         let mut found = Vec::new();
-        for (place, domain) in frame.domains.iter().enumerate().filter(|(_, domain)| domain.is_live()) {
-            self.concerns(domain, Moment::of(frame), |matter| {
+        let near = self.thresholds.0 - SWING;
+        for (place, (glance, domain)) in frame.domains.glances().iter().zip(&frame.domains).enumerate() {
+            let quiet = !glance.needy && !glance.trouble && percents(glance).all(|(_, of)| of < near);
+            if quiet || !glance.live {
+                continue;
+            }
+            self.concerns(glance, domain, Moment::of(frame), |matter| {
                 found.push(((matter.rank(), order(&matter), place), matter));
             });
         }
@@ -221,14 +211,13 @@ impl Attention {
         self.list = named.collect();
     }
 
-    fn concerns(&self, domain: &DomainFrame, now: Moment, mut add: impl FnMut(Matter)) {
-        let uuid = domain.identity().uuid;
+    fn concerns(&self, glance: &Glance, domain: &DomainFrame, now: Moment, mut add: impl FnMut(Matter)) {
         if let Health::Impaired(missing) = domain.health
             && missing.why == Why::MonitorNotAnswering
         {
             add(Matter::Hung { since: missing.since });
         }
-        if let Some(by) = stopped_by(domain) {
+        if let Some(by) = domain.stopped_by() {
             add(Matter::Stopped { by });
         }
         // Of one VM the newest trouble is enough: its page has the others.
@@ -237,8 +226,8 @@ impl Attention {
         if let Some(trouble) = trouble {
             add(Matter::Trouble { at: trouble.at, text: Arc::clone(&trouble.text) });
         }
-        for (value, percent) in percents(domain) {
-            if let Some(matter) = self.over(uuid, value, percent, now) {
+        for (value, percent) in percents(glance) {
+            if let Some(matter) = self.over(glance.uuid, value, percent, now) {
                 add(matter);
             }
         }
@@ -288,9 +277,8 @@ fn order(matter: &Matter) -> i128 {
 /// The values of a VM that have thresholds, as far as they are known: the
 /// last ones, where it merely is not its turn. What stands in for memory in
 /// use says nothing of how full it is.
-fn percents(domain: &DomainFrame) -> impl Iterator<Item = (Value, f64)> {
-    let memory = domain.last_memory().unwrap_or(domain);
-    let reported = memory.rates.memory_percent.ok().filter(|_| memory_is_reported(memory));
-    let cpu = domain.rates.cpu_percent.ok().map(|percent| (Value::Cpu, percent));
+fn percents(glance: &Glance) -> impl Iterator<Item = (Value, f64)> {
+    let reported = glance.memory_percent.filter(|_| glance.memory_reported);
+    let cpu = glance.cpu_percent.map(|percent| (Value::Cpu, percent));
     cpu.into_iter().chain(reported.map(|percent| (Value::Memory, percent)))
 }

@@ -138,7 +138,7 @@ impl Host {
             }),
             load: load(cycle, self.demo),
             scale,
-            domains,
+            domains: domains.into(),
         })
     }
 }

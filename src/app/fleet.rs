@@ -8,13 +8,12 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    attention::needs_somebody,
     columns::Columns,
     movers::Movers,
     sort::{Direction, Rank, SortKey},
     span::CYCLES_PER_COLUMN,
 };
-use crate::model::{DomainFrame, DomainState, Frame, MonoTime, frame::Health, reading::MemorySource};
+use crate::model::{DomainFrame, DomainState, Frame, MonoTime, glance::Glance};
 
 /// Whether VMs that are off have rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,28 +237,31 @@ impl Fleet {
             return;
         }
         if self.arrange(Some(frame), movers) {
-            let needle = Needle::new(&self.filter);
-            let places = frame.domains.iter().map(|domain| self.place(domain, &needle)).collect();
+            let places = self.places(frame).collect();
             self.found = Some(Found { at: frame.mono, column, places });
         }
     }
 
     /// Whether the rows are those of `frame`, in the same parts of the table.
     fn is_arranged(&self, frame: &Frame, places: &[Place]) -> bool {
-        let needle = Needle::new(&self.filter);
-        let domains = &frame.domains;
-        domains.len() == places.len()
-            && domains.iter().zip(places).all(|(domain, place)| self.place(domain, &needle) == *place)
-            && self.rows.iter().zip(&self.order).all(|(&row, uuid)| domains[row].identity().uuid == *uuid)
+        let glances = frame.domains.glances();
+        let uuids = self.rows.iter().map(|&row| glances.get(row).map(|glance| glance.uuid));
+        self.places(frame).eq(places.iter().copied()) && uuids.eq(self.order.iter().copied().map(Some))
     }
 
-    fn place(&self, domain: &DomainFrame, needle: &Needle) -> Place {
-        let live = domain.is_live();
-        if (self.inactive == Inactive::Hidden && !live) || !needle.matches(domain) {
+    /// Where each domain of `frame` belongs.
+    fn places(&self, frame: &Frame) -> impl Iterator<Item = Place> {
+        let needle = Needle::new(&self.filter);
+        let domains = frame.domains.iter().zip(frame.domains.glances());
+        domains.map(move |(domain, glance)| self.place(glance, domain, &needle))
+    }
+
+    fn place(&self, glance: &Glance, domain: &DomainFrame, needle: &Needle) -> Place {
+        if (self.inactive == Inactive::Hidden && !glance.live) || !needle.matches(domain) {
             Place::Nowhere
-        } else if !live {
+        } else if !glance.live {
             Place::Off
-        } else if needs_somebody(domain) {
+        } else if glance.needy {
             Place::Needy
         } else {
             Place::Live
@@ -272,12 +274,14 @@ impl Fleet {
         self.found = None;
         let Some(frame) = frame else { return false };
         let needle = Needle::new(&self.filter);
+        let glances = frame.domains.glances();
         let mut keyed: Vec<(Rank, usize)> = frame
             .domains
             .iter()
+            .zip(glances)
             .enumerate()
-            .filter(|(_, domain)| self.place(domain, &needle) != Place::Nowhere)
-            .map(|(i, d)| (Rank::of(d, self.sort, movers), i))
+            .filter(|(_, (domain, glance))| self.place(glance, domain, &needle) != Place::Nowhere)
+            .map(|(i, (domain, glance))| (Rank::of(glance, domain, self.sort, movers), i))
             .collect();
         // A frame's domains stand in the order of their names already.
         keyed.sort_by(|(a, i), (b, j)| {
@@ -288,7 +292,7 @@ impl Fleet {
         });
         let ordered = keyed.iter().any(|(rank, _)| rank.orders());
         let rows: Vec<usize> = keyed.into_iter().map(|(_, i)| i).collect();
-        let order: Vec<Uuid> = rows.iter().map(|&i| frame.domains[i].identity().uuid).collect();
+        let order: Vec<Uuid> = rows.iter().map(|&i| glances[i].uuid).collect();
         self.selected = self.keep_cursor(&order);
         self.settled |= ordered;
         self.rows = rows;
@@ -363,13 +367,13 @@ impl Needle {
 /// balloon's size stands in: what the guest has, not how full it is.
 #[must_use]
 pub fn memory_is_reported(domain: &DomainFrame) -> bool {
-    matches!(domain.reading.memory_used(), Ok((_, MemorySource::Guest)))
+    domain.memory_is_reported()
 }
 
 /// Whether the domain's monitor does not answer.
 #[must_use]
 pub fn is_hung(domain: &DomainFrame) -> bool {
-    matches!(domain.health, Health::Impaired(m) if m.why == crate::model::Why::MonitorNotAnswering)
+    domain.is_hung()
 }
 
 /// How many VMs are in which condition, over the whole frame.
@@ -392,13 +396,13 @@ impl Counts {
     #[must_use]
     pub fn of(frame: &Arc<Frame>) -> Self {
         let mut counts = Self::default();
-        for domain in &frame.domains {
-            let bin = if is_hung(domain) {
+        for glance in frame.domains.glances() {
+            let bin = if glance.hung {
                 &mut counts.hung
             } else {
-                match domain.state() {
+                match glance.state {
                     DomainState::Crashed => &mut counts.crashed,
-                    _ if !domain.is_live() => &mut counts.off,
+                    _ if !glance.live => &mut counts.off,
                     DomainState::Paused | DomainState::PmSuspended => &mut counts.paused,
                     _ => &mut counts.running,
                 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::slots::Slots;
-use crate::model::{Frame, MonoTime, WallTime, history::AngleHistory, history::Metric};
+use crate::model::{Frame, MonoTime, WallTime, history::AngleHistory, history::Metric, history::YOUNG};
 
 /// A VM that is gone for this many cycles is forgotten.
 const FORGET_AFTER: u32 = 600;
@@ -90,18 +90,18 @@ impl Series {
         self.slots.push((frame.mono, frame.at));
         self.last = Some((frame.cycle, frame.mono));
         let push = self.slots();
-        for (nth, domain) in frame.domains.iter().filter(|d| d.is_live()).enumerate() {
-            let place = self.place(nth, domain.identity().uuid);
+        for (nth, glance) in frame.domains.glances().iter().filter(|glance| glance.live).enumerate() {
+            let place = self.place(nth, glance.uuid);
             let Some(track) = self.tracks.get_mut(place) else { continue };
             // One slot for each VM, even where a uuid comes twice.
             if std::mem::replace(&mut track.seen, push) == push {
                 continue;
             }
             track.absent = 0;
-            if domain.fresh {
-                track.history.push(&domain.rates.angles);
-            } else {
-                track.history.push_gap();
+            track.history.put(glance.angles);
+            // Some of them in every cycle.
+            if (push.wrapping_add(nth as u64)).is_multiple_of(YOUNG as u64) {
+                track.history.settle();
             }
         }
         let mut forgotten = false;

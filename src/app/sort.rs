@@ -8,8 +8,8 @@
 
 use std::cmp::Ordering;
 
-use super::{attention, fleet::memory_is_reported, movers::Movers};
-use crate::model::{DomainFrame, Measured};
+use super::movers::Movers;
+use crate::model::{DomainFrame, Measured, glance::Glance};
 
 /// What the table can be sorted by, and has columns for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,11 +117,6 @@ impl SortKey {
     pub(super) fn natural(self) -> Direction {
         if self == Self::Name { Direction::Ascending } else { Direction::Descending }
     }
-
-    /// Whether the order is by what a VM does, rather than by who it is.
-    fn is_load(self) -> bool {
-        !matches!(self, Self::Name | Self::Vcpus)
-    }
 }
 
 /// Which end comes first.
@@ -157,41 +152,50 @@ impl Rank {
     /// that rows of equal looks keep the order of their names and do not
     /// trade places at every cycle. VMs that need somebody have no value to
     /// the order: they keep that of their names.
-    pub fn of(domain: &DomainFrame, key: SortKey, movers: &Movers) -> Self {
+    pub fn of(glance: &Glance, domain: &DomainFrame, key: SortKey, movers: &Movers) -> Self {
+        let live = glance.live;
+        let ranked = |value: Option<f64>| Self { live, needy: false, own: true, value };
+        match key {
+            SortKey::Name => ranked(Some(0.0)),
+            SortKey::Vcpus => ranked(glance.vcpus.map(f64::from)),
+            _ if live && glance.needy => Self { live, needy: true, own: true, value: None },
+            SortKey::Cpu if glance.fresh => ranked(glance.cpu_percent.map(f64::round)),
+            SortKey::Memory => {
+                let value = glance.memory_percent.map(f64::round);
+                Self { live, needy: false, own: glance.memory_reported, value }
+            }
+            SortKey::Change => {
+                let change = movers.change(glance.uuid);
+                ranked(change.map(|change| change.degrees.abs().round()))
+            }
+            _ => ranked(Self::value(domain, key)),
+        }
+    }
+
+    /// The value of a domain for what is no part of a glance.
+    fn value(domain: &DomainFrame, key: SortKey) -> Option<f64> {
         const STEP: f64 = 64.0 * 1024.0;
         // One that is merely late keeps its place until it is read again.
         let rates = match &domain.last {
             Some(last) if !domain.fresh => &last.rates,
             _ => &domain.rates,
         };
-        let live = domain.is_live();
-        if key.is_load() && live && attention::needs_somebody(domain) {
-            return Self { live, needy: true, own: true, value: None };
-        }
         // What the row shows: the last numbers, where it is not its turn.
         let memory = domain.last_memory().unwrap_or(domain);
         let stepped = |value: Measured<f64>, step: f64| value.ok().map(|v| (v / step).round());
-        let value = match key {
-            SortKey::Name => Some(0.0),
-            SortKey::Vcpus => domain.reading.vcpu_count.ok().map(f64::from),
+        match key {
             SortKey::Cpu => stepped(rates.cpu_percent, 1.0),
-            SortKey::Memory => stepped(memory.rates.memory_percent, 1.0),
             SortKey::Disk => {
                 let disk = domain.last_disks().unwrap_or(domain).rates.disk;
                 stepped(larger(disk.read_bytes_per_s, disk.write_bytes_per_s), STEP)
             }
             SortKey::Net => stepped(larger(rates.net.rx_bytes_per_s, rates.net.tx_bytes_per_s), STEP),
             SortKey::Steal => stepped(rates.steal_percent, 0.1),
-            SortKey::Change => {
-                let change = movers.change(domain.identity().uuid);
-                change.map(|change| change.degrees.abs().round())
-            }
             SortKey::Cores => stepped(rates.cpu_cores, 0.01),
             #[allow(clippy::cast_precision_loss, reason = "compared in steps of MiB")]
             SortKey::Rss => stepped(memory.reading.rss.map(|rss| rss.0 as f64), 1024.0),
-        };
-        let own = key != SortKey::Memory || memory_is_reported(memory);
-        Self { live, needy: false, own, value }
+            SortKey::Name | SortKey::Vcpus | SortKey::Memory | SortKey::Change => None,
+        }
     }
 
     /// Whether it has a value that gives the rows an order.

@@ -27,10 +27,10 @@ pub struct Tally {
 impl Tally {
     fn new(frame: &Arc<Frame>) -> Self {
         let (given, given_is_old) = Commitment::shown(frame);
-        let longest_name = frame.domains.iter().fold(0, |longest, domain| {
-            let name = &domain.identity().name;
+        let named = frame.domains.glances().iter().zip(&frame.domains);
+        let longest_name = named.fold(0, |longest, (glance, domain)| {
             // No character takes more columns than bytes: most are not measured.
-            if name.len() > longest { name.width().max(longest) } else { longest }
+            if glance.name_bytes > longest { domain.identity().name.width().max(longest) } else { longest }
         });
         let longest_name = u16::try_from(longest_name).unwrap_or(u16::MAX);
         Self { counts: Counts::of(frame), given, given_is_old, longest_name, of: key(frame) }

@@ -228,7 +228,7 @@ impl<R: Readers, S: Sink> Engine<R, S> {
             host: Arc::clone(&self.host),
             load: self.host_load.load,
             scale: self.settings.scale,
-            domains,
+            domains: domains.into(),
         }));
     }
 }

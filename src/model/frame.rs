@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    DomainDevices, DomainJob, DomainRates, DomainReading, DomainState, Happening, HostLoad, Identity,
-    Missing, MonoTime, WallTime, Why, rates::AngleScale,
+    DomainDevices, DomainJob, DomainRates, DomainReading, DomainState, Domains, Happening, HostLoad,
+    Identity, Missing, MonoTime, WallTime, Why, rates::AngleScale,
 };
 
 /// Everything one collection cycle found.
@@ -28,7 +28,7 @@ pub struct Frame {
     /// The references of every angle in the frame.
     pub scale: AngleScale,
     /// All domains, live ones first, then by name.
-    pub domains: Vec<Arc<DomainFrame>>,
+    pub domains: Domains,
 }
 
 /// One domain within a frame.

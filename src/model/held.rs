@@ -29,12 +29,12 @@ impl Frame {
             .map(|(_, domain)| domain.held_bytes())
             .sum();
         let domains = held.saturating_mul(step);
-        size_of::<Self>() + ALLOCATION + list(&self.domains) + domains
+        size_of::<Self>() + ALLOCATION + self.domains.held_bytes() + 2 * ALLOCATION + domains
     }
 }
 
 impl DomainFrame {
-    fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         let (reading, rates) = (&self.reading, &self.rates);
         let lists = [
             reading.vcpus.as_ref().map_or(0, list),

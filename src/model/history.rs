@@ -34,6 +34,38 @@ const GAP: i16 = i16::MIN;
 /// The group was not due: the next reading spans that cycle.
 const NOT_DUE: i16 = i16::MIN + 1;
 
+/// Cycles that a history keeps outside its ring.
+pub const YOUNG: usize = 8;
+
+/// The six angles of one cycle as a history keeps them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot([i16; 6]);
+
+impl Slot {
+    /// A cycle without any angle.
+    pub const GAPS: Self = Self([GAP; 6]);
+
+    /// A missing angle becomes a gap, unless it merely was not due.
+    #[must_use]
+    pub fn of(angles: &Angles) -> Self {
+        let of = |angle: &super::Measured<super::Degrees>| match angle {
+            // Angles lie within ±90, so tenths always fit.
+            #[allow(clippy::cast_possible_truncation, reason = "±900 fits an i16")]
+            Ok(degrees) if degrees.0.is_finite() => (degrees.0.clamp(-90.0, 90.0) * 10.0).round() as i16,
+            Err(missing) if missing.why == Why::NotDue => NOT_DUE,
+            _ => GAP,
+        };
+        Self([
+            of(&angles.cpu),
+            of(&angles.memory),
+            of(&angles.disk_read),
+            of(&angles.disk_write),
+            of(&angles.net_rx),
+            of(&angles.net_tx),
+        ])
+    }
+}
+
 /// A ring of angles, one slot per cycle, in tenths of a degree:
 /// what the screen shows, so that least and most agree with it to the digit.
 #[derive(Clone, Debug)]
@@ -42,65 +74,75 @@ pub struct AngleHistory {
     /// Slot the next cycle goes to.
     next: usize,
     slots: Vec<[i16; 6]>,
+    /// The newest cycles, which the ring does not have yet: of thousands of
+    /// histories each ring lies elsewhere in memory, and to go there for every
+    /// slot takes longer than all else.
+    young: [[i16; 6]; YOUNG],
+    /// How many of these there are.
+    are_young: u8,
 }
 
 impl AngleHistory {
     /// A history of at most `capacity` cycles (at least one).
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), next: 0, slots: Vec::new() }
+        Self { capacity: capacity.max(1), next: 0, slots: Vec::new(), young: [[GAP; 6]; YOUNG], are_young: 0 }
     }
 
     /// Adds one cycle; a missing angle becomes a gap, unless it merely was not due.
     pub fn push(&mut self, angles: &Angles) {
-        let of = |angle: &super::Measured<super::Degrees>| match angle {
-            // Angles lie within ±90, so tenths always fit.
-            #[allow(clippy::cast_possible_truncation, reason = "±900 fits an i16")]
-            Ok(degrees) if degrees.0.is_finite() => (degrees.0.clamp(-90.0, 90.0) * 10.0).round() as i16,
-            Err(missing) if missing.why == Why::NotDue => NOT_DUE,
-            _ => GAP,
-        };
-        self.put([
-            of(&angles.cpu),
-            of(&angles.memory),
-            of(&angles.disk_read),
-            of(&angles.disk_write),
-            of(&angles.net_rx),
-            of(&angles.net_tx),
-        ]);
+        self.put(Slot::of(angles));
     }
 
     /// Adds one cycle without any angle.
     pub fn push_gap(&mut self) {
-        self.put([GAP; 6]);
+        self.put(Slot::GAPS);
     }
 
-    fn put(&mut self, slot: [i16; 6]) {
-        if self.slots.len() < self.capacity {
-            self.slots.push(slot);
-        } else {
-            self.slots[self.next] = slot;
+    /// Adds one cycle.
+    pub fn put(&mut self, Slot(slot): Slot) {
+        if usize::from(self.are_young) == YOUNG {
+            self.settle();
         }
-        self.next = (self.next + 1) % self.capacity;
+        self.young[usize::from(self.are_young)] = slot;
+        self.are_young += 1;
+    }
+
+    /// Puts the newest cycles into the ring. It is done in time anyway; whoever
+    /// keeps thousands of histories spreads it over the cycles.
+    pub fn settle(&mut self) {
+        for slot in &self.young[..usize::from(std::mem::take(&mut self.are_young))] {
+            let held = self.slots.len();
+            if held < self.capacity {
+                if held == self.slots.capacity() {
+                    // Twice as many as until now, and none that is never used.
+                    self.slots.reserve_exact(held.max(YOUNG).min(self.capacity - held));
+                }
+                self.slots.push(*slot);
+            } else {
+                self.slots[self.next] = *slot;
+            }
+            self.next = (self.next + 1) % self.capacity;
+        }
     }
 
     /// Cycles held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.len()
+        (self.slots.len() + usize::from(self.are_young)).min(self.capacity)
     }
 
     /// Whether no cycle was pushed yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// The newest `count` angles of one metric in degrees, oldest first, as
     /// of `back` cycles ago: what came later changes nothing of them. Takes
     /// time in proportion to `count`, however seldom the group is due.
     pub fn last(&self, metric: Metric, count: usize, back: usize) -> impl Iterator<Item = Option<f64>> + '_ {
-        let held = self.slots.len().saturating_sub(back);
+        let held = self.len().saturating_sub(back);
         let first = held.saturating_sub(count);
         let mut filling = Filling { next: first, ahead: NOT_DUE, before: None };
         (first..held).map(move |i| {
@@ -134,7 +176,12 @@ impl AngleHistory {
 
     /// The slot of the `i`th cycle held, from the oldest.
     fn raw(&self, metric: Metric, i: usize) -> i16 {
-        let held = self.slots.len();
+        let (held, all) = (self.slots.len(), self.slots.len() + usize::from(self.are_young));
+        // The ring still has some that are beyond the capacity.
+        let i = i + all - self.len();
+        if i >= held {
+            return self.young[i - held][metric as usize];
+        }
         let start = if held < self.capacity { 0 } else { self.next };
         let at = start + i;
         self.slots[if at < held { at } else { at - held }][metric as usize]
@@ -170,6 +217,29 @@ mod tests {
         assert_eq!(last, [Some(-2.5), None, Some(90.0)]);
         assert_eq!(history.last(Metric::Cpu, 1, 0).collect::<Vec<_>>(), [Some(90.0)]);
         assert!(history.last(Metric::Memory, 3, 0).all(|a| a.is_none()));
+    }
+
+    #[test]
+    fn when_the_newest_settle_changes_nothing_of_what_is_seen() {
+        let mut plain = Vec::new();
+        let mut histories: Vec<_> = (0..5_usize).map(|_| AngleHistory::new(21)).collect();
+        for cycle in 0..100_i16 {
+            plain.push(Some(f64::from(cycle) / 10.0));
+            for (nth, history) in histories.iter_mut().enumerate() {
+                history.put(Slot([cycle; 6]));
+                // One of them only when it must, the others each in its turn.
+                if nth > 0 && usize::try_from(cycle).unwrap() % (nth + 2) == 0 {
+                    history.settle();
+                }
+                assert_eq!(history.len(), plain.len().min(21));
+                for back in [0, 1, 9, 20] {
+                    let held = &plain[..plain.len().saturating_sub(back)];
+                    let first = plain.len().saturating_sub(21).min(held.len());
+                    let seen: Vec<_> = history.last(Metric::NetTx, 99, back).collect();
+                    assert_eq!(seen, held[first..], "history {nth}, {back} before cycle {cycle}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -230,7 +300,7 @@ mod tests {
         }
         slots.truncate(4000);
         for &slot in &slots {
-            history.put([slot; 6]);
+            history.put(Slot([slot; 6]));
         }
         for (count, back) in [(4000, 0), (3600, 0), (3600, 17), (50, 3), (1, 0)] {
             let drawn: Vec<_> = history.last(Metric::DiskRead, count, back).collect();

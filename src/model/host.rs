@@ -1,6 +1,6 @@
 //! What the host itself is busy with, beside its domains.
 
-use super::{DomainFrame, Frame, Kib, Measured, Missing, Why, reading::MemorySize};
+use super::{Frame, Kib, Measured, Missing, Why, frame::HostFacts};
 
 /// The host in one cycle. Comes from libvirt; pressure alone is read from the
 /// kernel, and only where the host is this machine.
@@ -107,7 +107,12 @@ impl Commitment {
     /// small to be told: then its reason stands in the sum's place.
     #[must_use]
     pub fn of(frame: &Frame) -> Self {
-        Self::sum(frame, |domain| domain.reading.memory)
+        let mut memory = Ok(Kib(0));
+        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
+            let size = domain.reading.memory;
+            memory = memory.and_then(|sum: Kib| Ok(Kib(sum.0.saturating_add(size?.maximum.0))));
+        }
+        Self::against(&frame.host, frame.domains.given().vcpus, memory)
     }
 
     /// As [`Commitment::of`], with the last known size of domains whose memory
@@ -115,30 +120,16 @@ impl Commitment {
     /// screen, which marks such a sum.
     #[must_use]
     pub fn shown(frame: &Frame) -> (Self, bool) {
-        let mut old = false;
-        let shown = Self::sum(frame, |domain| match (domain.reading.memory, domain.last_memory()) {
-            (Err(_), Some(last)) => {
-                old = true;
-                last.reading.memory
-            }
-            (memory, _) => memory,
-        });
-        (shown, old)
+        let given = frame.domains.given();
+        (Self::against(&frame.host, given.vcpus, given.memory), given.is_old)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
-    fn sum(frame: &Frame, mut size: impl FnMut(&DomainFrame) -> Measured<MemorySize>) -> Self {
-        let (mut vcpus, mut memory) = (Ok(0_u64), Ok(Kib(0)));
-        // Once through: there may be thousands.
-        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
-            vcpus = vcpus.and_then(|sum: u64| Ok(sum.saturating_add(domain.reading.vcpu_count?.into())));
-            let size = size(domain);
-            memory = memory.and_then(|sum: Kib| Ok(Kib(sum.0.saturating_add(size?.maximum.0))));
-        }
+    fn against(host: &HostFacts, vcpus: Measured<u64>, memory: Measured<Kib>) -> Self {
         let unknown = Missing::new(Why::NotOffered);
-        let cpus = frame.host.cpus.filter(|&cpus| cpus > 0).ok_or(unknown);
+        let cpus = host.cpus.filter(|&cpus| cpus > 0).ok_or(unknown);
         // The test hypervisor makes up the size of its memory.
-        let total = frame.host.memory_kib.filter(|&kib| kib > 0 && !frame.host.demo).ok_or(unknown);
+        let total = host.memory_kib.filter(|&kib| kib > 0 && !host.demo).ok_or(unknown);
         Self {
             vcpus,
             vcpus_per_cpu: vcpus.and_then(|vcpus| Ok(vcpus as f64 / f64::from(cpus?))),

@@ -91,7 +91,7 @@ pub fn vm_telemetry(frame: Option<&Frame>, scale: AngleScale, interval: Duration
             host: Arc::new(HostFacts::default()),
             load: HostLoad::missing(Missing::new(Why::NoAnswerYet)),
             scale,
-            domains: Vec::new(),
+            domains: Vec::new().into(),
         };
         return json::figures(&none, None);
     };

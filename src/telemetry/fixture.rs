@@ -57,7 +57,8 @@ pub(super) fn frame() -> Frame {
             Arc::new(impaired(hung)),
             Arc::new(hostile()),
             Arc::new(inactive()),
-        ],
+        ]
+        .into(),
     }
 }
 

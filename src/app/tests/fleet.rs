@@ -196,7 +196,7 @@ fn a_value_that_swings_around_its_threshold_is_one_crossing() {
         let mono = crate::model::MonoTime(seconds * 1_000_000_000);
         // The wall clock jumps an hour ahead on the way.
         let jump = if seconds >= 40 { 3600 } else { 0 };
-        Frame { at: at(seconds + jump), mono, domains: vec![Arc::new(domain)], ..(*frame).clone() }
+        Frame { at: at(seconds + jump), mono, domains: vec![Arc::new(domain)].into(), ..(*frame).clone() }
     };
     let mut attention = attention::Attention::new((70.0, 90.0));
     let mut seen = Vec::new();

@@ -145,7 +145,7 @@ impl Walk {
             host: Arc::clone(&self.host),
             load: local.and_then(|local| local.load).unwrap_or(HostLoad::missing(LOST)),
             scale: self.scale,
-            domains,
+            domains: domains.into(),
         }
     }
 
