@@ -3,9 +3,16 @@
 
 use std::process::Command;
 
-use kvmscope::app::Message;
+use kvmscope::{
+    app::Message,
+    model::status::{DeliveryStatus, StoreState, StoreStatus},
+};
 
-use crate::{drawn::Drawn, fleet::Fleet, pty};
+use crate::{
+    drawn::Drawn,
+    fleet::{Fleet, START},
+    pty,
+};
 
 /// Cycles after which everything has its size but the history.
 pub const MINUTE: u32 = 60;
@@ -45,6 +52,10 @@ pub fn child() {
     let vms = std::env::var(VARIABLE).unwrap().parse().unwrap();
     let mut fleet = Fleet::new(vms);
     let mut drawn = Drawn::new(200, 50);
+    // As the whole program, which records.
+    let state = StoreState::Writable;
+    let store = StoreStatus { state, covers_since: Some(START), ..StoreStatus::default() };
+    drawn.app.update(Message::Delivery(DeliveryStatus::default(), store));
     for cycle in 1..=HOUR {
         drawn.app.update(Message::Frame(fleet.cycle()));
         drawn.draw();

@@ -131,7 +131,7 @@ impl App {
             Step::MinuteBack => self.recent.back_to(cycle, before),
             Step::MinuteOn => self.recent.on_to(cycle, after),
         };
-        if let Some(found) = found.cloned() {
+        if let Some(found) = found {
             self.show_kept(&found);
             return Vec::new();
         }
@@ -173,7 +173,7 @@ impl App {
         let here = frozen.frame.at;
         // From memory the record is asked for what memory does not have.
         let recorded = frozen.is_recorded();
-        let in_memory = recorded.then(|| self.recent.nearest(moment)).flatten().cloned();
+        let in_memory = recorded.then(|| self.recent.nearest(moment)).flatten();
         let nearer = |at: WallTime, other: WallTime| match moment {
             Moment::After(_) => at <= other,
             Moment::Before(_) | Moment::AtOrBefore(_) => at >= other,
@@ -235,7 +235,7 @@ impl App {
         }
         if matches!(moment, Moment::AtOrBefore(_)) {
             let recorded = covers.map(|covers| covers.from).filter(|from| *from < here);
-            let in_memory = self.recent.oldest().map(|oldest| oldest.frame.at);
+            let in_memory = self.recent.begins();
             match recorded {
                 Some(from) if in_memory.is_none_or(|at| from < at) && moment != Moment::AtOrBefore(from) => {
                     return self.ask(Moment::AtOrBefore(from));
@@ -248,7 +248,7 @@ impl App {
 
     /// The oldest frame in memory, where it is earlier than `here`.
     fn show_oldest_before(&mut self, here: WallTime) {
-        if let Some(oldest) = self.recent.oldest().filter(|oldest| oldest.frame.at < here).cloned() {
+        if let Some(oldest) = self.recent.oldest().filter(|oldest| oldest.frame.at < here) {
             self.show_kept(&oldest);
         }
     }

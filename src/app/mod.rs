@@ -67,7 +67,7 @@ use crate::{
     config,
     model::{
         Frame, WallTime,
-        status::{ConfigEntry, DeliveryStatus, StoreStatus},
+        status::{ConfigEntry, DeliveryStatus, StoreState, StoreStatus},
     },
 };
 use control::Control;
@@ -243,7 +243,11 @@ impl App {
 
     fn take_frame(&mut self, frame: &Arc<Frame>) -> Vec<Effect> {
         self.series.push(frame);
-        let old = self.recent.push(frame, self.series.slots());
+        let recorded = match self.store.state {
+            StoreState::Writable => self.store.covers_since,
+            _ => None,
+        };
+        let old = self.recent.push(frame, self.series.slots(), recorded);
         self.attention.follow(frame);
         self.movers.follow(frame, &self.series);
         self.now = self.now.max(frame.at);

@@ -1,12 +1,30 @@
-//! The last cycles as whole frames, within a budget of bytes: what looking
-//! back shows at once.
+//! The last cycles as they were, within a budget of bytes: what looking back
+//! shows at once.
 //!
 //! Owns no position: where one looks is `look_back`'s. Frames are found by
-//! the number of their cycle, since the wall clock may jump.
+//! the number of their cycle, since the wall clock may jump. The newest are
+//! whole; older ones of fleets that are not too large are packed as they come,
+//! one by one, and unpacked when somebody looks at them.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use crate::model::{Frame, WallTime, past::Moment};
+use crate::model::{
+    Frame, WallTime,
+    packed::{Packed, Packer},
+    past::Moment,
+};
+
+/// The newest frames, which stay whole.
+const WHOLE: usize = 8;
+/// VMs of a frame that is packed: of more it would take longer than a key may
+/// wait, at every cycle.
+const MOST_PACKED: usize = 250;
+/// Frames that are packed together, and domains in them: to unpack the last of
+/// them goes through them all.
+const TOGETHER: usize = 64;
+const DOMAINS_TOGETHER: usize = 3200;
+/// How far memory reaches where the record has what is older.
+const BESIDE_RECORD: Duration = Duration::from_mins(15);
 
 /// A frame that is kept.
 #[derive(Clone, Debug)]
@@ -15,11 +33,10 @@ pub(super) struct Kept {
     pub frame: Arc<Frame>,
     /// How many slots the series had when it was added, its own among them.
     pub slots: u64,
-    bytes: usize,
 }
 
-/// Frames that nobody looks back at any more. To free thousands of VMs takes
-/// longer than to draw them: whoever keeps no key waiting drops them.
+/// Frames that are whole in nobody's memory any more. To free thousands of VMs
+/// takes longer than to draw them: whoever keeps no key waiting drops them.
 #[derive(Clone, Debug)]
 pub struct OldFrames(pub(super) Vec<Arc<Frame>>);
 
@@ -29,89 +46,194 @@ impl PartialEq for OldFrames {
     }
 }
 
-/// The newest frames, oldest first.
+/// The newest frames, oldest first: packed ones, those that are being packed,
+/// whole ones.
 #[derive(Clone, Debug)]
 pub(super) struct Recent {
-    kept: VecDeque<Kept>,
+    packed: VecDeque<Bundle<Packed>>,
+    packing: Bundle<Packer>,
+    whole: VecDeque<(Kept, usize)>,
+    /// Bytes of what is packed and of what is whole.
     bytes: usize,
     budget: usize,
+}
+
+/// Frames packed together.
+#[derive(Clone, Debug, Default)]
+struct Bundle<T> {
+    frames: T,
+    /// [`Kept::slots`] of each.
+    slots: Vec<u64>,
+}
+
+impl Bundle<Packed> {
+    fn held_bytes(&self) -> usize {
+        self.frames.held_bytes() + self.slots.capacity() * size_of::<u64>()
+    }
+}
+
+/// What is known of a frame without unpacking it.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    cycle: u64,
+    at: WallTime,
 }
 
 impl Recent {
     /// Nothing yet; about `budget` bytes at most.
     pub fn new(budget: usize) -> Self {
-        Self { kept: VecDeque::new(), bytes: 0, budget }
+        let (packed, packing) = (VecDeque::new(), Bundle::default());
+        Self { packed, packing, whole: VecDeque::new(), bytes: 0, budget }
     }
 
-    /// Adds the newest frame and gives out the oldest beyond the budget. The
-    /// newest stays, however large.
-    pub fn push(&mut self, frame: &Arc<Frame>, slots: u64) -> Vec<Arc<Frame>> {
+    /// Adds the newest frame and gives out those that are no longer whole. The
+    /// oldest go beyond the budget, and where the record has them (it begins
+    /// at `recorded`) beyond a quarter of an hour; the newest stays, however
+    /// large.
+    pub fn push(&mut self, frame: &Arc<Frame>, slots: u64, recorded: Option<WallTime>) -> Vec<Arc<Frame>> {
         let mut old = Vec::new();
         // A collector that began anew counts its cycles anew: what is from
         // before it is found in the record.
-        if self.kept.back().is_some_and(|last| last.frame.cycle >= frame.cycle) {
-            old.extend(self.kept.drain(..).map(|kept| kept.frame));
-            self.bytes = 0;
+        if self.newest().is_some_and(|last| last.frame.cycle >= frame.cycle) {
+            old.extend(self.whole.drain(..).map(|(kept, _)| kept.frame));
+            *self = Self::new(self.budget);
         }
-        let bytes = frame.held_bytes(self.kept.back().map(|last| &*last.frame));
-        self.kept.push_back(Kept { frame: Arc::clone(frame), slots, bytes });
+        let bytes = frame.held_bytes(self.newest().map(|last| &*last.frame));
+        self.whole.push_back((Kept { frame: Arc::clone(frame), slots }, bytes));
         self.bytes += bytes;
-        while self.bytes > self.budget
-            && self.kept.len() > 1
-            && let Some(oldest) = self.kept.pop_front()
+        // Two, so that after a change of fleets it catches up.
+        for _ in 0..2 {
+            old.extend(self.pack());
+        }
+        let newest = frame.mono;
+        while let Some(oldest) = self.packed.front()
+            && let (Some(first), Some(last)) = (oldest.frames.heads().first(), oldest.frames.heads().last())
+            && recorded.is_some_and(|begins| begins <= first.at)
+            && newest.since(last.mono) > BESIDE_RECORD
         {
-            self.bytes -= oldest.bytes;
-            old.push(oldest.frame);
+            self.let_go();
+        }
+        while self.held().1 > self.budget && self.held().0 > 1 {
+            old.extend(self.let_go());
         }
         old
     }
 
+    /// Packs the oldest of the whole frames, where there are enough of them.
+    fn pack(&mut self) -> Option<Arc<Frame>> {
+        let is_packed = |(kept, _): &(Kept, usize)| kept.frame.domains.len() <= MOST_PACKED;
+        if self.whole.len() <= WHOLE || !self.whole.front().is_some_and(is_packed) {
+            return None;
+        }
+        let (Kept { frame, slots }, bytes) = self.whole.pop_front()?;
+        self.bytes -= bytes;
+        self.packing.frames.push(&frame);
+        self.packing.slots.push(slots);
+        if self.packing.slots.len() >= TOGETHER || self.packing.frames.domains() >= DOMAINS_TOGETHER {
+            let Bundle { frames, mut slots } = std::mem::take(&mut self.packing);
+            slots.shrink_to_fit();
+            let bundle = Bundle { frames: frames.finish(), slots };
+            self.bytes += bundle.held_bytes();
+            self.packed.push_back(bundle);
+        }
+        Some(frame)
+    }
+
+    /// Lets go what is oldest, and gives out what of it is whole.
+    fn let_go(&mut self) -> Option<Arc<Frame>> {
+        if let Some(bundle) = self.packed.pop_front() {
+            self.bytes -= bundle.held_bytes();
+            return None;
+        }
+        if !self.packing.slots.is_empty() {
+            self.packing = Bundle::default();
+            return None;
+        }
+        let (oldest, bytes) = self.whole.pop_front()?;
+        self.bytes -= bytes;
+        Some(oldest.frame)
+    }
+
     /// The newest one.
     pub fn newest(&self) -> Option<&Kept> {
-        self.kept.back()
+        self.whole.back().map(|(kept, _)| kept)
     }
 
     /// The oldest one.
-    pub fn oldest(&self) -> Option<&Kept> {
-        self.kept.front()
+    pub fn oldest(&self) -> Option<Kept> {
+        self.get(0)
+    }
+
+    /// When the oldest one was closed.
+    pub fn begins(&self) -> Option<WallTime> {
+        self.heads().next().map(|head| head.at)
     }
 
     /// How many there are, and the bytes they take.
     pub fn held(&self) -> (usize, usize) {
-        (self.kept.len(), self.bytes)
+        (self.heads().count(), self.bytes + self.packing.frames.held_bytes())
     }
 
     /// The one that a question to the record would find here.
-    pub fn nearest(&self, moment: Moment) -> Option<&Kept> {
+    pub fn nearest(&self, moment: Moment) -> Option<Kept> {
         match moment {
-            Moment::AtOrBefore(at) => self.kept.iter().rev().find(|kept| kept.frame.at <= at),
-            Moment::Before(at) => self.kept.iter().rev().find(|kept| kept.frame.at < at),
-            Moment::After(at) => self.kept.iter().find(|kept| kept.frame.at > at),
+            Moment::AtOrBefore(at) => self.last_with(|head| head.at <= at),
+            Moment::Before(at) => self.last_with(|head| head.at < at),
+            Moment::After(at) => self.first_with(|head| head.at > at),
         }
     }
 
     /// The one before cycle `cycle`.
-    pub fn before(&self, cycle: u64) -> Option<&Kept> {
-        let next = self.kept.partition_point(|kept| kept.frame.cycle < cycle);
-        self.kept.get(next.checked_sub(1)?)
+    pub fn before(&self, cycle: u64) -> Option<Kept> {
+        self.last_with(|head| head.cycle < cycle)
     }
 
     /// The one after cycle `cycle`.
-    pub fn after(&self, cycle: u64) -> Option<&Kept> {
-        self.kept.get(self.kept.partition_point(|kept| kept.frame.cycle <= cycle))
+    pub fn after(&self, cycle: u64) -> Option<Kept> {
+        self.first_with(|head| head.cycle > cycle)
     }
 
     /// The newest before cycle `cycle` that was closed at `at` or earlier.
-    pub fn back_to(&self, cycle: u64, at: WallTime) -> Option<&Kept> {
-        let before = self.kept.iter().rev().skip_while(|kept| kept.frame.cycle >= cycle);
-        before.into_iter().find(|kept| kept.frame.at <= at)
+    pub fn back_to(&self, cycle: u64, at: WallTime) -> Option<Kept> {
+        self.last_with(|head| head.cycle < cycle && head.at <= at)
     }
 
     /// The oldest after cycle `cycle` that was closed at `at` or later; else
     /// the newest after it.
-    pub fn on_to(&self, cycle: u64, at: WallTime) -> Option<&Kept> {
-        let mut after = self.kept.iter().skip_while(|kept| kept.frame.cycle <= cycle);
-        let newest = self.newest().filter(|newest| newest.frame.cycle > cycle);
-        after.find(|kept| kept.frame.at >= at).or(newest)
+    pub fn on_to(&self, cycle: u64, at: WallTime) -> Option<Kept> {
+        let newest = || self.newest().filter(|newest| newest.frame.cycle > cycle).cloned();
+        self.first_with(|head| head.cycle > cycle && head.at >= at).or_else(newest)
+    }
+
+    fn first_with(&self, is_it: impl Fn(Head) -> bool) -> Option<Kept> {
+        self.get(self.heads().position(is_it)?)
+    }
+
+    fn last_with(&self, is_it: impl Fn(Head) -> bool) -> Option<Kept> {
+        self.get(self.heads().enumerate().filter(|(_, head)| is_it(*head)).last()?.0)
+    }
+
+    /// All of them, oldest first.
+    fn heads(&self) -> impl Iterator<Item = Head> + '_ {
+        let packed = self.packed.iter().map(|bundle| &bundle.frames);
+        let packed = packed.chain([self.packing.frames.packed()]).flat_map(Packed::heads);
+        packed
+            .chain(self.whole.iter().map(|(kept, _)| &*kept.frame))
+            .map(|frame| Head { cycle: frame.cycle, at: frame.at })
+    }
+
+    /// The `nth` from the oldest.
+    fn get(&self, mut nth: usize) -> Option<Kept> {
+        let packed = self.packed.iter().map(|bundle| (&bundle.frames, &bundle.slots));
+        for (frames, slots) in packed.chain([(self.packing.frames.packed(), &self.packing.slots)]) {
+            if let Some(&slots) = slots.get(nth) {
+                return Some(Kept { frame: Arc::new(frames.unpack(nth)?), slots });
+            }
+            nth -= frames.len();
+        }
+        self.whole.get(nth).map(|(kept, _)| kept.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ impl App {
     #[must_use]
     pub fn in_memory(&self) -> Option<(WallTime, usize, usize)> {
         let (frames, bytes) = self.recent.held();
-        Some((self.recent.oldest()?.frame.at, frames, bytes))
+        Some((self.recent.begins()?, frames, bytes))
     }
 
     /// The table's rows, order and cursor.

@@ -17,6 +17,7 @@ pub mod job;
 pub mod mend;
 pub mod missing;
 pub mod name;
+pub mod packed;
 pub mod past;
 pub mod rates;
 pub mod reading;

@@ -153,7 +153,7 @@ fn beyond_memory_the_record_is_asked_and_the_screen_stays_until_it_answers() {
     // On from there, to where memory begins anew.
     let moment = asked(&press(&mut app, "]"));
     assert_eq!(moment, Moment::After(past.at));
-    let first = app.recent.oldest().unwrap().frame.clone();
+    let first = app.recent.oldest().unwrap().frame;
     answer(&mut app, moment, recorded(&first));
     assert_eq!((shown(&app), app.looking()), (first.cycle, Some(Looking::AtMemory)));
     press(&mut app, "p");
