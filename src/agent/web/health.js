@@ -107,7 +107,8 @@ function drawHealth() {
   const pill = $("state");
   pill.className = `pill ${pillTone}`;
   put(pill.children[0], pillSign);
-  put(pill.children[1], pillWords + (pillWords === "collecting" ? ` every ${span(interval)}` : ""));
+  put(pill.children[1], pillWords);
+  put(pill.children[2], pillWords === "collecting" ? `every ${span(interval)}` : "");
   const button = $("startstop");
   button.disabled = status === null || lostAt !== null || asked;
   put(button, collecting() ? "stop" : "start");
