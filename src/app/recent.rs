@@ -18,13 +18,13 @@ use crate::model::{
 const WHOLE: usize = 8;
 /// VMs of a frame that is packed: of more it would take longer than a key may
 /// wait, at every cycle.
-const MOST_PACKED: usize = 250;
+const MOST_PACKED: usize = 100;
 /// Frames that are packed together, and domains in them: to unpack the last of
 /// them goes through them all.
 const TOGETHER: usize = 64;
-const DOMAINS_TOGETHER: usize = 3200;
+const DOMAINS_TOGETHER: usize = 1600;
 /// How far memory reaches where the record has what is older.
-const BESIDE_RECORD: Duration = Duration::from_mins(15);
+const BESIDE_RECORD: Duration = Duration::from_mins(10);
 
 /// A frame that is kept.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Recent {
 
     /// Adds the newest frame and gives out those that are no longer whole. The
     /// oldest go beyond the budget, and where the record has them (it begins
-    /// at `recorded`) beyond a quarter of an hour; the newest stays, however
+    /// at `recorded`) beyond ten minutes; the newest stays, however
     /// large.
     pub fn push(&mut self, frame: &Arc<Frame>, slots: u64, recorded: Option<WallTime>) -> Vec<Arc<Frame>> {
         let mut old = Vec::new();

@@ -61,7 +61,7 @@ fn the_budget_holds_and_more_cycles_fit_than_ever_were_whole() {
 }
 
 #[test]
-fn beside_the_record_memory_reaches_a_quarter_of_an_hour() {
+fn beside_the_record_memory_reaches_ten_minutes() {
     let (recent, frames) = filled(4, 1200, 1 << 30, None);
     assert_eq!(recent.held().0, 1200, "nobody else has them");
     let reaches = |recent: &Recent| frames[1199].at.since(recent.begins().unwrap());
