@@ -23,8 +23,10 @@ const MOST_PACKED: usize = 100;
 /// them goes through them all.
 const TOGETHER: usize = 64;
 const DOMAINS_TOGETHER: usize = 1600;
-/// How far memory reaches where the record has what is older.
+/// How far memory reaches for each so many bytes of its budget, where the record
+/// has what is older: as far as looking back mostly goes.
 const BESIDE_RECORD: Duration = Duration::from_mins(10);
+const REACHED_WITH: usize = 16 << 20;
 
 /// A frame that is kept.
 #[derive(Clone, Debug)]
@@ -88,8 +90,7 @@ impl Recent {
 
     /// Adds the newest frame and gives out those that are no longer whole. The
     /// oldest go beyond the budget, and where the record has them (it begins
-    /// at `recorded`) beyond ten minutes; the newest stays, however
-    /// large.
+    /// at `recorded`) beyond their reach; the newest stays, however large.
     pub fn push(&mut self, frame: &Arc<Frame>, slots: u64, recorded: Option<WallTime>) -> Vec<Arc<Frame>> {
         let mut old = Vec::new();
         // A collector that began anew counts its cycles anew: what is from
@@ -106,10 +107,11 @@ impl Recent {
             old.extend(self.pack());
         }
         let newest = frame.mono;
+        let reach = self.reach();
         while let Some(oldest) = self.packed.front()
             && let (Some(first), Some(last)) = (oldest.frames.heads().first(), oldest.frames.heads().last())
             && recorded.is_some_and(|begins| begins <= first.at)
-            && newest.since(last.mono) > BESIDE_RECORD
+            && newest.since(last.mono) > reach
         {
             self.let_go();
         }
@@ -117,6 +119,12 @@ impl Recent {
             old.extend(self.let_go());
         }
         old
+    }
+
+    /// How far memory reaches where the record has what is older.
+    fn reach(&self) -> Duration {
+        let each = u32::try_from(self.budget.div_ceil(REACHED_WITH)).unwrap_or(u32::MAX);
+        BESIDE_RECORD.saturating_mul(each.max(1))
     }
 
     /// Packs the oldest of the whole frames, where there are enough of them.

@@ -467,7 +467,7 @@ pub static KEYS: &[Key] = &[
     key(
         "screen.history_bytes",
         "\"16 MiB\"",
-        "Memory for whole cycles to look back at; older ones come from the local record.",
+        "Memory for whole cycles to look back at, 10 minutes with each 16 MiB; older ones come from the local record.",
         within!(Bytes, config.screen.history_bytes, MIB, 16 * GIB),
     ),
     key(

@@ -62,14 +62,17 @@ fn the_budget_holds_and_more_cycles_fit_than_ever_were_whole() {
 
 #[test]
 fn beside_the_record_memory_reaches_ten_minutes() {
-    let (recent, frames) = filled(4, 1200, 1 << 30, None);
+    let (recent, frames) = filled(4, 1200, REACHED_WITH, None);
     assert_eq!(recent.held().0, 1200, "nobody else has them");
     let reaches = |recent: &Recent| frames[1199].at.since(recent.begins().unwrap());
-    let (recent, _) = filled(4, 1200, 1 << 30, Some(at(0)));
+    let (recent, _) = filled(4, 1200, REACHED_WITH, Some(at(0)));
     assert!(reaches(&recent) >= BESIDE_RECORD, "{:?}", reaches(&recent));
     assert!(reaches(&recent) < BESIDE_RECORD + Duration::from_mins(2), "{:?}", reaches(&recent));
+    // Who gives it more memory gets more.
+    let (recent, _) = filled(4, 1200, 2 * REACHED_WITH, Some(at(0)));
+    assert_eq!(recent.held().0, 1200);
     // A record that begins later has not what memory has.
-    let (recent, _) = filled(4, 1200, 1 << 30, Some(frames[100].at));
+    let (recent, _) = filled(4, 1200, REACHED_WITH, Some(frames[100].at));
     assert_eq!(recent.begins(), Some(frames[0].at));
 }
 
