@@ -106,7 +106,7 @@ proptest! {
 }
 
 #[test]
-fn numbers_that_change_here_and_there_cost_half() {
+fn numbers_that_change_here_and_there_cost_a_third() {
     let mut buffer = Buffer::empty(SIZE);
     let mut buffers = Vec::new();
     for digit in 0..4 {
@@ -119,7 +119,7 @@ fn numbers_that_change_here_and_there_cost_half() {
     }
     let (_, ours) = shown(&buffers, thriftily());
     let (_, theirs) = shown(&buffers, by_ratatui);
-    assert!(ours * 2 <= theirs, "{ours} bytes, and {theirs} by ratatui");
+    assert!(ours * 3 <= theirs, "{ours} bytes, and {theirs} by ratatui");
 }
 
 /// A writer whose bytes can be read while it is in use.
