@@ -19,11 +19,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Api, fault::Fault, routes};
-use crate::model::{
-    Frame,
-    status::{CollectionState, CollectorStatus},
-};
+use super::{Api, fault::Fault, form::Form, page::Page, routes};
+use crate::model::status::{CollectionState, CollectorStatus};
 
 /// So often something is sent, if only a comment: whoever stands between does
 /// not take the stream for dead, and one that is dead is noticed.
@@ -36,7 +33,7 @@ pub(super) fn answer(api: &Api) -> Result<Response, Fault> {
     let sources = api.sources();
     let mut reader = Reader {
         api: api.clone(),
-        frame: sources.frame.clone(),
+        page: api.0.pages.watch(),
         status: sources.status.clone(),
         ends: sources.ends.clone(),
         state: None,
@@ -44,7 +41,7 @@ pub(super) fn answer(api: &Api) -> Result<Response, Fault> {
         _permit: permit,
     };
     // The last frame and the present state come at once.
-    reader.frame.mark_changed();
+    reader.page.mark_changed();
     reader.status.mark_changed();
     let events = stream::unfold(reader, |mut reader| async move {
         reader.next().await.map(|event| (Ok::<_, Infallible>(event), reader))
@@ -56,7 +53,7 @@ pub(super) fn answer(api: &Api) -> Result<Response, Fault> {
 /// Who reads a stream.
 struct Reader {
     api: Api,
-    frame: watch::Receiver<Option<Arc<Frame>>>,
+    page: watch::Receiver<Arc<Page>>,
     status: watch::Receiver<Option<CollectorStatus>>,
     ends: watch::Receiver<bool>,
     /// The state that was told last.
@@ -82,7 +79,7 @@ impl Reader {
                     biased;
                     _ = self.ends.changed() => None,
                     Ok(()) = self.status.changed() => Some(self.status()),
-                    Ok(()) = self.frame.changed() => Some(self.frame().await),
+                    Ok(()) = self.page.changed() => Some(self.frame().await),
                 }
             });
             match event.await {
@@ -105,10 +102,9 @@ impl Reader {
     }
 
     async fn frame(&mut self) -> Option<VecDeque<Bytes>> {
-        self.frame.borrow_and_update().as_ref()?;
-        let page = self.api.page();
+        let page = Arc::clone(&self.page.borrow_and_update());
         let head = format!("event: frame\nid: {}\ndata: ", page.cycle()?);
-        let figures = page.figures().await.ok()?;
+        let figures = page.figures(Form::Plain).await.ok()?;
         Some(event(head.into(), figures))
     }
 }

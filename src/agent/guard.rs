@@ -136,6 +136,7 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
+/// What every answer says that does not say otherwise.
 const HEADERS: [(HeaderName, &str); 3] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

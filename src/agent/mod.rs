@@ -15,6 +15,7 @@ mod diagnostic;
 pub mod door;
 mod events;
 mod fault;
+mod form;
 pub mod guard;
 mod history;
 mod mask;
@@ -26,7 +27,7 @@ mod stats;
 mod web;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -46,7 +47,7 @@ use crate::{
 };
 use diagnostic::Checks;
 use mask::Mask;
-use page::Page;
+use page::Pages;
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ struct Shared {
     in_force: InForce,
     mask: Mask,
     /// The answers made from the last frame.
-    page: Mutex<Option<Arc<Page>>>,
+    pages: Pages,
     checks: Mutex<Option<Checks>>,
     /// Looks into the record at once: each holds a thread.
     looks: Semaphore,
@@ -105,9 +106,9 @@ impl Api {
         };
         Self(Arc::new(Shared {
             mask: Mask::of(config),
+            pages: Pages::new(config),
             in_force,
             sources,
-            page: Mutex::default(),
             checks: Mutex::default(),
             looks: Semaphore::new(MOST_LOOKS),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
@@ -124,21 +125,6 @@ impl Api {
 
     fn frame(&self) -> Option<Arc<Frame>> {
         self.sources().frame.borrow().clone()
-    }
-
-    /// The answers of the last frame; made once for all who ask.
-    fn page(&self) -> Arc<Page> {
-        let frame = self.frame();
-        let mut page = self.0.page.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*page {
-            Some(page) if page.is_of(frame.as_ref()) => Arc::clone(page),
-            _ => {
-                let config = &self.sources().config;
-                let made = Arc::new(Page::new(frame, config.angle, config.collector.poll_interval));
-                *page = Some(Arc::clone(&made));
-                made
-            }
-        }
     }
 
     /// Looks into the record on a thread of its own.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Router,
     extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -13,6 +13,7 @@ use axum::{
 use super::{
     Api, diagnostic, events,
     fault::{Fault, JSON, json},
+    form::{self, Form},
     history, stats, web,
 };
 use crate::{
@@ -118,9 +119,28 @@ async fn config(State(api): State<Api>) -> Response {
     json(&api.0.in_force.answer(api.collector().as_ref()))
 }
 
-async fn vm_telemetry(State(api): State<Api>) -> Result<Response, Fault> {
-    let figures = api.page().figures().await?;
-    Ok(([(header::CONTENT_TYPE, JSON)], figures).into_response())
+async fn vm_telemetry(State(api): State<Api>, asked: HeaderMap) -> Result<Response, Fault> {
+    let form = Form::wanted(&asked);
+    let page = api.0.pages.asked(form);
+    let tag = page.tag(form);
+    let mut response = if form::has(&asked, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let figures = page.figures(form).await?;
+        let mut response = ([(header::CONTENT_TYPE, JSON)], figures).into_response();
+        if let Some(encoding) = form.encoding() {
+            response.headers_mut().insert(header::CONTENT_ENCODING, encoding);
+        }
+        response
+    };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    // Kept by whoever likes, and asked about before each use.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(response)
 }
 
 async fn vm_stats(
@@ -160,7 +180,7 @@ async fn health(State(api): State<Api>) -> Response {
 }
 
 async fn metrics(State(api): State<Api>) -> Result<Response, Fault> {
-    let vms = api.page().metrics().await?;
+    let vms = api.0.pages.last().metrics().await?;
     let (delivery, store) = api.sources().figures.borrow().clone();
     let own = prometheus::accounting(api.collector().as_ref(), &delivery, &store);
     let text = [&vms[..], own.as_bytes()].concat();

@@ -23,6 +23,7 @@ use super::{
     connection::Connection,
     door::{Doors, Encryption},
     guard::{self, Guard},
+    page,
     routes::routes,
 };
 
@@ -57,6 +58,7 @@ pub async fn serve(doors: Doors, api: Api, ends: watch::Receiver<bool>) -> io::R
     let router =
         |guard: Guard| routes(api.clone()).layer(middleware::from_fn_with_state(guard, guard::check));
     let mut halls = JoinSet::new();
+    let written = page::write(api.clone(), ends.clone());
     // Its file is removed when all is over.
     let _unix = match unix {
         None => None,
@@ -69,6 +71,9 @@ pub async fn serve(doors: Doors, api: Api, ends: watch::Receiver<bool>) -> io::R
     if let Some(door) = tcp {
         let side = TcpSide { listener: TcpListener::from_std(door.listener)?, encryption: door.encryption };
         halls.spawn(hall(side, router(door.guard), room, ends.clone()));
+    }
+    if !halls.is_empty() {
+        halls.spawn(written);
     }
     while halls.join_next().await.is_some() {}
     // Without any door there is still an end to wait for.

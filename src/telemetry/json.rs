@@ -7,6 +7,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+
 use crate::model::{
     AngleMode, AngleScale, DomainFrame, DomainJob, DomainReading, Frame, Happening, Measured, Missing,
     WallTime, Why,
@@ -31,27 +33,46 @@ pub fn frame(frame: &Frame) -> Json {
 /// As [`frame`], with some of its VMs alone. What is said of the host is of
 /// all of them.
 pub(super) fn chosen<'a>(frame: &Frame, domains: impl Iterator<Item = &'a Arc<DomainFrame>>) -> Json {
-    frame_of(frame, Some(frame.at), domains, vm)
-}
-
-/// The answer of `vm-telemetry`: every VM's figures, without its devices,
-/// vCPUs and events. `at` is `None` where there was no reading yet.
-#[must_use]
-pub fn figures(frame: &Frame, at: Option<WallTime>) -> Json {
-    frame_of(frame, at, frame.domains.iter(), |domain| figures_of(domain).finish(domain.identity()))
-}
-
-fn frame_of<'a>(
-    frame: &Frame,
-    at: Option<WallTime>,
-    domains: impl Iterator<Item = &'a Arc<DomainFrame>>,
-    vm: impl Fn(&DomainFrame) -> Json,
-) -> Json {
     let vms: Vec<Json> = domains.map(|domain| vm(domain)).collect();
     let mut fields = vec![("count", Json::Whole(vms.len() as u64))];
-    fields.extend(moment(frame, at));
+    fields.extend(moment(frame, Some(frame.at)));
     fields.push(("vms", Json::List(vms)));
     Json::Object(fields)
+}
+
+/// The answer of `vm-telemetry`: every VM's figures, without what belongs to
+/// it: sums of counters, devices, vCPUs and events. `at` is `None` where there
+/// was no reading yet.
+///
+/// It is made VM by VM while it is written: that of a thousand would take far
+/// more memory than its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures<'a> {
+    /// The frame.
+    pub frame: &'a Frame,
+    /// When it was read.
+    pub at: Option<WallTime>,
+}
+
+impl Serialize for Figures<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("count", &self.frame.domains.len())?;
+        for (name, value) in moment(self.frame, self.at) {
+            fields.serialize_entry(name, &value)?;
+        }
+        fields.serialize_entry("vms", &Each(&self.frame.domains))?;
+        fields.end()
+    }
+}
+
+/// The figures of each.
+struct Each<'a>(&'a [Arc<DomainFrame>]);
+
+impl Serialize for Each<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|domain| figures(domain)))
+    }
 }
 
 /// When and how a frame was read, and what the host was busy with.
@@ -138,8 +159,6 @@ fn figures_of(domain: &DomainFrame) -> Fields {
     vm.measure("network_errors_per_sec", rates.net.errors_per_s);
     vm.measure("network_drops_per_sec", rates.net.drops_per_s);
 
-    vm.nest("features", features(domain));
-    vm.nest("totals", totals(domain, &disk, &net));
     vm.put("job", domain.job.map(|job| job_of(&job)));
     if let Health::Impaired(missing) = domain.health {
         vm.reason("health", missing);
@@ -151,12 +170,30 @@ fn figures_of(domain: &DomainFrame) -> Fields {
     vm
 }
 
-/// What belongs to it: devices, vCPUs, events.
+/// What belongs to it: the fields of the measurements, devices, vCPUs, events.
 fn parts(vm: &mut Fields, domain: &DomainFrame) {
+    counted(vm, domain);
+    vm.put("events", Json::List(domain.timeline.iter().map(event).collect()));
+}
+
+/// As [`vm`] without its events: of a cycle of the past.
+pub(super) fn recorded(domain: &DomainFrame) -> Json {
+    let mut vm = figures_of(domain);
+    counted(&mut vm, domain);
+    vm.finish(domain.identity())
+}
+
+/// Its figures alone.
+pub(super) fn figures(domain: &DomainFrame) -> Json {
+    figures_of(domain).finish(domain.identity())
+}
+
+fn counted(vm: &mut Fields, domain: &DomainFrame) {
     let reading = &domain.reading;
+    vm.nest("features", features(domain));
+    vm.nest("totals", totals_of(domain));
     vm.put("devices", devices::devices(domain));
     vm.put("vcpus", devices::vcpus(domain));
-    vm.put("events", Json::List(domain.timeline.iter().map(event).collect()));
     if let Err(missing) = reading.vcpus {
         vm.reason("vcpus", missing);
     }
