@@ -14,6 +14,7 @@ mod connection;
 mod diagnostic;
 pub mod door;
 mod events;
+pub mod export;
 mod fault;
 mod form;
 pub mod guard;
@@ -83,6 +84,8 @@ struct Shared {
     looks: Semaphore,
     /// Streams of events at once.
     streams: Arc<Semaphore>,
+    /// Exports at once.
+    exports: Arc<Semaphore>,
 }
 
 /// Looks into the record at once.
@@ -112,6 +115,7 @@ impl Api {
             checks: Mutex::default(),
             looks: Semaphore::new(MOST_LOOKS),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            exports: Arc::new(Semaphore::new(1)),
         }))
     }
 

@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::{
-    Api, diagnostic, events,
+    Api, diagnostic, events, export,
     fault::{Fault, JSON, json},
     form::{self, Form},
     history, stats, web,
@@ -36,6 +36,7 @@ pub(super) fn routes(api: Api) -> Router {
         .route("/vm-telemetry", get(vm_telemetry))
         .route("/stats/{vm}", get(vm_stats))
         .route("/history", get(over_time))
+        .route("/export", get(exported))
         .route("/diagnostic", get(diagnosed))
         .route("/events", get(stream));
     Router::new()
@@ -153,6 +154,10 @@ async fn vm_stats(
 
 async fn over_time(State(api): State<Api>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
     Ok(json(&history::answer(&api, query.as_deref()).await?))
+}
+
+async fn exported(State(api): State<Api>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
+    export::answer(&api, query.as_deref()).await
 }
 
 async fn diagnosed(State(api): State<Api>) -> Response {

@@ -85,6 +85,19 @@ impl Look {
     /// # Errors
     /// See [`LookError`].
     pub fn open(path: &Path) -> Result<Self, LookError> {
+        Self::opened(path, false)
+    }
+
+    /// Looks into the record at `path`, which nobody writes: left by a process
+    /// that has ended, or been killed. It is left as it is.
+    ///
+    /// # Errors
+    /// See [`LookError`].
+    pub fn at_rest(path: &Path) -> Result<Self, LookError> {
+        Self::opened(path, true)
+    }
+
+    fn opened(path: &Path, at_rest: bool) -> Result<Self, LookError> {
         let path = path.to_owned();
         let file = match std::fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_file() => (meta.dev(), meta.ino()),
@@ -95,8 +108,9 @@ impl Look {
             Err(source) => return Err(Error::Place { path, source }.into()),
         };
         let Some(looking) = sharing::look(&path) else { return Err(LookError::Opening { path }) };
-        // Without its log nobody writes it, and opening it would make one.
-        if std::fs::symlink_metadata(super::standing::log_of(&path)).is_err() {
+        // Without its log nobody writes it, and opening it makes one.
+        let has_log = std::fs::symlink_metadata(super::standing::log_of(&path)).is_ok();
+        if !has_log && !at_rest {
             return Err(LookError::Closed { path, held: false });
         }
         // Read-only files have no part in what a process's connections share,
@@ -106,8 +120,9 @@ impl Look {
             let db = Connection::open_with_flags_and_vfs(&path, flags, sharing::ALONE)?;
             db.busy_timeout(std::time::Duration::ZERO)?;
             db.pragma_update(None, "query_only", true)?;
-            // Where the writer has closed it meanwhile, its log is left as it is.
-            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            // Where the writer has closed it meanwhile, its log is left as it
+            // is. The one that this look made goes with it.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
             db.pragma_update(None, "cell_size_check", true)?;
             db.pragma_update(None, "trusted_schema", false)?;
             db.pragma_update(None, "temp_store", "MEMORY")?;
@@ -316,5 +331,24 @@ mod tests {
         for change in ["DELETE FROM cycle", "CREATE TABLE t (a)", "PRAGMA user_version = 9"] {
             assert!(look.db.execute_batch(change).is_err(), "{change}");
         }
+    }
+
+    #[test]
+    fn a_record_at_rest_is_looked_into_and_left_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.db");
+        drop(tests::open(directory.path()));
+        let files = || {
+            let names = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            (names, std::fs::read(&path).unwrap())
+        };
+        let before = files();
+        assert!(matches!(Look::open(&path), Err(LookError::Closed { held: false, .. })));
+        let look = Look::at_rest(&path).unwrap();
+        assert_eq!(look.ends().unwrap(), None);
+        drop(look);
+        assert_eq!(files(), before);
     }
 }

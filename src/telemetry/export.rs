@@ -123,13 +123,13 @@ fn field<'a>(value: &'a Json, name: &str) -> Option<&'a Json> {
     object(value).iter().find(|(field, _)| *field == name).map(|(_, value)| value)
 }
 
-fn is_plain(value: &Json) -> bool {
+pub(super) fn is_plain(value: &Json) -> bool {
     !matches!(value, Json::List(_) | Json::Object(_) | Json::Map(_))
 }
 
 /// A value in a cell. A text that a table program would take for a formula
 /// gets an apostrophe in front: a VM's name is nobody's formula.
-fn cell(value: &Json) -> String {
+pub(super) fn cell(value: &Json) -> String {
     match value {
         Json::Null | Json::List(_) | Json::Object(_) | Json::Map(_) => String::new(),
         Json::Flag(flag) => flag.to_string(),
@@ -147,7 +147,7 @@ fn cell(value: &Json) -> String {
 }
 
 /// `disk_read_rate: first reading; …`
-fn reasons(missing: &Json) -> String {
+pub(super) fn reasons(missing: &Json) -> String {
     let Json::Map(reasons) = missing else { return String::new() };
     let words: Vec<String> = reasons.iter().map(|(field, why)| format!("{field}: {}", cell(why))).collect();
     words.join("; ")

@@ -3,7 +3,8 @@
 //! Owns the way from a row to what the screen showed: `parse` reads a cycle's
 //! lines, `reading` and `rates` make of them and of the local part what the
 //! collector had made, [`frame`] walks from cycle to cycle, [`series`] does so
-//! for one domain over a span, and [`reader`] answers questions on a thread of
+//! for one domain over a span, [`stretch`] hands a part of the
+//! record on, and [`reader`] answers questions on a thread of
 //! its own. It changes nothing in the record
 //! and asks no clock.
 
@@ -14,6 +15,7 @@ pub mod reader;
 mod reading;
 pub mod series;
 mod slots;
+pub mod stretch;
 mod trail;
 mod way;
 

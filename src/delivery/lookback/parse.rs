@@ -113,6 +113,19 @@ pub(super) fn lines(text: &[u8]) -> Vec<Told> {
     all
 }
 
+/// The timestamp of a line.
+pub(super) fn stamp(line: &[u8]) -> Option<WallTime> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let at = line.iter().rposition(|byte| *byte == b' ')?;
+    std::str::from_utf8(&line[at + 1..]).ok()?.parse().ok().map(WallTime)
+}
+
+/// Uuid and stored name of the domain that a line is of.
+pub(super) fn whose(line: &[u8]) -> Option<(Uuid, Cow<'_, str>)> {
+    let line = Line::of(line.strip_suffix(b"\n").unwrap_or(line))?;
+    Some((line.uuid, line.name))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Measurement {
     Metrics,

@@ -95,7 +95,7 @@ pub(super) fn walk(
 }
 
 /// The row with which a walk to the cycle of `first` begins.
-fn beginning(look: &Look, first: Outline, least: Before) -> Result<i64, Error> {
+pub(super) fn beginning(look: &Look, first: Outline, least: Before) -> Result<i64, Error> {
     let mut begins = first.row;
     let (mut cycles, mut lines) = (0, 0_u64);
     while let Some(rows) = Rows::before(look, begins)? {
