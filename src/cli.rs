@@ -19,7 +19,7 @@ use crate::config::{Key, Overrides};
 mod manual;
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The screen.
     Screen {
@@ -33,6 +33,8 @@ pub enum Command {
     },
     /// Collect without a screen.
     Agent,
+    /// A stretch of the record.
+    Export(Export),
     /// Check each prerequisite.
     Check,
     /// Show the effective configuration.
@@ -41,6 +43,26 @@ pub enum Command {
     Completions(Shell),
     /// The manual page.
     Man,
+}
+
+/// Which part of the record, in which form, and where to.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Export {
+    /// From when on: RFC 3339, so long ago (1h, 90m, 2d), or today
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: String,
+    /// Until when, without that instant; now, where it is not given
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// One VM alone, by its name or uuid
+    #[arg(long, value_name = "VM")]
+    pub vm: Option<String>,
+    /// Line protocol as the database was sent it, a table, or JSON by the line
+    #[arg(long, value_name = "FORMAT", value_parser = ["lp", "csv", "jsonl"], default_value = "lp")]
+    pub format: String,
+    /// A new file, readable by this user alone; standard output otherwise
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// A command line that was understood.
@@ -72,6 +94,7 @@ where
         }
         Some(Sub::Once { json }) => Command::Once { json },
         Some(Sub::Agent) => Command::Agent,
+        Some(Sub::Export(export)) => Command::Export(export),
         Some(Sub::Check) => Command::Check,
         Some(Sub::Config) => Command::Config,
         Some(Sub::Completions { shell }) => Command::Completions(shell),
@@ -133,6 +156,13 @@ enum Sub {
     ///
     /// For systemd, in the foreground; logs to standard error. SIGHUP has the configuration read again.
     Agent,
+    /// Write a stretch of the local record, for another program
+    ///
+    /// From the agent that records this host, or from the record where nobody does. A missing value
+    /// is empty or null, with its reason beside it; line protocol is what the database was sent. Exit
+    /// status: 0; 2 where a time is none; 4 where nothing is recorded then; 5 where nothing is of
+    /// that VM; 1 otherwise.
+    Export(Export),
     /// Check each prerequisite, and say how to mend what fails
     ///
     /// libvirt, permission, VMs, memory statistics, local record, InfluxDB, token, database: a line
@@ -211,6 +241,7 @@ Examples:
   INFLUX_TOKEN=… kvmscope --influx-url http://localhost:8181
   kvmscope once --json                       all VMs once, for scripts
   kvmscope check                             what is missing on this machine
+  kvmscope export --since 1h --format csv    the last hour, for a table program
 
 --help tells about files, environment variables and where the data goes.";
 
@@ -221,6 +252,7 @@ Examples:
   INFLUX_TOKEN=… kvmscope --influx-url http://localhost:8181
   kvmscope once --json                       all VMs once, for scripts
   kvmscope check                             what is missing on this machine
+  kvmscope export --since 1h --format csv    the last hour, for a table program
 
 Where the data goes:
   Every sample is kept in the local record, $XDG_STATE_HOME/kvmscope, else

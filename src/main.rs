@@ -47,27 +47,32 @@ fn words(report: &Report) -> String {
 }
 
 fn run(request: &cli::Request) -> Result<u8> {
-    match request.command {
-        Command::Completions(shell) => return print(&cli::completions(shell)),
+    match &request.command {
+        Command::Completions(shell) => return print(&cli::completions(*shell)),
         Command::Man => return print(&cli::man()?),
-        Command::Screen { .. } | Command::Once { .. } | Command::Agent | Command::Check | Command::Config => {
-        }
+        Command::Screen { .. }
+        | Command::Once { .. }
+        | Command::Agent
+        | Command::Export(_)
+        | Command::Check
+        | Command::Config => {}
     }
     let load = || Config::load(&request.overrides, &Environment::of_process());
     let loaded = load()?;
-    match request.command {
-        Command::Once { json } => read_once(&loaded, json),
+    match &request.command {
+        Command::Once { json } => read_once(&loaded, *json),
         Command::Agent => {
             runtime::agent(loaded, load)?;
             Ok(SUCCESS)
         }
+        Command::Export(asked) => Ok(export(&loaded, asked)),
         Command::Check => check_all(&loaded),
         Command::Config => {
             warn(&loaded);
             print(config::render(&loaded).as_bytes())
         }
         Command::Screen { stopped } => {
-            for line in runtime::screen(loaded, stopped)? {
+            for line in runtime::screen(loaded, *stopped)? {
                 let _ = writeln!(io::stderr(), "kvmscope: {line}");
             }
             Ok(SUCCESS)
@@ -88,6 +93,16 @@ fn read_once(loaded: &Loaded, json: bool) -> Result<u8> {
         print(telemetry::table::table(&frame, characters).as_bytes())?;
     }
     Ok(if once::everyone_answered(&frame) { SUCCESS } else { SOME_SILENT })
+}
+
+fn export(loaded: &Loaded, asked: &cli::Export) -> u8 {
+    match runtime::export(&loaded.config, &Clock::system(), asked) {
+        Ok(()) => SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "kvmscope: {error}");
+            error.code()
+        }
+    }
 }
 
 fn check_all(loaded: &Loaded) -> Result<u8> {

@@ -10,7 +10,9 @@
 
 mod agent;
 mod engine;
+mod export;
 mod exporting;
+mod fetch;
 mod input;
 mod log_file;
 mod logging;
@@ -50,6 +52,7 @@ use crate::{
 pub use agent::agent;
 use engine::Engine;
 pub use engine::collector_settings;
+pub use export::{ExportError, export};
 use memory::Memory;
 use pace::Pace;
 use recording::Recording;
