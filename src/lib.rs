@@ -75,6 +75,7 @@
 
 pub mod agent;
 pub mod app;
+pub mod attach;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -91,3 +92,4 @@ pub mod runtime;
 pub mod telemetry;
 pub mod terminal;
 pub mod ui;
+pub mod wire;

@@ -151,6 +151,13 @@ pub fn make_private(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
+/// The socket, in `directory`, of the agent that records `libvirt_uri`.
+#[must_use]
+pub fn socket(directory: &Path, libvirt_uri: &str) -> PathBuf {
+    let (scheme, mark) = key(libvirt_uri);
+    directory.join(format!("{scheme}-{mark}.sock"))
+}
+
 /// What names a URI's files: its scheme, and a checksum of the whole, which
 /// may name users and hosts.
 #[must_use]

@@ -169,8 +169,7 @@ impl Keys {
 /// This user has no place for it, or none that is safe.
 pub fn usual_place(record: Option<&Path>, libvirt_uri: &str) -> Result<PathBuf, DoorError> {
     let directory = rundir::directory(record).ok_or(DoorError::Nowhere)?;
-    let (scheme, mark) = rundir::key(libvirt_uri);
-    let path = directory.join(format!("{scheme}-{mark}.sock"));
+    let path = rundir::socket(&directory, libvirt_uri);
     rundir::prepare(&directory).map_err(|fault| unusable(&path, fault))?;
     Ok(path)
 }

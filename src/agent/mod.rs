@@ -10,6 +10,7 @@
 //! and time) → [`guard`] (may it ask?) → [`routes`] (which answer) → an answer,
 //! or a [`fault`] as JSON.
 
+mod attach;
 mod connection;
 mod diagnostic;
 pub mod door;
@@ -37,12 +38,16 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     clock::Clock,
     collector,
-    config::Config,
-    delivery::lookback::series::{Series, SeriesError},
+    config::{self, Config},
+    delivery::{
+        self,
+        lookback::series::{Series, SeriesError},
+    },
     model::{
-        DomainFrame, Frame,
+        DomainFrame, Frame, WallTime,
+        link::Agent,
         name::storable,
-        status::{CollectorStatus, DeliveryStatus, StoreStatus},
+        status::{CollectorStatus, ConfigEntry, DeliveryStatus, StoreStatus},
     },
     telemetry::answers::InForce,
 };
@@ -63,10 +68,25 @@ pub struct Sources {
     pub figures: watch::Receiver<(DeliveryStatus, StoreStatus)>,
     /// The configuration that the engine was started with.
     pub config: Arc<Config>,
+    /// The same as it is shown, with what was changed since.
+    pub effective: watch::Receiver<Vec<ConfigEntry>>,
+    /// What has a failed delivery tried again.
+    pub delivery: Arc<delivery::Handle>,
+    /// Who this is.
+    pub who: Who,
     /// Tells times.
     pub clock: Clock,
     /// True when the agent ends: streams end then.
     pub ends: watch::Receiver<bool>,
+}
+
+/// Who an agent is, for attached screens.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// Its process.
+    pub pid: u32,
+    /// When it was started.
+    pub since: WallTime,
 }
 
 /// What all requests share.
@@ -82,7 +102,10 @@ struct Shared {
     checks: Mutex<Option<Checks>>,
     /// Looks into the record at once: each holds a thread.
     looks: Semaphore,
-    /// Streams of events at once.
+    /// Looks of attached screens at once, beside those.
+    screens_looks: Arc<Semaphore>,
+    sights: attach::Sights,
+    /// Streams of events and attached screens at once.
     streams: Arc<Semaphore>,
     /// Exports at once.
     exports: Arc<Semaphore>,
@@ -114,6 +137,8 @@ impl Api {
             sources,
             checks: Mutex::default(),
             looks: Semaphore::new(MOST_LOOKS),
+            screens_looks: Arc::new(Semaphore::new(MOST_LOOKS)),
+            sights: attach::Sights::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             exports: Arc::new(Semaphore::new(1)),
         }))
@@ -121,6 +146,18 @@ impl Api {
 
     fn sources(&self) -> &Sources {
         &self.0.sources
+    }
+
+    /// This agent, as attached screens are told of it.
+    fn who(&self) -> Agent {
+        let Sources { who, config, effective, .. } = self.sources();
+        Agent {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: who.pid,
+            since: who.since,
+            uri: config::masked(&config.libvirt.uri),
+            config: effective.borrow().clone(),
+        }
     }
 
     fn collector(&self) -> Option<CollectorStatus> {

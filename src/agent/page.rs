@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tokio::sync::{OnceCell, watch};
 
 use super::{
-    Api,
+    Api, attach,
     fault::Fault,
     form::{FORMS, Form},
 };
@@ -40,11 +40,14 @@ pub(super) struct Page {
     interval: Duration,
     figures: [OnceCell<Bytes>; FORMS],
     metrics: OnceCell<Bytes>,
+    sent: OnceCell<Bytes>,
 }
 
 /// The pages, of which the last is the one to answer from.
 pub(super) struct Pages {
     last: watch::Sender<Arc<Page>>,
+    /// The same for attached screens, which wait for none of the other forms.
+    shown: watch::Sender<Arc<Page>>,
     begun: Instant,
     /// Milliseconds since it began until which each form is expected to be
     /// asked for; 0: it never was.
@@ -54,8 +57,9 @@ pub(super) struct Pages {
 impl Pages {
     /// That of no frame.
     pub fn new(config: &Config) -> Self {
-        let (last, _) = watch::channel(Arc::new(Page::new(None, config)));
-        Self { last, begun: Instant::now(), expected: Default::default() }
+        let none = Arc::new(Page::new(None, config));
+        let (last, shown) = (watch::Sender::new(Arc::clone(&none)), watch::Sender::new(none));
+        Self { last, shown, begun: Instant::now(), expected: Default::default() }
     }
 
     /// The last page.
@@ -66,6 +70,11 @@ impl Pages {
     /// Tells of every new page.
     pub fn watch(&self) -> watch::Receiver<Arc<Page>> {
         self.last.subscribe()
+    }
+
+    /// Tells attached screens of every new page.
+    pub fn shown(&self) -> watch::Receiver<Arc<Page>> {
+        self.shown.subscribe()
     }
 
     /// The last page, from which `vm-telemetry` is to be answered in `form`.
@@ -96,6 +105,10 @@ pub(super) async fn write(api: Api, mut ends: watch::Receiver<bool>) {
         }
         let frame = frames.borrow_and_update().clone();
         let page = Arc::new(Page::new(frame, &api.sources().config));
+        if pages.shown.receiver_count() > 0 {
+            let _ = page.sent().await;
+        }
+        pages.shown.send_replace(Arc::clone(&page));
         for form in Form::ALL {
             let is_streamed = form == Form::Plain && pages.last.receiver_count() > 0;
             if is_streamed || pages.is_expected(form) {
@@ -110,7 +123,14 @@ pub(super) async fn write(api: Api, mut ends: watch::Receiver<bool>) {
 impl Page {
     fn new(frame: Option<Arc<Frame>>, config: &Config) -> Self {
         let (scale, interval) = (config.angle, config.collector.poll_interval);
-        Self { frame, scale, interval, figures: Default::default(), metrics: OnceCell::new() }
+        Self {
+            frame,
+            scale,
+            interval,
+            figures: Default::default(),
+            metrics: OnceCell::new(),
+            sent: OnceCell::new(),
+        }
     }
 
     /// The number of its cycle.
@@ -150,17 +170,24 @@ impl Page {
         })
         .await
     }
+
+    /// The frame as attached screens get it; empty where there is none, or it
+    /// cannot be sent.
+    pub async fn sent(&self) -> Result<Bytes, Fault> {
+        let frame = self.frame.clone();
+        once(&self.sent, move || Ok(frame.map(attach::written).unwrap_or_default())).await
+    }
 }
 
 /// What is in `cell`, or comes of `write` on a thread of its own: a thousand
 /// VMs take milliseconds to write.
-async fn once(
+async fn once<B: Into<Bytes> + Send + 'static>(
     cell: &OnceCell<Bytes>,
-    write: impl FnOnce() -> std::io::Result<Vec<u8>> + Send + 'static,
+    write: impl FnOnce() -> std::io::Result<B> + Send + 'static,
 ) -> Result<Bytes, Fault> {
     let written = cell.get_or_try_init(|| async {
         match tokio::task::spawn_blocking(write).await {
-            Ok(Ok(written)) => Ok(Bytes::from(written)),
+            Ok(Ok(written)) => Ok(written.into()),
             Ok(Err(error)) => {
                 tracing::error!("an answer could not be written: {error}");
                 Err(Fault::internal())

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Path, RawQuery, State,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 
 use super::{
-    Api, diagnostic, events, export,
+    Api, attach, diagnostic, events, export,
     fault::{Fault, JSON, json},
     form::{self, Form},
     history, stats, web,
@@ -20,6 +24,7 @@ use crate::{
     collector::Command,
     model::status::{CollectionState, CollectorStatus, StoreState},
     telemetry::{Json, answers, prometheus, status},
+    wire,
 };
 
 /// How long an answer to start or stop waits for the collector to have heard.
@@ -42,6 +47,8 @@ pub(super) fn routes(api: Api) -> Router {
     Router::new()
         .nest("/api/telemetry", telemetry)
         .route("/", get(async |headers: HeaderMap| web::answer(&headers)))
+        .route(wire::STREAM, get(attached))
+        .route(wire::ASK, post(asked).layer(DefaultBodyLimit::max(wire::LONGEST_ASK)))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .fallback(|| async { Fault::no_path() })
@@ -166,6 +173,14 @@ async fn diagnosed(State(api): State<Api>) -> Response {
 
 async fn stream(State(api): State<Api>) -> Result<Response, Fault> {
     events::answer(&api)
+}
+
+async fn attached(State(api): State<Api>) -> Result<Response, Fault> {
+    attach::stream(&api)
+}
+
+async fn asked(State(api): State<Api>, body: Result<Bytes, BytesRejection>) -> Result<Response, Fault> {
+    attach::ask(&api, &body.map_err(|_| Fault::too_large())?).await
 }
 
 /// Whether the agent does its work: for whoever watches many, in a word.

@@ -490,6 +490,24 @@ pub static KEYS: &[Key] = &[
     )
     .hushed(),
     key(
+        "agent.token",
+        "",
+        "The token that a screen attached over TCP carries. Never in the file: set KVMSCOPE_AGENT_TOKEN, or name a file in token_file.",
+        Secret {
+            instead: "set KVMSCOPE_AGENT_TOKEN, or put it into a file that only you can read and name that in agent.token_file",
+            set: |d, v| d.config.agent.token = Some(v),
+            is_set: |d| d.config.agent.token.is_some(),
+        },
+    )
+    .env("KVMSCOPE_AGENT_TOKEN")
+    .hushed(),
+    key(
+        "agent.ca_file",
+        "\"none\"",
+        "Certificates (PEM) that a screen attached by https trusts, beside the system's and tls_cert.",
+        path!(config.agent.ca_file, None),
+    ),
+    key(
         "agent.tls_cert",
         "\"none\"",
         "Certificate chain (PEM) for TCP, together with tls_key.",

@@ -264,6 +264,11 @@ pub struct Agent {
     /// File that holds the token which requests over TCP carry; `None`: they
     /// carry none, which only an address of this machine alone allows.
     pub token_file: Option<PathBuf>,
+    /// The token that an attached screen carries. Environment
+    /// `KVMSCOPE_AGENT_TOKEN`.
+    pub token: Option<SecretString>,
+    /// Certificates (PEM) that an attached screen trusts beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// Certificate chain (PEM) for TCP.
     pub tls_cert: Option<PathBuf>,
     /// Its key (PEM).

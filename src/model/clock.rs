@@ -32,7 +32,7 @@ impl WallTime {
 
 /// A monotonic instant: nanoseconds since an arbitrary start within this
 /// process. Only differences mean anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MonoTime(pub u64);
 
 impl MonoTime {

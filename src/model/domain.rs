@@ -9,13 +9,14 @@ use super::missing::Why;
 
 /// Identity of one VM. The uuid is the key everywhere; the id changes with
 /// each start, so uuid and id together name one incarnation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// libvirt's uuid of the domain.
     pub uuid: Uuid,
     /// libvirt's id while the domain is active; `None` when it is not.
     pub id: Option<u32>,
     /// The domain's name after [`super::name::storable`].
+    #[serde(deserialize_with = "crate::model::name::read_storable")]
     pub name: Arc<str>,
 }
 
@@ -82,7 +83,7 @@ impl DomainState {
 
 /// What the domain's XML says about its devices. Cached; see
 /// `libvirt.device_cache_ttl`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainDevices {
     /// NICs in the order of the XML.
     pub nics: Vec<NicDevice>,
@@ -91,8 +92,10 @@ pub struct DomainDevices {
     /// The memory balloon.
     pub balloon: Balloon,
     /// `<os><type machine=…>`, such as `pc-q35-7.2`.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub machine: Option<Arc<str>>,
     /// `<metadata>` libosinfo id or title, where the XML names an OS.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub os: Option<Arc<str>>,
     /// Whether libvirt starts it with the host (`virDomainGetAutostart`);
     /// `None` where the driver does not say. Nothing announces a change of
@@ -101,42 +104,52 @@ pub struct DomainDevices {
 }
 
 /// One `<interface>` (or network `<hostdev>`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NicDevice {
     /// The target name (`vnet0`) or, where there is none, the alias
     /// (`hostdev0`, `net1`): unique within the domain.
+    #[serde(deserialize_with = "crate::model::name::read_fit")]
     pub name: Arc<str>,
     /// libvirt's alias (`net0`), by which events name it; only an active
     /// domain's XML has any.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub alias: Option<Arc<str>>,
     /// Why the host can have no counters for it; `None` when it has a target.
     pub uncounted: Option<Why>,
     /// `virtio`, `e1000`, …
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub model: Option<Arc<str>>,
     /// MAC address as written in the XML.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub mac: Option<Arc<str>>,
     /// What it is plugged into: bridge, network or device name.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub source: Option<Arc<str>>,
 }
 
 /// One `<disk>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskDevice {
     /// The target name (`vda`).
+    #[serde(deserialize_with = "crate::model::name::read_fit")]
     pub name: Arc<str>,
     /// libvirt's alias (`virtio-disk0`), by which events name it; only an
     /// active domain's XML has any.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub alias: Option<Arc<str>>,
     /// `disk`, `cdrom`, `floppy` or `lun`.
+    #[serde(deserialize_with = "crate::model::name::read_fit")]
     pub kind: Arc<str>,
     /// `virtio`, `sata`, …
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub bus: Option<Arc<str>>,
     /// File, block device, or network source; `None` for an empty drive.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub source: Option<Arc<str>>,
 }
 
 /// The memory balloon as the XML has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Balloon {
     /// No `<memballoon>`, or model `none`.
     #[default]

@@ -1,5 +1,7 @@
 //! The last errors of a part of the program, each with how often it came.
 
+use serde::{Deserialize, Serialize};
+
 use super::WallTime;
 
 /// Different errors kept of each part.
@@ -8,7 +10,7 @@ const MOST: usize = 5;
 const CHARACTERS: usize = 500;
 
 /// An error that came once or more often.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountedError {
     /// What failed, on what, and what to do next.
     pub text: String,
@@ -22,7 +24,7 @@ pub struct CountedError {
 
 /// The last different errors, the latest first. Bounded: one that comes anew
 /// makes the one go that was not met for the longest time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastErrors {
     total: u64,
     latest: Vec<CountedError>,

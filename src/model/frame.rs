@@ -3,13 +3,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     DomainDevices, DomainJob, DomainRates, DomainReading, DomainState, Domains, Happening, HostLoad,
     Identity, Missing, MonoTime, WallTime, Why, rates::AngleScale,
 };
 
 /// Everything one collection cycle found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Frame {
     /// Number of the cycle since start, from 1.
     pub cycle: u64,
@@ -32,7 +34,7 @@ pub struct Frame {
 }
 
 /// One domain within a frame.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DomainFrame {
     /// The counters.
     pub reading: DomainReading,
@@ -52,11 +54,12 @@ pub struct DomainFrame {
     /// The last frame in which memory and disks were read, where they were
     /// not in this one: for the screen, which shows old numbers with their
     /// age. Its own `last` is always `None`.
+    #[serde(with = "super::frame_sent")]
     pub last: Option<Arc<DomainFrame>>,
 }
 
 /// How a domain behaved in a cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Health {
     /// Answered in full.
     Answering,
@@ -67,13 +70,16 @@ pub enum Health {
 }
 
 /// What is known of the host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// Host name as libvirt gives it.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub name: Option<String>,
     /// Hypervisor and version, such as `QEMU 7.2.0`.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub hypervisor: Option<String>,
     /// libvirt's version on the host, such as `9.0.0`.
+    #[serde(deserialize_with = "crate::model::name::read_fit_option")]
     pub libvirt: Option<String>,
     /// Logical CPUs.
     pub cpus: Option<u32>,

@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{
@@ -113,6 +114,19 @@ impl Domains {
     pub(super) fn held_bytes(&self) -> usize {
         self.all.capacity() * size_of::<Arc<DomainFrame>>()
             + self.glances.get().map_or(0, |glances| glances.each.capacity() * size_of::<Glance>())
+    }
+}
+
+/// The domains alone: a glance is found by whoever reads them.
+impl Serialize for Domains {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.all.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Domains {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Vec::deserialize(from).map(Self::new)
     }
 }
 

@@ -4,6 +4,8 @@
 //! reading spans it, so its angle is that of the next reading, and until that
 //! comes the one of the reading before.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Why, rates::Angles};
 
 /// The six metrics that have an angle.
@@ -65,10 +67,13 @@ impl Slot {
         ])
     }
 }
+/// Most slots that another process's history can ask room for.
+const MOST: usize = 100_000;
 
 /// A ring of angles, one slot per cycle, in tenths of a degree:
 /// what the screen shows, so that least and most agree with it to the digit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Sent", into = "Sent")]
 pub struct AngleHistory {
     capacity: usize,
     /// Slot the next cycle goes to.
@@ -80,6 +85,29 @@ pub struct AngleHistory {
     young: [[i16; 6]; YOUNG],
     /// How many of these there are.
     are_young: u8,
+}
+
+/// A history as it is sent from one process to another, its slots from the
+/// oldest. Nothing of it is taken on trust.
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    capacity: usize,
+    slots: Vec<[i16; 6]>,
+}
+
+impl From<AngleHistory> for Sent {
+    fn from(history: AngleHistory) -> Self {
+        let slots = (0..history.len()).map(|i| history.slot(i)).collect();
+        Self { capacity: history.capacity, slots }
+    }
+}
+
+impl From<Sent> for AngleHistory {
+    fn from(Sent { capacity, slots }: Sent) -> Self {
+        let mut history = Self::new(capacity.clamp(slots.len().max(1), slots.len().max(MOST)));
+        slots.into_iter().for_each(|slot| history.put(Slot(slot)));
+        history
+    }
 }
 
 impl AngleHistory {
@@ -124,6 +152,15 @@ impl AngleHistory {
             }
             self.next = (self.next + 1) % self.capacity;
         }
+    }
+
+    /// The same cycles, with room for `capacity` of them.
+    #[must_use]
+    pub fn with_room(&self, capacity: usize) -> Self {
+        let mut roomy = Self::new(capacity);
+        let held = self.len();
+        (held.saturating_sub(roomy.capacity)..held).for_each(|i| roomy.put(Slot(self.slot(i))));
+        roomy
     }
 
     /// Cycles held.
@@ -174,17 +211,22 @@ impl AngleHistory {
         })
     }
 
-    /// The slot of the `i`th cycle held, from the oldest.
+    /// One angle of the `i`th cycle held, from the oldest.
     fn raw(&self, metric: Metric, i: usize) -> i16 {
+        self.slot(i)[metric as usize]
+    }
+
+    /// The slot of the `i`th cycle held, from the oldest.
+    fn slot(&self, i: usize) -> [i16; 6] {
         let (held, all) = (self.slots.len(), self.slots.len() + usize::from(self.are_young));
         // The ring still has some that are beyond the capacity.
         let i = i + all - self.len();
         if i >= held {
-            return self.young[i - held][metric as usize];
+            return self.young[i - held];
         }
         let start = if held < self.capacity { 0 } else { self.next };
         let at = start + i;
-        self.slots[if at < held { at } else { at - held }][metric as usize]
+        self.slots[if at < held { at } else { at - held }]
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the host itself is busy with, beside its domains.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Frame, Kib, Measured, Missing, Why, frame::HostFacts};
 
 /// The host in one cycle. Comes from libvirt; pressure alone is read from the
 /// kernel, and only where the host is this machine.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostLoad {
     /// CPU use between this cycle's reading and the one before.
     pub cpu: Measured<HostCpu>,
@@ -15,7 +17,7 @@ pub struct HostLoad {
 }
 
 /// Host CPU use in percent of all CPUs together (`virNodeGetCPUStats`).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostCpu {
     /// Programs, guests among them.
     pub user: f64,
@@ -27,7 +29,7 @@ pub struct HostCpu {
 }
 
 /// Host memory (`virNodeGetMemoryStats`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostMemory {
     /// All of it.
     pub total: Kib,
@@ -57,7 +59,7 @@ impl HostMemory {
 
 /// Share of the last ten seconds in which something waited, in percent
 /// (`some avg10` of `/proc/pressure/*`).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pressure {
     /// Waited for a CPU.
     pub cpu: f64,

@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// One of [`OPERATIONS`]. Under a name of its own: serde would take a reference
+/// for something borrowed from what it reads.
+type Word = &'static str;
+
 /// Progress of a domain's job, as `virDomainGetJobStats` tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainJob {
     /// What runs, such as `migration out` or `backup` (the `operation` parameter).
-    pub operation: &'static str,
+    #[serde(deserialize_with = "read_operation")]
+    pub operation: Word,
     /// How long it has run (`time_elapsed`).
     pub elapsed: Option<Duration>,
     /// How long it will go on, where QEMU can tell (`time_remaining`).
@@ -45,6 +52,10 @@ pub const OPERATIONS: [&str; 11] = [
     "backup",
     "snapshot delete",
 ];
+
+fn read_operation<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Error> {
+    String::deserialize(from).map(|word| operation(&word))
+}
 
 /// The word of [`OPERATIONS`] that `word` is; the first where it is none.
 #[must_use]

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Deserializer};
+
 /// Rewrites `raw` so that it is harmless as a line-protocol tag and on a
 /// terminal: control characters (newline, tab, ESC, C1, line separators) and
 /// the invisible marks that reorder text become `_`; so does every backslash
@@ -34,6 +36,40 @@ pub fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{061C}' | '\u{200E}' | '\u{200F}'
             | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `raw` with what [`is_unfit`] replaced by `_`.
+#[must_use]
+pub fn fit(raw: &str) -> Cow<'_, str> {
+    if raw.contains(is_unfit) { Cow::Owned(raw.replace(is_unfit, "_")) } else { Cow::Borrowed(raw) }
+}
+
+/// Reads a name that another process has sent: nobody says that it keeps the
+/// rule of [`storable`].
+pub(super) fn read_storable<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: for<'a> From<&'a str>,
+{
+    Cow::<str>::deserialize(from).map(|raw| T::from(&*storable(&raw)))
+}
+
+/// As [`read_storable`], for words that are merely shown.
+pub(super) fn read_fit<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: for<'a> From<&'a str>,
+{
+    Cow::<str>::deserialize(from).map(|raw| T::from(&*fit(&raw)))
+}
+
+/// As [`read_fit`], where there may be none.
+pub(super) fn read_fit_option<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: for<'a> From<&'a str>,
+{
+    Option::<Cow<str>>::deserialize(from).map(|raw| raw.map(|raw| T::from(&*fit(&raw))))
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{DomainReading, Frame, MonoTime, WallTime, history::AngleHistory};
 
 /// Which recorded cycle is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     /// The last one that closed at this instant or before it.
     AtOrBefore(WallTime),
@@ -22,7 +23,7 @@ pub enum Moment {
 }
 
 /// A question to the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// The cycle that is wanted.
     pub moment: Moment,
@@ -33,7 +34,7 @@ pub struct Question {
 }
 
 /// What the record says to a question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// The question: one that a newer one overtook while it waited gets none.
     pub question: Question,
@@ -42,7 +43,7 @@ pub struct Answer {
 }
 
 /// What was found in the record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Found {
     /// The cycle.
     Seen(Past),
@@ -59,7 +60,7 @@ pub enum Found {
 }
 
 /// The span of time that the record covers, by the cycles' closing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covers {
     /// Its oldest cycle.
     pub from: WallTime,
@@ -68,7 +69,7 @@ pub struct Covers {
 }
 
 /// One recorded cycle and what led up to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Past {
     /// The cycle as the screen would have shown it. Its monotonic instants
     /// are those of the wall clock: ages within the frame are right, and

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{DomainState, Identity, Kib, Measured, MonoTime, Nanos, WallTime};
 
 /// Everything one cycle learned about one domain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DomainReading {
     /// Who was read.
     pub identity: Arc<Identity>,
@@ -38,7 +40,7 @@ pub struct DomainReading {
 }
 
 /// `cpu.time`, `cpu.user`, `cpu.system`: cumulative, of the QEMU process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuCounters {
     /// Total CPU time.
     pub time: Nanos,
@@ -49,7 +51,7 @@ pub struct CpuCounters {
 }
 
 /// One vCPU (`vcpu.N.*`); cumulative times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VcpuCounters {
     /// N.
     pub index: u32,
@@ -64,7 +66,7 @@ pub struct VcpuCounters {
 }
 
 /// `balloon.current` and `balloon.maximum`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemorySize {
     /// Memory the balloon leaves to the guest now.
     pub current: Kib,
@@ -73,7 +75,7 @@ pub struct MemorySize {
 }
 
 /// The guest's memory report (`balloon.*` behind the balloon driver).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestMemory {
     /// Memory the guest's kernel sees.
     pub available: Option<Kib>,
@@ -96,16 +98,17 @@ pub struct GuestMemory {
 }
 
 /// One NIC's counters, from the guest's view (`net.N.*`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NicReading {
     /// The name of [`super::domain::NicDevice::name`].
+    #[serde(deserialize_with = "crate::model::name::read_fit")]
     pub name: Arc<str>,
     /// Cumulative counters, or why there are none.
     pub counters: Measured<NicCounters>,
 }
 
 /// `net.N.rx.*` and `tx.*`; `None` where the driver has no such counter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NicCounters {
     /// Bytes received.
     pub rx_bytes: Option<u64>,
@@ -126,9 +129,10 @@ pub struct NicCounters {
 }
 
 /// One disk's counters and sizes (`block.N.*`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DiskReading {
     /// The target name.
+    #[serde(deserialize_with = "crate::model::name::read_fit")]
     pub name: Arc<str>,
     /// Cumulative counters, or why there are none.
     pub counters: Measured<DiskCounters>,
@@ -137,7 +141,7 @@ pub struct DiskReading {
 }
 
 /// `block.N.rd.*`, `wr.*`, `fl.*`; `None` where the driver has no such counter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskCounters {
     /// Read requests.
     pub rd_reqs: Option<u64>,
@@ -160,7 +164,7 @@ pub struct DiskCounters {
 }
 
 /// `block.N.capacity`, `allocation`, `physical`, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSize {
     /// Size the guest sees.
     pub capacity: Option<u64>,
@@ -225,7 +229,7 @@ impl DomainReading {
 }
 
 /// Where [`DomainReading::memory_used`] comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemorySource {
     /// The guest's own report.
     Guest,

@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LastErrors, WallTime};
 
 /// State of collection. Screen and API both read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CollectionState {
     /// Stopped by the operator, or not started yet.
     Stopped {
@@ -37,7 +37,7 @@ pub enum CollectionState {
 }
 
 /// A call that has not returned from libvirtd.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StuckCall {
     /// The domain it waits on, once known.
     pub domain: Option<String>,
@@ -50,7 +50,7 @@ pub struct StuckCall {
 }
 
 /// A domain that did not answer in full in the last cycle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilentDomain {
     /// Its name.
     pub name: String,
@@ -60,7 +60,7 @@ pub struct SilentDomain {
 
 /// What reading a domain in full usually takes: the mean of what it took when
 /// it was timed last and of what was known before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadingCost {
     /// The domain's name.
     pub name: String,
@@ -73,7 +73,7 @@ pub struct ReadingCost {
 /// What reading the live domains costs. One call reads many of them and does
 /// not tell their shares, so in each cycle one domain of every list is timed
 /// by itself, in turn.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadingCosts {
     /// Live domains that have been timed.
     pub measured: usize,
@@ -84,7 +84,7 @@ pub struct ReadingCosts {
 }
 
 /// Whether libvirt's events are listened to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WatchState {
     /// Not wanted: there is no link to libvirt.
     #[default]
@@ -112,7 +112,7 @@ pub enum WatchState {
 }
 
 /// Figures of libvirt's events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFigures {
     /// Events heard of since the program started.
     pub seen: u64,
@@ -123,7 +123,7 @@ pub struct EventFigures {
 }
 
 /// Figures of the collector.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CollectorStatus {
     /// What it is doing.
     pub state: CollectionState,
@@ -169,7 +169,7 @@ pub struct CollectorStatus {
 }
 
 /// Whether and how lines leave for the database.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeliveryState {
     /// No `influx.url`: the record is local.
     #[default]
@@ -197,7 +197,7 @@ pub enum DeliveryState {
 }
 
 /// The last answer of the server, or what stood in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastAnswer {
     /// When it came.
     pub at: WallTime,
@@ -209,10 +209,14 @@ pub struct LastAnswer {
     pub text: String,
 }
 
+/// `v1`, `v2` or `v3`. Under a name of its own: serde would take a reference
+/// for something borrowed from what it reads.
+type Api = &'static str;
+
 /// Figures of recording and delivery. Always
 /// `emitted = delivered + waiting + quarantined + dropped`, in lines, where
 /// delivery is on; with delivery off nothing waits.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryStatus {
     /// What it is doing.
     pub state: DeliveryState,
@@ -221,7 +225,8 @@ pub struct DeliveryStatus {
     /// Database or bucket.
     pub database: String,
     /// `v1`, `v2` or `v3` once known.
-    pub api: Option<&'static str>,
+    #[serde(deserialize_with = "read_api")]
+    pub api: Option<Api>,
     /// Lines handed over by the collector since the record began.
     pub emitted: u64,
     /// Lines the server has confirmed.
@@ -259,7 +264,7 @@ pub struct DeliveryStatus {
 }
 
 /// A line that the server refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedLine {
     /// When.
     pub at: WallTime,
@@ -267,6 +272,11 @@ pub struct RefusedLine {
     pub line: String,
     /// The server's words, likewise.
     pub words: String,
+}
+
+fn read_api<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static str>, D::Error> {
+    let api = Option::<String>::deserialize(from)?;
+    Ok(["v1", "v2", "v3"].into_iter().find(|known| api.as_deref() == Some(*known)))
 }
 
 impl DeliveryStatus {
@@ -285,7 +295,7 @@ impl DeliveryStatus {
 }
 
 /// The local record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStatus {
     /// Whether it takes what it is given.
     pub state: StoreState,
@@ -309,7 +319,7 @@ pub struct StoreStatus {
 }
 
 /// Bytes that a day of recording takes at the present pace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Growth {
     /// Every cycle.
     pub full: u64,
@@ -318,7 +328,7 @@ pub struct Growth {
 }
 
 /// Whether the local record works.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StoreState {
     /// `store.path = "none"`.
     #[default]
@@ -340,7 +350,7 @@ pub enum StoreState {
 }
 
 /// One line of the effective configuration, fit to show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigEntry {
     /// `section.key`.
     pub key: String,

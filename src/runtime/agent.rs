@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     agent::{
-        Api, Sources,
+        Api, Sources, Who,
         door::{Doors, Keys},
         serve,
     },
@@ -31,7 +31,7 @@ use crate::{
     config::{ConfigErrors, Loaded},
     delivery::Role,
     model::status::{
-        CollectionState, CollectorStatus, DeliveryState, DeliveryStatus, StoreState, StoreStatus,
+        CollectionState, CollectorStatus, ConfigEntry, DeliveryState, DeliveryStatus, StoreState, StoreStatus,
     },
     terminal,
 };
@@ -74,19 +74,23 @@ pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) 
         let signals = Signals::listen()?;
         engine.collector.command(Command::Start);
         let (end, ends) = watch::channel(false);
+        let (effective, shown) = watch::channel(loaded.entries.clone());
         let sources = Sources {
             collector: engine.collector.clone(),
             frame: engine.frame.clone(),
             status: engine.status.clone(),
             figures: engine.recording.current().status(),
             config: Arc::new(loaded.config.clone()),
+            effective: shown,
+            delivery: engine.recording.current(),
+            who: Who { pid: std::process::id(), since: clock.now().0 },
             clock,
             ends: ends.clone(),
         };
         let (places, keys) = (doors.places(), doors.keys());
         let mut served = tokio::spawn(serve::serve(doors, Api::new(sources), ends));
         let pulse = Pulse::new(engine.status.clone());
-        let service = Service { supervisor, log, engine: &engine, loaded, pulse, keys };
+        let service = Service { supervisor, log, engine: &engine, loaded, effective, pulse, keys };
         tracing::info!(
             "answers at {}",
             if places.is_empty() { "no door".to_owned() } else { places.join(", ") }
@@ -116,6 +120,8 @@ struct Service<'a> {
     engine: &'a Engine,
     /// The configuration in force.
     loaded: Loaded,
+    /// The same as attached screens show it.
+    effective: watch::Sender<Vec<ConfigEntry>>,
     pulse: Pulse,
     /// Token and certificate.
     keys: Keys,
@@ -207,6 +213,7 @@ impl Service<'_> {
                 *ours = entry;
             }
         }
+        self.effective.send_replace(self.loaded.entries.clone());
     }
 }
 

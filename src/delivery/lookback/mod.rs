@@ -21,5 +21,5 @@ mod way;
 
 pub use self::{
     frame::Walk,
-    reader::{Reader, Settings},
+    reader::{Reader, Settings, Sight},
 };

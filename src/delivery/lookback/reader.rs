@@ -6,7 +6,7 @@
 //! time is bounded by the lines that are read for it.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
@@ -34,6 +34,31 @@ pub struct Settings {
     pub libvirt_uri: String,
     /// By which angles are told.
     pub scale: AngleScale,
+}
+
+/// What answers questions, and what it remembers from one to the next: asked
+/// again, or about the moment beside, it has less to read.
+pub struct Sight {
+    path: Option<PathBuf>,
+    scale: AngleScale,
+    known: Known,
+    trail: Trail,
+}
+
+impl Sight {
+    /// One that has read nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let path = settings.store.path.map(|path| path.join(file_name(&settings.libvirt_uri)));
+        Self { path, scale: settings.scale, known: Known::default(), trail: Trail::default() }
+    }
+
+    /// Reads the record for an answer. A disk may hang: not where anybody
+    /// waits for something else.
+    pub fn answer(&mut self, question: Question) -> Answer {
+        let Self { path, scale, known, trail } = self;
+        Answer { question, found: find(path.as_deref(), question, *scale, known, trail) }
+    }
 }
 
 /// The thread that reads the record. Dropping it ends the thread after the
@@ -67,14 +92,11 @@ impl Reader {
     pub fn start(settings: Settings, answer: impl FnMut(Answer) + Send + 'static) -> std::io::Result<Self> {
         let desk = Arc::<Desk>::default();
         let reader = Self { desk: Arc::clone(&desk) };
-        let path = settings.store.path.map(|path| path.join(file_name(&settings.libvirt_uri)));
-        let scale = settings.scale;
+        let mut sight = Sight::new(settings);
         std::thread::Builder::new().name("lookback".into()).spawn(move || {
             let mut answer = answer;
-            let (mut known, mut trail) = (Known::default(), Trail::default());
             while let Some(question) = desk.next() {
-                let found = find(path.as_deref(), question, scale, &mut known, &mut trail);
-                answer(Answer { question, found });
+                answer(sight.answer(question));
             }
         })?;
         Ok(reader)

@@ -29,7 +29,7 @@ pub enum AngleMode {
 }
 
 /// The references of the six angles (`angle.*` in the configuration).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AngleScale {
     /// Scaled, or reference 1 for all.
     pub mode: AngleMode,

@@ -19,10 +19,12 @@ pub use dated::Pass;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Degrees, Measured, Missing, Why};
 
 /// The rates of one domain in one cycle. `*_per_s` are per second.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DomainRates {
     /// The guest's own CPU use in percent of all its vCPUs: ΣΔvcpu.N.time
     /// over Δt and vCPUs, or Δcpu.time where vCPU times are not to be had.
@@ -58,7 +60,7 @@ pub struct DomainRates {
 }
 
 /// Rates of one vCPU.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct VcpuRates {
     /// N of `vcpu.N`.
     pub index: u32,
@@ -69,7 +71,7 @@ pub struct VcpuRates {
 }
 
 /// Rates of one disk, or of all disks of a domain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct DiskRates {
     /// Bytes read per second.
     pub read_bytes_per_s: Measured<f64>,
@@ -90,7 +92,7 @@ pub struct DiskRates {
 }
 
 /// Rates of one NIC, or of all NICs of a domain, from the guest's view.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct NetRates {
     /// Bytes received per second.
     pub rx_bytes_per_s: Measured<f64>,
@@ -107,7 +109,7 @@ pub struct NetRates {
 }
 
 /// The six angles, in degrees.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Angles {
     /// Guest CPU against all vCPUs busy.
     pub cpu: Measured<Degrees>,
