@@ -18,6 +18,18 @@ use crate::config::{Key, Overrides};
 
 mod manual;
 
+/// Whose collection the screen shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Attach {
+    /// Nothing was said: an agent's that records this host, where there is one.
+    #[default]
+    Found,
+    /// `--attach`: that of this host's agent, and never one of its own.
+    Usual,
+    /// `--attach PLACE`: that of the agent there.
+    At(String),
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -70,6 +82,8 @@ pub struct Export {
 pub struct Request {
     /// What to do.
     pub command: Command,
+    /// Whose collection the screen shows.
+    pub attach: Attach,
     /// What it changes in the configuration.
     pub overrides: Overrides,
 }
@@ -92,6 +106,12 @@ where
                 "--stopped opens the screen without collecting; it goes with no command",
             ));
         }
+        Some(_) if cli.attach.is_some() => {
+            return Err(Cli::command().error(
+                ErrorKind::ArgumentConflict,
+                "--attach opens the screen of an agent; it goes with no command",
+            ));
+        }
         Some(Sub::Once { json }) => Command::Once { json },
         Some(Sub::Agent) => Command::Agent,
         Some(Sub::Export(export)) => Command::Export(export),
@@ -100,7 +120,12 @@ where
         Some(Sub::Completions { shell }) => Command::Completions(shell),
         Some(Sub::Man) => Command::Man,
     };
-    Ok(Request { command, overrides: cli.settings.overrides() })
+    let attach = match cli.attach {
+        None => Attach::Found,
+        Some(None) => Attach::Usual,
+        Some(Some(place)) => Attach::At(place),
+    };
+    Ok(Request { command, attach, overrides: cli.settings.overrides() })
 }
 
 /// The completion script for a shell, to be sourced by it.
@@ -136,6 +161,13 @@ struct Cli {
     /// Open the screen without collecting; s starts it
     #[arg(long)]
     stopped: bool,
+    /// Show what an agent collects: this host's, or the one at a socket or URL; nothing is collected here
+    ///
+    /// PLACE is a socket's path, https://HOST:PORT, or http://127.0.0.1:PORT. A token comes from
+    /// KVMSCOPE_AGENT_TOKEN or agent.token_file. Without --attach an agent that records this host is
+    /// found by itself.
+    #[arg(long, value_name = "PLACE", num_args = 0..=1, conflicts_with = "stopped")]
+    attach: Option<Option<String>>,
     #[command(flatten)]
     settings: Settings,
     #[command(subcommand)]
@@ -242,6 +274,8 @@ Examples:
   kvmscope once --json                       all VMs once, for scripts
   kvmscope check                             what is missing on this machine
   kvmscope export --since 1h --format csv    the last hour, for a table program
+  kvmscope agent                             collect without a screen; kvmscope then shows it
+  kvmscope --attach https://hv-07:8642       the agent of another host
 
 --help tells about files, environment variables and where the data goes.";
 
@@ -253,6 +287,8 @@ Examples:
   kvmscope once --json                       all VMs once, for scripts
   kvmscope check                             what is missing on this machine
   kvmscope export --since 1h --format csv    the last hour, for a table program
+  kvmscope agent                             collect without a screen; kvmscope then shows it
+  kvmscope --attach https://hv-07:8642       the agent of another host
 
 Where the data goes:
   Every sample is kept in the local record, $XDG_STATE_HOME/kvmscope, else
@@ -272,6 +308,7 @@ Environment:
   INFLUX_URL, INFLUX_DB                              where samples are sent
   INFLUX_TOKEN, or INFLUX_USER and INFLUX_PASSWORD   credentials
   BATCH_MAX_LINES, BATCH_MAX_SEC, MAX_QUEUE          batches and memory
+  KVMSCOPE_AGENT_TOKEN                               for an agent over TCP
   NO_COLOR                                           no colour on the screen
   TERM, COLORTERM                                    how many colours, if not screen.colours";
 

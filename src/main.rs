@@ -72,7 +72,7 @@ fn run(request: &cli::Request) -> Result<u8> {
             print(config::render(&loaded).as_bytes())
         }
         Command::Screen { stopped } => {
-            for line in runtime::screen(loaded, *stopped)? {
+            for line in runtime::screen(loaded, *stopped, &request.attach)? {
                 let _ = writeln!(io::stderr(), "kvmscope: {line}");
             }
             Ok(SUCCESS)

@@ -13,6 +13,7 @@ mod engine;
 mod export;
 mod exporting;
 mod fetch;
+mod finding;
 mod input;
 mod log_file;
 mod logging;
@@ -22,6 +23,7 @@ mod parting;
 mod recording;
 mod reread;
 mod signals;
+mod source;
 mod stderr_log;
 mod supervisor;
 
@@ -38,10 +40,12 @@ use tokio::{
 use crate::{
     agent::door::DoorError,
     app::{self, App, Effect, ExportForm, Exported, Message, OldFrames},
+    attach::PlaceError,
+    cli::Attach,
     clock::Clock,
-    collector::{self, Command},
+    collector::Command,
     config::Loaded,
-    delivery::{self, lookback},
+    delivery,
     model::{
         Frame,
         status::{CollectorStatus, DeliveryStatus, StoreStatus},
@@ -53,9 +57,10 @@ pub use agent::agent;
 use engine::Engine;
 pub use engine::collector_settings;
 pub use export::{ExportError, export};
+use finding::Who;
 use memory::Memory;
 use pace::Pace;
-use recording::Recording;
+use source::Source;
 
 /// How often relative times on the screen ("42 s ago") are renewed.
 const TICK: Duration = Duration::from_secs(1);
@@ -98,19 +103,23 @@ pub enum RuntimeError {
     /// An agent cannot be asked.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// There is no such place for an agent.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// Two keys of the key table clash.
     #[error(transparent)]
     Keys(#[from] app::Clash),
 }
 
-/// Opens the screen and collects until the operator quits or a signal ends
+/// Opens the screen and collects, or shows what an agent collects, until the operator quits or a signal ends
 /// the program. Returns what the operator should know of lines that were not
 /// delivered, to be said where the screen was.
 ///
 /// # Errors
 /// When there is no terminal, or the system gives no threads. The terminal is
 /// restored in every case.
-pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError> {
+pub fn screen(loaded: Loaded, stopped: bool, attach: &Attach) -> Result<Vec<String>, RuntimeError> {
+    let named = finding::named(&loaded.config, attach)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock = Clock::system();
     // The terminal first: without one nothing is started and nothing recorded,
@@ -120,15 +129,6 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError
     terminal::install_panic_hook(crate::libvirt::leave);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
-    }
-    let role = recording::role(&loaded.config, recording::SCREEN);
-    let (successor, turn) = mpsc::unbounded_channel();
-    let engine = Engine::start(&loaded.config, &clock, role, move |handle| {
-        // Nobody listens any more only while leaving.
-        drop(successor.send(handle));
-    })?;
-    if !stopped {
-        engine.collector.command(Command::Start);
     }
     let (words, said) = mpsc::unbounded_channel();
     let notices = words.clone();
@@ -142,40 +142,41 @@ pub fn screen(loaded: Loaded, stopped: bool) -> Result<Vec<String>, RuntimeError
         log_file: logging.file.clone(),
         now: clock.now().0,
     })?;
-    let answers = words.clone();
-    let past = lookback::Reader::start(
-        lookback::Settings {
-            store: loaded.config.store.clone(),
-            libvirt_uri: loaded.config.libvirt.uri.clone(),
-            scale: loaded.config.angle,
-        },
-        // The screen may be gone by then, and with it whoever would read this.
-        move |answer| drop(answers.send(Message::Past(answer))),
-    )?;
     if let Some(remembered) = remembered {
         app.recall(remembered);
     }
-    let news = News {
-        frame: engine.frame.clone(),
-        collector: engine.status.clone(),
-        delivery: engine.recording.current().status(),
-        said,
-        turn,
+    let config = &loaded.config;
+    let who = named.map_or_else(|| finding::who(config), Who::Agent);
+    let (source, news, engine) = match who {
+        Who::Agent(place) => {
+            let (source, news) = Source::attached(place, config, clock.clone(), words.clone(), said)?;
+            (source, news, None)
+        }
+        Who::Here(role) => {
+            let (successor, turn) = mpsc::unbounded_channel();
+            let engine = Engine::start(config, &clock, role, move |handle| {
+                // Nobody listens any more only while leaving.
+                drop(successor.send(handle));
+            })?;
+            if !stopped {
+                engine.collector.command(Command::Start);
+            }
+            let (source, news) = Source::here(config, &engine, words.clone(), said, turn)?;
+            (source, news, Some(engine))
+        }
     };
     let session = Session {
         app,
         screen: Screen::new(&loaded.config.screen),
         terminal,
-        collector: engine.collector.clone(),
-        delivery: engine.recording.clone(),
+        source,
         memory,
         clock,
-        past,
         freer: freer()?,
         words,
     };
     let ended = runtime.block_on(session.run(news));
-    let parting = engine.end(FLUSH_WITHIN);
+    let parting = engine.map(|engine| engine.end(FLUSH_WITHIN)).unwrap_or_default();
     // What was logged until here reaches its file.
     drop(logging);
     ended.map(|()| parting)
@@ -216,12 +217,9 @@ struct Session {
     app: App,
     screen: Screen,
     terminal: Terminal,
-    collector: collector::Handle,
-    delivery: Recording,
+    source: Source,
     memory: Memory,
     clock: Clock,
-    /// What answers questions about the past.
-    past: lookback::Reader,
     /// Drops old frames.
     freer: std::sync::mpsc::Sender<OldFrames>,
     /// Where what is done off the screen's task says so.
@@ -296,21 +294,9 @@ impl Session {
     fn take(&mut self, message: Message) -> Result<Next, RuntimeError> {
         let message = self.screen.resolve(message);
         for effect in self.app.update(message) {
+            let Some(effect) = self.source.carry_out(effect) else { continue };
             match effect {
-                Effect::StartCollection => self.collector.command(Command::Start),
-                Effect::StopCollection => self.collector.command(Command::Stop),
-                Effect::Reconnect => {
-                    self.collector.command(Command::Reconnect);
-                    self.delivery.current().retry_now();
-                }
-                Effect::SetInterval(interval) => self.collector.command(Command::SetInterval(interval)),
-                Effect::LookBack(question) => self.past.ask(question),
                 Effect::Export(form, what) => self.export(form, what),
-                Effect::Xml(uuid) => {
-                    let answers = self.words.clone();
-                    // Fails only when the screen has ended.
-                    self.collector.xml(uuid, move |xml| drop(answers.send(Message::Xml(uuid, xml))));
-                }
                 // Without the thread they are dropped here.
                 Effect::LetGo(old) => drop(self.freer.send(old)),
                 Effect::Copy(text) => self.terminal.copy(&text).map_err(RuntimeError::TerminalLost)?,
@@ -319,6 +305,13 @@ impl Session {
                 Effect::Redraw => self.terminal.redraw().map_err(RuntimeError::TerminalLost)?,
                 Effect::Remember(remembered) => self.memory.keep(remembered),
                 Effect::Quit => return Ok(Next::End),
+                // The source has carried these out.
+                Effect::StartCollection
+                | Effect::StopCollection
+                | Effect::Reconnect
+                | Effect::SetInterval(_)
+                | Effect::LookBack(_)
+                | Effect::Xml(_) => {}
             }
         }
         Ok(Next::GoOn)

@@ -34,14 +34,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("influx", &["clock", "config", "model"]),
     ("journal", &["clock", "config", "model", "rundir"]),
     ("delivery", &["clock", "config", "influx", "journal", "model"]),
+    ("wire", &["model"]),
+    ("attach", &["clock", "config", "model", "rundir", "wire"]),
     ("app", &["config", "model"]),
     ("ui", &["app", "config", "model"]),
-    ("agent", &["check", "clock", "collector", "config", "delivery", "model", "rundir", "telemetry"]),
+    ("agent", &["check", "clock", "collector", "config", "delivery", "model", "rundir", "telemetry", "wire"]),
     (
         "runtime",
         &[
             "agent",
             "app",
+            "attach",
             "cli",
             "clock",
             "collector",
@@ -55,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
             "terminal",
             "ui",
+            "wire",
         ],
     ),
     ("main", &["agent", "check", "cli", "clock", "config", "libvirt", "once", "runtime", "telemetry"]),
@@ -64,12 +68,12 @@ const ARROWS: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("virt", &["libvirt"]),
     ("rusqlite", &["journal"]),
-    ("reqwest", &["influx"]),
+    ("reqwest", &["attach", "influx"]),
     ("ratatui", &["ui", "runtime", "terminal"]),
     ("axum", &["agent"]),
     ("hyper", &["agent"]),
     ("tokio_rustls", &["agent"]),
-    ("tokio", &["agent", "delivery", "influx", "runtime", "main"]),
+    ("tokio", &["agent", "attach", "delivery", "influx", "runtime", "main"]),
 ];
 
 /// What `model` may name of the outside: values that can be shown and stored.

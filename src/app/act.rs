@@ -27,14 +27,18 @@ impl App {
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Quit => return self.quit(),
+            Action::Yes if self.overlay == Overlay::StopQuestion => return self.stop_for_all(),
             Action::Yes => return vec![Effect::Quit],
             Action::No => self.overlay = Overlay::None,
             Action::ToggleCollection => {
+                if self.asks_before_toggling() {
+                    return Vec::new();
+                }
                 let start = self.control.toggle();
                 return vec![if start { Effect::StartCollection } else { Effect::StopCollection }];
             }
             Action::Reconnect => {
-                self.say("connecting to libvirt anew".into());
+                self.say(self.attached.reconnecting().into());
                 return vec![Effect::Reconnect];
             }
             Action::IntervalLonger => return self.interval(Control::longer),
@@ -115,11 +119,13 @@ impl App {
         Vec::new()
     }
 
-    /// Asks first only when quitting would lose lines: they wait in memory,
+    /// Never asks on an attached screen: the agent goes on. Otherwise it
+    /// asks first only when quitting would lose lines: they wait in memory,
     /// nothing is delivering them and no record takes them. What waits on
     /// disk survives, and what waits for its batch is written on leaving.
     fn quit(&mut self) -> Vec<Effect> {
-        let lost = self.delivery.waiting_in_memory > 0
+        let lost = self.attached.link().is_none()
+            && self.delivery.waiting_in_memory > 0
             && self.store.state != StoreState::Writable
             && !matches!(self.delivery.state, DeliveryState::Delivering | DeliveryState::Off);
         if lost {
@@ -130,6 +136,10 @@ impl App {
     }
 
     fn interval(&mut self, step: fn(&mut Control) -> Option<Duration>) -> Vec<Effect> {
+        if let Some(why) = self.attached.out_of_reach() {
+            self.say(why);
+            return Vec::new();
+        }
         let Some(interval) = step(&mut self.control) else { return Vec::new() };
         self.say(format!("poll interval {} s", interval.as_secs_f64()));
         vec![Effect::SetInterval(interval)]

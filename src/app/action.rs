@@ -326,7 +326,7 @@ pub const ACTIONS: &[Binding] = &[
         "collection",
         [Char('s')],
         [Everywhere],
-        "start or stop collection at once",
+        "start or stop collection at once; an agent's: asks",
         "stop",
         "start"
     ),
@@ -385,7 +385,13 @@ pub const ACTIONS: &[Binding] = &[
     bind!(Export, "export", [Char('e')], [Everywhere], "write what is shown to CSV or JSON"),
     bind!(IntervalLonger, "interval-longer", [Char('+'), Char('=')], [Everywhere], "longer poll interval"),
     bind!(IntervalShorter, "interval-shorter", [Char('-')], [Everywhere], "shorter poll interval"),
-    bind!(Reconnect, "reconnect", [Char('r')], [Everywhere], "connect to libvirt and database anew, now"),
+    bind!(
+        Reconnect,
+        "reconnect",
+        [Char('r')],
+        [Everywhere],
+        "connect to libvirt, database or agent anew, now"
+    ),
     bind!(Theme, "theme", [Char('t')], [Everywhere], "next theme: dark, light, safe, mono"),
     bind!(Mouse, "mouse", [Char('m')], [Everywhere], "mouse on or off"),
     bind!(Up, "up", [Key::Up, Char('k')], [List], "up"),

@@ -93,6 +93,12 @@ impl Control {
         start
     }
 
+    /// What was asked of an agent that is gone is asked of nobody.
+    pub(super) fn forget_asked(&mut self) {
+        self.asked = None;
+        self.wanted = None;
+    }
+
     /// Whether collection is stopped, or about to be.
     pub(super) fn is_off(&self) -> bool {
         match self.asked {

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{Action, ExportForm, Exported, Key, OldFrames, Pane, Remembered, SortKey};
 use crate::model::{
     Frame, WallTime,
-    past::{Answer, Question},
+    link::Link,
+    past::{Answer, Past, Question},
     status::{CollectorStatus, DeliveryStatus, StoreStatus},
 };
 
@@ -24,6 +25,10 @@ pub enum Message {
     Say(String),
     /// The local record answered a question about the past.
     Past(Answer),
+    /// How the way to an agent stands, on a screen that is attached to one.
+    Link(Link),
+    /// What the agent's record has of the newest cycles, for the sparklines.
+    History(Past),
     /// A domain's XML came, or in words why it does not.
     Xml(Uuid, Result<Arc<str>, String>),
     /// A key was pressed.

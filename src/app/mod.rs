@@ -7,6 +7,7 @@
 
 mod act;
 pub mod action;
+mod attached;
 pub mod attention;
 pub mod cards;
 mod choosing;
@@ -144,6 +145,7 @@ pub struct App {
     /// What the runtime was asked to remember last.
     remembered: Remembered,
     control: Control,
+    attached: attached::Attached,
     delivery: DeliveryStatus,
     store: StoreStatus,
 }
@@ -184,6 +186,7 @@ impl App {
             movers: movers::Movers::default(),
             remembered: Remembered::default(),
             control: Control::new(interval),
+            attached: attached::Attached::default(),
             delivery: DeliveryStatus::default(),
             store: StoreStatus::default(),
             screen,
@@ -203,6 +206,14 @@ impl App {
             Message::Delivery(delivery, store) => {
                 self.delivery = delivery;
                 self.store = store;
+                Vec::new()
+            }
+            Message::Link(link) => {
+                self.take_link(link);
+                Vec::new()
+            }
+            Message::History(past) => {
+                self.take_history(past);
                 Vec::new()
             }
             Message::Xml(uuid, answer) => {
@@ -247,9 +258,10 @@ impl App {
             StoreState::Writable => self.store.covers_since,
             _ => None,
         };
-        let old = self.recent.push(frame, self.series.slots(), recorded);
+        let old = self.recent.push(frame, self.series.slots_of(frame), recorded);
         self.attention.follow(frame);
         self.movers.follow(frame, &self.series);
+        self.go_on_from_history();
         self.now = self.now.max(frame.at);
         if self.frozen.is_none() {
             self.look_at(Some(frame));

@@ -69,11 +69,17 @@ impl Movers {
 
     /// Notes the newest frame, which the series has taken in already.
     pub(super) fn follow(&mut self, frame: &Frame, series: &Series) {
-        self.moments.push_back((frame.mono, series.slots()));
+        self.moments.push_back((frame.mono, series.slots_of(frame)));
         let kept = AGO + WINDOW * 2;
         while self.moments.front().is_some_and(|(mono, _)| frame.mono.since(*mono) > kept) {
             self.moments.pop_front();
         }
+    }
+
+    /// The series has begun anew: its slots have other numbers. `moments` are
+    /// those of the frames that are known.
+    pub(super) fn begin_anew(&mut self, moments: impl IntoIterator<Item = (MonoTime, u64)>) {
+        *self = Self { moments: moments.into_iter().collect(), ..Self::default() };
     }
 
     /// Works the changes out for the shown frame, where they are wanted.

@@ -28,6 +28,8 @@ pub enum Overlay {
     Columns,
     /// "Lines wait. Quit all the same?"
     QuitQuestion,
+    /// "Stop collection for everybody?"
+    StopQuestion,
     /// "Export as CSV or JSON?"
     ExportQuestion,
 }

@@ -9,7 +9,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::model::{
-    Frame, WallTime,
+    Frame, MonoTime, WallTime,
     packed::{Packed, Packer},
     past::Moment,
 };
@@ -58,6 +58,8 @@ pub(super) struct Recent {
     /// Bytes of what is packed and of what is whole.
     bytes: usize,
     budget: usize,
+    /// The next frame is of another collector.
+    anew: bool,
 }
 
 /// Frames packed together.
@@ -85,7 +87,7 @@ impl Recent {
     /// Nothing yet; about `budget` bytes at most.
     pub fn new(budget: usize) -> Self {
         let (packed, packing) = (VecDeque::new(), Bundle::default());
-        Self { packed, packing, whole: VecDeque::new(), bytes: 0, budget }
+        Self { packed, packing, whole: VecDeque::new(), bytes: 0, budget, anew: false }
     }
 
     /// Adds the newest frame and gives out those that are no longer whole. The
@@ -95,7 +97,8 @@ impl Recent {
         let mut old = Vec::new();
         // A collector that began anew counts its cycles anew: what is from
         // before it is found in the record.
-        if self.newest().is_some_and(|last| last.frame.cycle >= frame.cycle) {
+        if std::mem::take(&mut self.anew) || self.newest().is_some_and(|last| last.frame.cycle >= frame.cycle)
+        {
             old.extend(self.whole.drain(..).map(|(kept, _)| kept.frame));
             *self = Self::new(self.budget);
         }
@@ -160,6 +163,31 @@ impl Recent {
         let (oldest, bytes) = self.whole.pop_front()?;
         self.bytes -= bytes;
         Some(oldest.frame)
+    }
+
+    /// The next frame is of another collector, whatever its number.
+    pub fn begin_anew(&mut self) {
+        self.anew = true;
+    }
+
+    /// Says anew, oldest first, how many slots the series had at each of the
+    /// newest, and lets go what is older: the record that the series go on from
+    /// has it.
+    pub fn number(&mut self, mut slots: impl FnMut(&Frame) -> u64) {
+        self.packed.clear();
+        self.packing = Bundle::default();
+        self.bytes = self.whole.iter().map(|(_, bytes)| bytes).sum();
+        self.whole.iter_mut().for_each(|(kept, _)| kept.slots = slots(&kept.frame));
+    }
+
+    /// The newest, which were numbered: instant and slots, oldest first.
+    pub fn moments(&self) -> impl Iterator<Item = (MonoTime, u64)> + '_ {
+        self.whole.iter().map(|(kept, _)| (kept.frame.mono, kept.slots))
+    }
+
+    /// The one of cycle `cycle`.
+    pub fn of_cycle(&self, cycle: u64) -> Option<Kept> {
+        self.last_with(|head| head.cycle == cycle)
     }
 
     /// The newest one.

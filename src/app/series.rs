@@ -3,7 +3,7 @@
 //! Every known VM gets exactly one slot per cycle, so that "as of the freeze"
 //! is the same number of slots back for all of them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use uuid::Uuid;
 
@@ -22,6 +22,20 @@ struct Track {
     seen: u64,
 }
 
+/// The past that was taken over from a record.
+#[derive(Clone, Copy, Debug)]
+struct Inherited {
+    /// Its last cycle. `None`: newer ones have come since.
+    until: Option<WallTime>,
+    /// What makes a frame's monotonic instant one of the past's, which are the
+    /// wall clock's.
+    shift: Option<u64>,
+}
+
+/// A frame may come this long after the record told of its cycle. One that is
+/// older is of a wall clock that was set back.
+const LATE: Duration = Duration::from_mins(1);
+
 /// Histories by VM.
 #[derive(Clone, Debug)]
 pub struct Series {
@@ -33,6 +47,8 @@ pub struct Series {
     /// always that of the next, so that nobody has to be looked up.
     order: Vec<usize>,
     last: Option<(u64, MonoTime)>,
+    /// Where the series goes on from what another process has recorded.
+    inherited: Option<Inherited>,
     /// When each slot was.
     pub(super) slots: Slots,
     /// As of how many slots the angles are shown; `None`: of all.
@@ -49,6 +65,7 @@ impl Series {
             places: HashMap::new(),
             order: Vec::new(),
             last: None,
+            inherited: None,
             slots,
             as_of: None,
         }
@@ -75,19 +92,86 @@ impl Series {
         past
     }
 
+    /// As [`Series::of_the_past`], with room for frames to come.
+    pub(super) fn inherited(
+        capacity: usize,
+        angles: HashMap<Uuid, AngleHistory>,
+        instants: &[Option<WallTime>],
+    ) -> Self {
+        let capacity = capacity.max(1);
+        let mut past = Self::of_the_past(angles, instants);
+        let mut series = Self::new(capacity);
+        series.slots = past.slots.with_room(capacity);
+        for track in &mut past.tracks {
+            track.history = track.history.with_room(capacity);
+        }
+        series.tracks = past.tracks;
+        series.find_places();
+        let until = instants.iter().rev().copied().flatten().next();
+        series.inherited = until.map(|until| Inherited { until: Some(until), shift: None });
+        series
+    }
+
+    /// Whether no frame was added yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Whether the frame's cycle is in the inherited past already. The first
+    /// one that is not ends that past; between the two may be a gap.
+    fn is_inherited(&mut self, frame: &Frame) -> bool {
+        let Some(inherited) = &mut self.inherited else { return false };
+        let wall = u64::try_from(frame.at.0).unwrap_or(0);
+        inherited.shift.get_or_insert_with(|| wall.wrapping_sub(frame.mono.0));
+        let Some(until) = inherited.until else { return false };
+        if frame.at <= until && until.since(frame.at) <= LATE {
+            self.last = Some((frame.cycle, frame.mono));
+            return true;
+        }
+        inherited.until = None;
+        if self.last.is_none() {
+            let interval = frame.interval.max(Duration::from_millis(1)).as_secs_f64();
+            let cycles = (frame.at.since(until).as_secs_f64() / interval).round();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
+            let missed = (cycles - 1.0).clamp(0.0, self.capacity as f64) as usize;
+            self.push_missed(missed, frame);
+        }
+        false
+    }
+
+    fn instant(&self, frame: &Frame) -> (MonoTime, WallTime) {
+        let shift = self.inherited.and_then(|inherited| inherited.shift).unwrap_or(0);
+        (MonoTime(frame.mono.0.wrapping_add(shift)), frame.at)
+    }
+
+    fn push_missed(&mut self, count: usize, before: &Frame) {
+        for _ in 0..count {
+            self.push_gaps();
+        }
+        self.slots.push_gaps(count, self.instant(before));
+    }
+
+    /// How many slots there were with that of this frame, which was pushed.
+    pub(super) fn slots_of(&self, frame: &Frame) -> u64 {
+        match self.inherited {
+            Some(Inherited { until: Some(until), .. }) if frame.at <= until => self.slots.up_to(frame.at),
+            _ => self.slots(),
+        }
+    }
+
     /// Adds a frame. Cycles that were never seen here, and a pause of
     /// collection, leave gaps: a line never joins what was not measured.
     pub(super) fn push(&mut self, frame: &Frame) {
+        if self.is_inherited(frame) {
+            return;
+        }
         if let Some((cycle, mono)) = self.last {
             let missed = usize::try_from(frame.cycle.saturating_sub(cycle + 1)).unwrap_or(usize::MAX);
             let paused = frame.mono.since(mono) > frame.interval * 3;
             let gaps = missed.max(usize::from(paused)).min(self.capacity);
-            for _ in 0..gaps {
-                self.push_gaps();
-            }
-            self.slots.push_gaps(gaps, (frame.mono, frame.at));
+            self.push_missed(gaps, frame);
         }
-        self.slots.push((frame.mono, frame.at));
+        self.slots.push(self.instant(frame));
         self.last = Some((frame.cycle, frame.mono));
         let push = self.slots();
         for (nth, glance) in frame.domains.glances().iter().filter(|glance| glance.live).enumerate() {

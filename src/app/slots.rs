@@ -24,6 +24,12 @@ impl Slots {
         Self { capacity, at: VecDeque::new(), total: 0 }
     }
 
+    /// The same slots, the newest at most, with room for `capacity`.
+    pub fn with_room(&self, capacity: usize) -> Self {
+        let from = self.at.len().saturating_sub(capacity);
+        Self { capacity, at: self.at.iter().skip(from).copied().collect(), total: self.total }
+    }
+
     pub fn push(&mut self, at: At) {
         if self.at.len() == self.capacity {
             self.at.pop_front();
@@ -66,6 +72,12 @@ impl Slots {
         let held = self.len(hidden);
         let Some(&(newest, _)) = held.checked_sub(1).and_then(|last| self.at.get(last)) else { return 0 };
         held - self.at.partition_point(|(at, _)| newest.since(*at) >= span).min(held)
+    }
+
+    /// Slots ever up to an instant, those of it included.
+    pub fn up_to(&self, when: WallTime) -> u64 {
+        let later = self.at.iter().rev().take_while(|(_, at)| *at > when).count();
+        self.total - later as u64
     }
 
     /// How many slots, the `hidden` newest aside, came after the one in which

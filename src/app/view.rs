@@ -13,6 +13,7 @@ use crate::{
     config,
     model::{
         DomainFrame, Frame, WallTime,
+        link::Link,
         status::{CollectorStatus, ConfigEntry, DeliveryStatus, StoreStatus},
     },
 };
@@ -34,7 +35,7 @@ impl App {
     #[must_use]
     pub fn mode(&self) -> Mode {
         match (self.overlay, self.page) {
-            (Overlay::QuitQuestion, _) => Mode::Question,
+            (Overlay::QuitQuestion | Overlay::StopQuestion, _) => Mode::Question,
             (Overlay::ExportQuestion, _) => Mode::Export,
             (Overlay::Help, _) => Mode::Help,
             (Overlay::Columns, _) => Mode::Columns,
@@ -211,6 +212,12 @@ impl App {
     #[must_use]
     pub fn theme(&self) -> config::Theme {
         self.theme
+    }
+
+    /// The way to the agent, where this screen is attached to one.
+    #[must_use]
+    pub fn link(&self) -> Option<&Link> {
+        self.attached.link()
     }
 
     /// The time of the last tick or frame.

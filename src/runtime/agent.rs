@@ -59,7 +59,7 @@ pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) 
     }
     let supervisor = Supervisor::of_process();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let role = match recording::role(&loaded.config, "kvmscope agent") {
+    let role = match recording::role(&loaded.config, recording::AGENT) {
         Role::Looking { holder } => return Err(RuntimeError::Recorded { holder }),
         Role::Barred { why } => return Err(RuntimeError::NoLock { why }),
         role @ Role::Recording(_) => role,

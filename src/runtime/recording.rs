@@ -24,6 +24,8 @@ use crate::{
 
 /// What others are told of a screen that records.
 pub(super) const SCREEN: &str = "kvmscope";
+/// What they are told of an agent.
+pub(super) const AGENT: &str = "kvmscope agent";
 
 /// How often it is looked whether the other process still records.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -72,6 +74,11 @@ impl Recording {
         let (recording, config, clock) = (self.clone(), config.clone(), clock.clone());
         std::thread::Builder::new().name("successor".into()).spawn(move || {
             while ended.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // An agent that has ended comes back: its service starts it
+                // anew, and finds the lock free.
+                if known.starts_with(AGENT) {
+                    continue;
+                }
                 let role = match claim(&config, SCREEN) {
                     Ok(Role::Looking { holder }) if holder == known => continue,
                     // One that has nothing to record keeps others from it no

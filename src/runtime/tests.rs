@@ -34,7 +34,7 @@ fn child() {
     let environment = Environment::of(variables, Some(&home), Path::new("/nowhere"));
     let overrides = Overrides { file: None, values: vec![("libvirt.uri", "test:///default".into())] };
     let loaded = Config::load(&overrides, &environment).unwrap();
-    screen(loaded, false).unwrap();
+    screen(loaded, false, &Attach::default()).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::{Look, header::until, text, units};
+use super::{Look, attached, header::until, text, units};
 use crate::{
     app::{App, Collection},
     model::status::{DeliveryState, StoreState},
@@ -24,6 +24,14 @@ impl Banners {
             lines.extend(wrapped.into_iter().map(|line| (line, style)));
         };
         let palette = &look.palette;
+        if let Some((text, style)) = attached::banner(app, look) {
+            add(text, style);
+        }
+        // What an agent that is out of reach told last may be so no more.
+        if app.link().is_some_and(|link| !link.is_live()) {
+            lines.truncate(usize::from(most.max(1)));
+            return Self { lines };
+        }
         if let StoreState::Failing { why, since } = &app.store().state {
             add(
                 format!("LOCAL RECORD FAILING since {}: {why}; lines wait in memory", since.hms()),

@@ -4,7 +4,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Look, text, text::Strip};
-use crate::app::{Action, App, Mode, Target, bindings};
+use crate::app::{Action, App, Mode, Overlay, Target, bindings};
 
 /// Rank of words that give way to the keys of a question.
 const ASIDE: u8 = u8::MAX;
@@ -39,7 +39,11 @@ impl Footer {
             // Set apart from the keys after it.
             strip.left(0, vec![(notice.to_owned(), palette.strong), (" │".into(), palette.faint)]);
         }
-        if mode == Mode::Question {
+        if app.overlay() == Overlay::StopQuestion {
+            let question = "Stop the agent's collection, for everybody?";
+            strip.left(0, vec![(question.into(), palette.banner_warn)]);
+            strip.left(ASIDE, vec![("nothing is recorded until it is started again".into(), palette.strong)]);
+        } else if mode == Mode::Question {
             let waiting = super::units::count(app.delivery().waiting_in_memory);
             strip.left(0, vec![(format!("Quit and lose {waiting} lines?"), palette.banner_crit)]);
             strip.left(ASIDE, vec![("nothing delivers them".into(), palette.strong)]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, widgets::Widget};
 
 use super::{
-    Look, host,
+    Look, attached, host,
     text::{self, Strip},
     units,
 };
@@ -91,8 +91,14 @@ fn badge(app: &App, look: &Look) -> Option<Vec<(String, Style)>> {
 /// What collection is doing, as a sign and a word.
 pub fn collector_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
     let palette = &look.palette;
-    let pill =
-        |sign: &str, style: Style, word: String| vec![(format!("{sign} "), style), (word, palette.text)];
+    if let Some(pill) = attached::pill(app, look) {
+        return pill;
+    }
+    // Whose collection it is.
+    let whose = if app.link().is_some() { "agent " } else { "" };
+    let pill = |sign: &str, style: Style, word: String| {
+        vec![(format!("{sign} "), style), (format!("{whose}{word}"), palette.text)]
+    };
     match app.collection() {
         Collection::Unknown => pill("·", palette.dim, "starting".into()),
         Collection::Starting => pill("·", palette.warn, "starting…".into()),
@@ -112,6 +118,9 @@ pub fn collector_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
 pub fn writer_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
     let palette = &look.palette;
     let (delivery, store, now) = (app.delivery(), app.store(), app.now());
+    if app.link().is_some_and(|link| !link.is_live()) {
+        return vec![("○ ".to_owned(), palette.dim), ("writer not known".to_owned(), palette.text)];
+    }
     // While nothing is collected, nothing is recorded either: no green light.
     let idle = !matches!(app.collection(), Collection::Running { .. });
     let waiting = match delivery.waiting() {

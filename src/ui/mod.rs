@@ -5,6 +5,7 @@
 //! journal or the writer.
 
 mod aged;
+mod attached;
 mod banner;
 mod cramped;
 mod document;
@@ -122,7 +123,7 @@ impl Screen {
     }
 
     fn pages(&mut self, app: &App, area: Rect, buf: &mut Buffer) {
-        let Self { look, .. } = self;
+        let look = &self.look;
         let line = |y: u16| Rect { y, height: 1, ..area };
         header::Header::of(app, look, area.width).render(line(area.y), buf);
         let banners = banner::Banners::of(app, look, area.width, area.height / 4);
@@ -131,12 +132,13 @@ impl Screen {
         let top = area.y + 1 + banner_height;
         let body = Rect { y: top, height: (area.bottom() - 1).saturating_sub(top), ..area };
         match app.page() {
-            Page::Fleet => self.fleet.render(app, &self.look, body, buf, &mut self.targets),
-            Page::Vm => self.vm.render(app, &self.look, body, buf, &mut self.targets),
-            Page::Xml => self.xml.render(app, &self.look, body, buf),
-            Page::Status => self.status.render(app, &self.look, body, buf),
-            Page::Log => self.log.render(app, &self.look, body, buf),
+            Page::Fleet => self.fleet.render(app, look, body, buf, &mut self.targets),
+            Page::Vm => self.vm.render(app, look, body, buf, &mut self.targets),
+            Page::Xml => self.xml.render(app, look, body, buf),
+            Page::Status => self.status.render(app, look, body, buf),
+            Page::Log => self.log.render(app, look, body, buf),
         }
+        attached::age(app, look, body, buf);
         if app.overlay() == Overlay::Help {
             self.targets.clear();
             self.help.render(app, &self.look, body, buf);

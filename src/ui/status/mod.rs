@@ -11,7 +11,7 @@ mod slowest;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    Look,
+    Look, attached,
     document::{Document, Pieces, Scroller, more},
     text,
 };
@@ -20,7 +20,7 @@ use crate::app::{App, Scroll};
 /// Columns of the labels.
 const LABEL: usize = 14;
 /// What stands in place of a label.
-const INDENT: &str = "              ";
+pub(super) const INDENT: &str = "              ";
 /// Narrower than this, the halves stand one below the other.
 const SIDE_BY_SIDE: u16 = 104;
 
@@ -36,7 +36,8 @@ impl Page {
         let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
         let wide = inner.width >= SIDE_BY_SIDE;
         let half = if wide { (inner.width - 4) / 2 } else { inner.width };
-        let mut left = collector::document(app, look, half);
+        let mut left = attached::document(app, look, half).unwrap_or_default();
+        left.append(collector::document(app, look, half));
         left.blank();
         left.append(host::document(app, look, half));
         let mut right = delivery::document(app, look, half);
@@ -95,18 +96,18 @@ fn configuration(app: &App, look: &Look, width: u16) -> Document {
 }
 
 /// A label and what belongs to it.
-fn labelled(label: &str, look: &Look, mut pieces: Pieces) -> Pieces {
+pub(super) fn labelled(label: &str, look: &Look, mut pieces: Pieces) -> Pieces {
     pieces.insert(0, (format!("{label:<LABEL$}"), look.palette.dim));
     pieces
 }
 
 /// A label and a plain value.
-fn fact(label: &str, value: String, look: &Look) -> Pieces {
+pub(super) fn fact(label: &str, value: String, look: &Look) -> Pieces {
     labelled(label, look, vec![(value, look.palette.text)])
 }
 
 /// Text from outside, fit to draw.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     crate::model::name::storable(text).into_owned()
 }
 
