@@ -190,3 +190,6 @@ impl Cutter {
         Ok(Some(self.held.split_to(length).freeze()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -326,7 +326,7 @@ pub const ACTIONS: &[Binding] = &[
         "collection",
         [Char('s')],
         [Everywhere],
-        "start or stop collection at once; an agent's: asks",
+        "start or stop collection; an agent's: asks",
         "stop",
         "start"
     ),
@@ -390,7 +390,7 @@ pub const ACTIONS: &[Binding] = &[
         "reconnect",
         [Char('r')],
         [Everywhere],
-        "connect to libvirt, database or agent anew, now"
+        "connect anew: libvirt, database, agent"
     ),
     bind!(Theme, "theme", [Char('t')], [Everywhere], "next theme: dark, light, safe, mono"),
     bind!(Mouse, "mouse", [Char('m')], [Everywhere], "mouse on or off"),

@@ -142,3 +142,6 @@ impl App {
         vec![Effect::StopCollection]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,3 +184,6 @@ impl attach::Sink for Outlets {
         drop(self.words.send(Message::Say(words)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,8 +94,8 @@ pub fn collector_pill(app: &App, look: &Look) -> Vec<(String, Style)> {
     if let Some(pill) = attached::pill(app, look) {
         return pill;
     }
-    // Whose collection it is.
-    let whose = if app.link().is_some() { "agent " } else { "" };
+    // Whose collection it is; the badge of a frozen screen needs the room.
+    let whose = if app.link().is_some() && app.frozen_at().is_none() { "agent " } else { "" };
     let pill = |sign: &str, style: Style, word: String| {
         vec![(format!("{sign} "), style), (format!("{whose}{word}"), palette.text)]
     };

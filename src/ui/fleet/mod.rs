@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app::{self, App, Collection, Direction, Inactive, Overlay, SortKey, Tally, Target, View},
-    model::Frame,
+    model::{Frame, link::Link},
 };
 use columns::{Columns, GAP, LEAD, Parts};
 
@@ -204,7 +204,9 @@ fn counts(app: &App, look: &Look, in_view: usize, area: Rect, buf: &mut Buffer) 
     let counts = tally.counts;
     let mut strip = Strip::new(2);
     // While nothing new comes, the table says how old it is.
-    if !matches!(app.collection(), Collection::Running { .. } | Collection::Unknown) {
+    let live = app.link().is_none_or(Link::is_live)
+        && matches!(app.collection(), Collection::Running { .. } | Collection::Unknown);
+    if !live {
         strip.left(0, vec![(format!("as of {}", frame.at.hms()), palette.warn)]);
     }
     for (count, condition, rank) in [

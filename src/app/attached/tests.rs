@@ -1,0 +1,219 @@
+use std::collections::HashMap;
+
+use super::*;
+use crate::{
+    app::{
+        Key, Message, Mode,
+        fixtures::{Host, at, collector, running, settings},
+    },
+    model::{
+        Frame, MonoTime, WallTime,
+        history::{AngleHistory, Metric},
+        link::Agent,
+        past::Covers,
+        status::{CollectionState, StoreState},
+    },
+};
+
+fn agent(pid: u32) -> Agent {
+    Agent {
+        version: "0.1.0".into(),
+        pid,
+        since: at(0),
+        uri: "qemu:///system".into(),
+        config: settings().config[..2].to_vec(),
+    }
+}
+
+fn link(pid: u32, state: LinkState) -> Message {
+    Message::Link(Link { place: "/run/kvmscope/a.sock".into(), agent: Some(agent(pid)), state })
+}
+
+fn live(pid: u32) -> Message {
+    link(pid, LinkState::Attached { since: at(0) })
+}
+
+fn gone(pid: u32) -> Message {
+    link(pid, LinkState::Gone { since: at(50), why: "it has ended".into(), next_at: at(51) })
+}
+
+fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+    keys.chars().flat_map(|c| app.update(Message::Key(Key::Char(c)))).collect()
+}
+
+/// A screen attached to an agent that collects.
+fn attached() -> (App, Host) {
+    let (mut app, host) = running(5);
+    app.update(live(1));
+    (app, host)
+}
+
+/// What a record says of `frames`, the last of which it has.
+fn recorded(frames: &[Arc<Frame>]) -> Past {
+    recorded_with(frames, None)
+}
+
+/// The same with a pause of collection before one of them.
+fn recorded_with(frames: &[Arc<Frame>], pause: Option<usize>) -> Past {
+    let mut angles: HashMap<_, AngleHistory> = HashMap::new();
+    for (n, frame) in frames.iter().enumerate() {
+        for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
+            let history = angles.entry(domain.identity().uuid).or_insert_with(|| {
+                let mut history = AngleHistory::new(frames.len() + 1);
+                (0..n).for_each(|_| history.push_gap());
+                history
+            });
+            if pause == Some(n) {
+                history.push_gap();
+            }
+            history.push(&domain.rates.angles);
+        }
+    }
+    let (first, last) = (&frames[0], &frames[frames.len() - 1]);
+    let mut slots: Vec<_> = frames.iter().map(|frame| Some(frame.at)).collect();
+    if let Some(pause) = pause {
+        slots.insert(pause, None);
+    }
+    Past { frame: Arc::clone(last), angles, slots, covers: Covers { from: first.at, to: last.at } }
+}
+
+fn angles(app: &App, host: &Host) -> Vec<Option<f64>> {
+    app.series().last(host.uuid("db-primary"), Metric::Cpu, 999).collect()
+}
+
+#[test]
+fn stopping_an_agents_collection_asks_and_starting_does_not() {
+    let (mut app, _) = attached();
+    assert!(press(&mut app, "s").is_empty());
+    assert_eq!(app.mode(), Mode::Question);
+    assert!(press(&mut app, "n").is_empty());
+    assert_eq!((app.mode(), app.overlay()), (Mode::Fleet, Overlay::None));
+    assert!(press(&mut app, "s").is_empty());
+    assert_eq!(press(&mut app, "y"), [Effect::StopCollection]);
+    app.update(Message::Collector(collector(CollectionState::Stopped { since: at(6) })));
+    assert_eq!(press(&mut app, "s"), [Effect::StartCollection]);
+    // A screen of its own asks nothing.
+    let (mut own, _) = running(5);
+    assert_eq!(press(&mut own, "s"), [Effect::StopCollection]);
+}
+
+#[test]
+fn a_question_whose_matter_somebody_else_has_settled_stops_nothing() {
+    let (mut app, _) = attached();
+    press(&mut app, "s");
+    app.update(Message::Collector(collector(CollectionState::Stopped { since: at(6) })));
+    assert!(press(&mut app, "y").is_empty(), "it is stopped already, and must not be started");
+    app.update(Message::Collector(collector(CollectionState::Running { since: at(7) })));
+    press(&mut app, "s");
+    app.update(gone(1));
+    assert_eq!(app.mode(), Mode::Fleet, "there is nobody to stop any more");
+}
+
+#[test]
+fn quitting_an_attached_screen_never_asks() {
+    let (mut app, _) = attached();
+    let mut delivery = crate::app::fixtures::dead_server();
+    delivery.waiting_in_memory = 9;
+    let store = crate::app::fixtures::store(StoreState::Off);
+    app.update(Message::Delivery(delivery, store));
+    assert_eq!(press(&mut app, "q"), [Effect::Quit]);
+}
+
+#[test]
+fn nothing_is_asked_of_an_agent_that_is_out_of_reach() {
+    let (mut app, _) = attached();
+    app.update(gone(1));
+    for key in ["s", "+", "-"] {
+        assert!(press(&mut app, key).is_empty(), "{key}");
+        assert!(app.notice().unwrap().contains("does not answer"), "{key}");
+    }
+    assert_eq!(press(&mut app, "r"), [Effect::Reconnect], "but it is tried");
+    app.update(live(1));
+    assert_eq!(press(&mut app, "+").len(), 1);
+}
+
+#[test]
+fn it_says_whose_collection_is_shown_and_shows_its_configuration() {
+    let (app, _) = attached();
+    let notice = app.notice().unwrap();
+    assert!(notice.contains("kvmscope agent (process 1)") && notice.contains("/run/kvmscope/a.sock"));
+    assert_eq!(app.config(), &settings().config[..2]);
+}
+
+#[test]
+fn histories_begin_with_what_the_agent_recorded_before_the_screen_opened() {
+    let mut host = Host::new();
+    let frames: Vec<_> = (0..40).map(|_| host.cycle()).collect();
+    // A screen that was there all the time.
+    let mut old = App::new(settings()).unwrap();
+    frames.iter().for_each(|frame| _ = old.update(Message::Frame(Arc::clone(frame))));
+    // One that was opened in cycle 30. The record may be ahead of what came
+    // here, or behind it.
+    for known in [25, 29, 33, 40] {
+        let mut new = App::new(settings()).unwrap();
+        new.update(live(1));
+        let history = Message::History(recorded(&frames[..known]));
+        frames[29..31].iter().for_each(|frame| _ = new.update(Message::Frame(Arc::clone(frame))));
+        new.update(history);
+        frames[31..].iter().for_each(|frame| _ = new.update(Message::Frame(Arc::clone(frame))));
+        let (expected, found) = (angles(&old, &host), angles(&new, &host));
+        if known == 25 {
+            // Cycles 26 to 29 are neither in the record nor here: a gap.
+            assert_eq!(found.len(), 40);
+            assert!(found[25..29].iter().all(Option::is_none));
+            assert_eq!((&found[..25], &found[29..]), (&expected[..25], &expected[29..]));
+        } else {
+            assert_eq!(found, expected, "the record had {known}");
+        }
+        let expected = found;
+        // Frozen, and looked back at, the slots are those of then.
+        press(&mut new, "[[");
+        assert_eq!(new.frame().unwrap().cycle, 38);
+        assert_eq!(angles(&new, &host), expected[..38]);
+    }
+}
+
+#[test]
+fn a_history_that_comes_before_any_frame_waits_for_one() {
+    let mut host = Host::new();
+    let frames: Vec<_> = (0..20).map(|_| host.cycle()).collect();
+    let mut app = App::new(settings()).unwrap();
+    app.update(live(1));
+    app.update(Message::History(recorded(&frames[..19])));
+    app.update(Message::Frame(Arc::clone(&frames[19])));
+    assert_eq!(angles(&app, &host).len(), 20);
+}
+
+#[test]
+fn over_a_restart_of_the_agent_the_history_has_the_pause_and_nothing_else() {
+    let mut host = Host::new();
+    let before: Vec<_> = (0..10).map(|_| host.cycle()).collect();
+    let mut app = App::new(settings()).unwrap();
+    app.update(live(1));
+    before.iter().for_each(|frame| _ = app.update(Message::Frame(Arc::clone(frame))));
+    app.update(gone(1));
+    assert_eq!(app.frame().unwrap().cycle, 10, "what was shown stays");
+    // Its cycles are counted anew and its clock begins anew. That it has got
+    // further than before makes it no less another run.
+    let after: Vec<_> = (0..30)
+        .map(|n: u64| {
+            let mut frame = Arc::unwrap_or_clone(host.cycle());
+            frame.cycle = n + 1;
+            frame.mono = MonoTime((n + 1) * 1_000_000_000);
+            frame.at = WallTime(at(20 + n).0);
+            Arc::new(frame)
+        })
+        .collect();
+    app.update(live(2));
+    app.update(Message::Frame(Arc::clone(&after[20])));
+    let past = recorded_with(&[&before[..], &after[..20]].concat(), Some(10));
+    app.update(Message::History(past));
+    assert_eq!(app.in_memory().unwrap().1, 1, "frames of the run before are the record's");
+    app.update(Message::Frame(Arc::clone(&after[21])));
+    let found = angles(&app, &host);
+    // Its first reading has no rate yet.
+    let gaps: Vec<_> = (0..found.len()).filter(|&n| found[n].is_none()).collect();
+    assert_eq!((found.len(), gaps), (33, vec![0, 10]), "{found:?}");
+    press(&mut app, "[");
+    assert_eq!(app.frame().unwrap().cycle, 21);
+}
