@@ -385,13 +385,7 @@ pub const ACTIONS: &[Binding] = &[
     bind!(Export, "export", [Char('e')], [Everywhere], "write what is shown to CSV or JSON"),
     bind!(IntervalLonger, "interval-longer", [Char('+'), Char('=')], [Everywhere], "longer poll interval"),
     bind!(IntervalShorter, "interval-shorter", [Char('-')], [Everywhere], "shorter poll interval"),
-    bind!(
-        Reconnect,
-        "reconnect",
-        [Char('r')],
-        [Everywhere],
-        "connect anew: libvirt, database, agent"
-    ),
+    bind!(Reconnect, "reconnect", [Char('r')], [Everywhere], "connect anew: libvirt, database, agent"),
     bind!(Theme, "theme", [Char('t')], [Everywhere], "next theme: dark, light, safe, mono"),
     bind!(Mouse, "mouse", [Char('m')], [Everywhere], "mouse on or off"),
     bind!(Up, "up", [Key::Up, Char('k')], [List], "up"),
