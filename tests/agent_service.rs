@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent_process::Agent;
+use agent_process::{Agent, asking::ask};
 use double::{Double, Mode};
 use kvmscope::{
     clock::Clock,
@@ -93,6 +93,44 @@ fn a_server_that_hangs_does_not_keep_it_and_what_waits_is_kept() {
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     let account = account(home.path(), &host);
     assert!(account.emitted > 0 && account.delivered == 0 && account.dropped.is_empty(), "{account:?}");
+}
+
+#[test]
+fn what_the_end_loses_is_logged() {
+    let home = tempfile::tempdir().unwrap();
+    let host = lab::own_demo_host(home.path());
+    let config = configured(
+        home.path(),
+        "[influx]\nauth = \"none\"\nurl = \"http://127.0.0.1:9\"\n[store]\npath = \"none\"\n",
+    );
+    let mut agent = Agent::start(home.path(), &["--uri", &host, "--config", config.to_str().unwrap()]);
+    agent.logged("delivery failed and is tried again");
+    assert!(agent.end().success());
+    let log = agent.log.join("\n");
+    assert!(log.contains("could be neither delivered nor recorded") && log.contains(": ended"), "{log}");
+}
+
+#[test]
+fn a_question_that_hangs_does_not_keep_it() {
+    let home = tempfile::tempdir().unwrap();
+    let host = lab::own_demo_host(home.path());
+    // The system takes connections for it; it never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = configured(
+        home.path(),
+        &format!(
+            "[influx]\nauth = \"none\"\ntimeout = 120\nurl = \"http://{}\"\n[agent]\nsocket = \"{}\"\n",
+            silent.local_addr().unwrap(),
+            home.path().join("agent.sock").display()
+        ),
+    );
+    let mut agent = Agent::start(home.path(), &["--uri", &host, "--config", config.to_str().unwrap()]);
+    agent.told("STATUS=collecting");
+    let told = ask(&home.path().join("agent.sock"), "GET", "/api/telemetry/diagnostic").json();
+    assert!(told["checks"].to_string().contains("not finished"), "{told}");
+    let asked = Instant::now();
+    assert!(agent.end().success());
+    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) 
         let (places, keys) = (doors.places(), doors.keys());
         let mut served = tokio::spawn(serve::serve(doors, Api::new(sources), ends));
         let pulse = Pulse::new(engine.status.clone());
-        let service = Service { supervisor, log, engine: &engine, loaded, effective, pulse, keys };
+        let service = Service { supervisor, log: &log, engine: &engine, loaded, effective, pulse, keys };
         tracing::info!(
             "answers at {}",
             if places.is_empty() { "no door".to_owned() } else { places.join(", ") }
@@ -109,6 +109,8 @@ pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) 
     for words in engine.end(FLUSH_WITHIN) {
         tracing::warn!("{words}");
     }
+    // A thread that still asks a libvirt or a disk which hangs is not waited for.
+    runtime.shutdown_background();
     tracing::info!("ended");
     ended
 }
@@ -116,7 +118,8 @@ pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) 
 /// The agent at work.
 struct Service<'a> {
     supervisor: Supervisor,
-    log: StderrLog,
+    /// It outlives this: the last words are those of the end.
+    log: &'a StderrLog,
     engine: &'a Engine,
     /// The configuration in force.
     loaded: Loaded,
