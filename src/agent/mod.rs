@@ -101,7 +101,7 @@ struct Shared {
     pages: Pages,
     checks: Mutex<Option<Checks>>,
     /// Looks into the record at once: each holds a thread.
-    looks: Semaphore,
+    looks: Arc<Semaphore>,
     /// Looks of attached screens at once, beside those.
     screens_looks: Arc<Semaphore>,
     sights: attach::Sights,
@@ -136,7 +136,7 @@ impl Api {
             in_force,
             sources,
             checks: Mutex::default(),
-            looks: Semaphore::new(MOST_LOOKS),
+            looks: Arc::new(Semaphore::new(MOST_LOOKS)),
             screens_looks: Arc::new(Semaphore::new(MOST_LOOKS)),
             sights: attach::Sights::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
@@ -173,17 +173,32 @@ impl Api {
         &self,
         read: impl FnOnce(&Series, std::time::Instant) -> Result<T, fault::Fault> + Send + 'static,
     ) -> Result<T, fault::Fault> {
-        let busy = || fault::Fault::busy("the record is being read for others; ask again in a moment");
-        let permit = tokio::time::timeout(LOOK_WITHIN, self.0.looks.acquire()).await.map_err(|_| busy())?;
-        let _permit = permit.map_err(|_| busy())?;
         let config = Arc::clone(&self.sources().config);
-        let deadline = std::time::Instant::now() + LOOK_WITHIN;
-        let read = tokio::task::spawn_blocking(move || {
+        aside(&self.0.looks, move || {
+            let deadline = std::time::Instant::now() + LOOK_WITHIN;
             let series = Series::open(&config.store, &config.libvirt.uri, config.angle)?;
             read(&series, deadline)
-        });
-        read.await.map_err(|_| fault::Fault::internal())?
+        })
+        .await
     }
+}
+
+/// Has `work` done on a thread of its own. Its place among the `looks` is held
+/// until it has ended, whether or not somebody still waits for it: callers who
+/// leave, and a disk that hangs, take no more threads than there are places.
+async fn aside<T: Send + 'static>(
+    looks: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, fault::Fault> + Send + 'static,
+) -> Result<T, fault::Fault> {
+    let busy = || fault::Fault::busy("the record is being read for others; ask again in a moment");
+    let place = tokio::time::timeout(LOOK_WITHIN, Arc::clone(looks).acquire_owned());
+    let place = place.await.map_err(|_| busy())?.map_err(|_| busy())?;
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(place);
+        done
+    });
+    done.await.map_err(|_| fault::Fault::internal())?
 }
 
 /// The VM that is meant by `asked`: libvirt id, uuid or name, in this order;
@@ -203,5 +218,38 @@ impl From<SeriesError> for fault::Fault {
                 Self::unavailable("the local record cannot be read; the agent's log says why")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_holds_its_place_until_it_ends_though_nobody_waits_for_it() {
+        let looks = Arc::new(Semaphore::new(1));
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        let asked = tokio::spawn({
+            let looks = Arc::clone(&looks);
+            async move {
+                let work = move || {
+                    let _ = begun.send(());
+                    let _ = ends.recv();
+                    Ok(())
+                };
+                aside(&looks, work).await
+            }
+        });
+        begins.await.unwrap();
+        // As when the caller's connection ends.
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        assert_eq!(looks.available_permits(), 0, "its thread is still at work");
+        drop(end);
+        let place = tokio::time::timeout(Duration::from_mins(1), looks.acquire()).await;
+        assert!(place.is_ok(), "and then it is free");
     }
 }
