@@ -49,7 +49,15 @@ fn series(directory: &Path) -> Series {
 
 fn span(vm: u32, since: WallTime, until: WallTime, step: i64) -> Span {
     let deadline = Instant::now() + Duration::from_mins(1);
-    Span { uuid: scenes::uuid(vm).parse().unwrap(), since, until, step, deadline }
+    Span {
+        uuid: scenes::uuid(vm).parse().unwrap(),
+        since,
+        until,
+        step,
+        lead: false,
+        most: u64::MAX,
+        deadline,
+    }
 }
 
 /// Every field of a domain, by measurement, device and name.
@@ -120,6 +128,26 @@ fn of_each_step_the_last_cycle_is_told_and_steps_without_any_are_passed_over() {
         series.walk(&span, |point| told.push(point.closed)).unwrap();
         assert_eq!(told, expected.into_values().collect::<Vec<_>>(), "{seconds} s");
     }
+}
+
+#[test]
+fn the_cycle_before_a_span_leads_in_and_a_walk_ends_when_it_is_enough() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_record, frames) = recorded(directory.path(), 3);
+    let series = series(directory.path());
+    let told = |since: usize, step: i64, lead: bool, most: u64| {
+        let mut told = Vec::new();
+        let span = Span { lead, most, ..span(1, frames[since].at, frames[20].at, step) };
+        series.walk(&span, |point| told.push((point.closed, point.stamp.number))).unwrap();
+        told
+    };
+    let cycle = |at: usize| (frames[at].at, Some(frames[at].cycle));
+    assert_eq!(told(5, 1, true, 2), [cycle(4), cycle(5), cycle(6)]);
+    assert_eq!(told(5, 1, false, 2), [cycle(5), cycle(6)]);
+    assert_eq!(told(0, 1, true, 1), [cycle(0)], "there is none before the first");
+    // The steps are counted from the span's beginning all the same.
+    let step = i64::try_from(5 * SECOND).unwrap();
+    assert_eq!(told(5, step, true, 9)[1..], told(5, step, false, 9));
 }
 
 #[test]

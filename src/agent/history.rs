@@ -14,7 +14,10 @@ use uuid::Uuid;
 
 use super::{Api, fault::Fault, find, query::Query};
 use crate::{
-    delivery::lookback::series::{Point, Series, Span},
+    delivery::lookback::{
+        frame::Stamp,
+        series::{Point, Series, Span},
+    },
     model::{Frame, WallTime},
     telemetry::{
         Json,
@@ -100,10 +103,19 @@ impl Question {
         let most = (MOST_LINES / series.lines_of_a_cycle()?.max(1)).clamp(100, MOST_POINTS);
         let least = step_for(until.since(since), most);
         let all = |step: Option<Duration>| -> Result<Points<'_>, Fault> {
-            let mut points = Points::new(self, step);
+            let mut points = Points::new(self, step, since);
             if covers.is_some() {
                 let nanos = step.map_or(1, |step| i64::try_from(step.as_nanos()).unwrap_or(i64::MAX));
-                let span = Span { uuid: self.uuid, since, until, step: nanos, deadline };
+                let span = Span {
+                    uuid: self.uuid,
+                    since,
+                    until,
+                    step: nanos,
+                    lead: self.rate,
+                    // One more tells that it is too many.
+                    most: most.saturating_add(1),
+                    deadline,
+                };
                 series.walk(&span, |point| points.take(&point))?;
             }
             Ok(points)
@@ -115,7 +127,7 @@ impl Question {
             }
             // Cycles of then were closer than they are now.
         }
-        Ok(all(Some(self.step.unwrap_or(self.interval).max(least)))?.told(since, until))
+        Ok(all(Some(self.step.unwrap_or(least).max(least)))?.told(since, until))
     }
 }
 
@@ -152,15 +164,17 @@ struct Points<'a> {
     question: &'a Question,
     /// `None`: every cycle.
     step: Option<Duration>,
+    /// Cycles before this one are not told.
+    since: WallTime,
     taken: Vec<Json>,
     /// The counter's last value: of which incarnation, when.
-    last: Option<(Option<u32>, WallTime, u64)>,
+    last: Option<(Option<u32>, Stamp, u64)>,
     missing: BTreeMap<String, u64>,
 }
 
 impl<'a> Points<'a> {
-    fn new(question: &'a Question, step: Option<Duration>) -> Self {
-        Self { question, step, taken: Vec::new(), last: None, missing: BTreeMap::new() }
+    fn new(question: &'a Question, step: Option<Duration>, since: WallTime) -> Self {
+        Self { question, step, since, taken: Vec::new(), last: None, missing: BTreeMap::new() }
     }
 
     fn take(&mut self, point: &Point<'_>) {
@@ -170,12 +184,18 @@ impl<'a> Points<'a> {
                 let at = domain.reading.at;
                 let value = measurements::value(domain, self.question.field, self.question.device.as_deref());
                 let value = match value {
-                    Ok(Json::Whole(now)) if self.question.rate => self.rate(domain.identity().id, at, now),
+                    Ok(Json::Whole(now)) if self.question.rate => {
+                        self.rate(domain.identity().id, Stamp { at, ..point.stamp }, now)
+                    }
                     other => other,
                 };
                 value.map(|value| (at, value)).map_err(|why| (at, why))
             }
         };
+        if point.closed < self.since {
+            // It is there for the rate of the one after it.
+            return;
+        }
         let (at, value) = match told {
             Ok(told) => told,
             Err((at, why)) => {
@@ -192,15 +212,20 @@ impl<'a> Points<'a> {
     }
 
     /// The growth per second since the value before.
-    fn rate(&mut self, id: Option<u32>, at: WallTime, now: u64) -> Result<Json, String> {
+    fn rate(&mut self, id: Option<u32>, at: Stamp, now: u64) -> Result<Json, String> {
         let (before_id, before_at, before) =
             self.last.replace((id, at, now)).ok_or_else(|| "first reading".to_owned())?;
         if before_id != id || now < before {
             return Err("counter restarted".to_owned());
         }
-        let span = at.since(before_at);
-        if span.is_zero() || span > self.step().max(THINNED_TO) * 3 {
+        let span = at.at.since(before_at.at);
+        let period = self.step().max(THINNED_TO).max(before_at.interval).max(at.interval);
+        if span.is_zero() || span > period.saturating_mul(3) {
             return Err("gap since the last reading".to_owned());
+        }
+        if !before_at.leads_to(&at) {
+            // The time between was not recorded but by that clock.
+            return Err("the clock was set, or cycles are missing".to_owned());
         }
         #[allow(clippy::cast_precision_loss, reason = "a difference, far below 2^53")]
         Ok(Json::Real((now - before) as f64 / span.as_secs_f64()))
@@ -223,7 +248,7 @@ impl<'a> Points<'a> {
             fields.insert(3, ("device", device.as_str().into()));
         }
         let asked = question.step.unwrap_or(question.interval);
-        if self.step() > asked {
+        if self.step() > asked || (question.step.is_none() && self.step.is_some()) {
             fields.push(("step_asked", asked.as_secs_f64().into()));
             fields.push(("note", "the span is too wide for the step asked for, so that it is larger".into()));
         }
@@ -285,8 +310,13 @@ mod tests {
     #[test]
     fn a_counters_rate_is_of_one_incarnation_that_did_not_fall() {
         let question = read(&format!("{VM}&measurement=vm_metrics&field=cputime_ns&rate=true")).unwrap();
-        let mut points = Points::new(&question, None);
-        let second = |n: i64| WallTime(n * 1_000_000_000);
+        let mut points = Points::new(&question, None, question.since);
+        let second = |n: i64| Stamp {
+            number: None,
+            at: WallTime(n * 1_000_000_000),
+            interval: Duration::from_secs(1),
+            took: Duration::ZERO,
+        };
         assert_eq!(points.rate(Some(1), second(0), 100), Err("first reading".into()));
         assert_eq!(points.rate(Some(1), second(2), 300), Ok(Json::Real(100.0)));
         assert_eq!(points.rate(Some(1), second(3), 200), Err("counter restarted".into()));
@@ -294,5 +324,14 @@ mod tests {
         assert_eq!(points.rate(Some(2), second(60), 400), Err("gap since the last reading".into()));
         assert_eq!(points.rate(Some(2), second(60), 500), Err("gap since the last reading".into()));
         assert_eq!(points.rate(Some(2), second(61), 500), Ok(Json::Real(0.0)));
+        // A minute apart is no gap where cycles were.
+        let minutely = |n| Stamp { interval: Duration::from_mins(1), ..second(n) };
+        assert_eq!(points.rate(Some(2), minutely(121), 1100), Ok(Json::Real(10.0)));
+        // Two cycles one after the other, and the clock was set between.
+        let counted = |number, n| Stamp { number: Some(number), ..second(n) };
+        let _ = points.rate(Some(2), counted(7, 200), 1200);
+        let set = points.rate(Some(2), counted(8, 220), 1300);
+        assert_eq!(set, Err("the clock was set, or cycles are missing".into()));
+        assert_eq!(points.rate(Some(2), counted(9, 221), 1400), Ok(Json::Real(100.0)));
     }
 }

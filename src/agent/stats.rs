@@ -33,7 +33,8 @@ pub(super) async fn answer(api: &Api, asked: &str) -> Result<Json, Fault> {
             let least = nanos(LATE) / i64::try_from(cycles).unwrap_or(i64::MAX);
             let step = if least > nanos(interval) { least } else { 1 };
             let mut late = Summary::none("not recorded");
-            series.walk(&Span { uuid, since, until, step, deadline }, |point| {
+            let span = Span { uuid, since, until, step, lead: false, most: u64::MAX, deadline };
+            series.walk(&span, |point| {
                 if let Some(domain) = point.domain {
                     late.add(domain);
                 }

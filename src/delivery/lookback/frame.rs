@@ -71,14 +71,17 @@ struct Track {
     state: (DomainState, i64),
 }
 
-/// When a group was read, by the record.
+/// When something was read, by the record.
 #[derive(Clone, Copy, Debug)]
-struct Stamp {
-    /// The cycle's number in its process.
-    number: Option<u64>,
-    at: WallTime,
-    interval: Duration,
-    took: Duration,
+pub struct Stamp {
+    /// The cycle's number in its process; `None`: it is lost.
+    pub number: Option<u64>,
+    /// The instant, by the wall clock.
+    pub at: WallTime,
+    /// The interval of the cycles then.
+    pub interval: Duration,
+    /// How long the cycle took.
+    pub took: Duration,
 }
 
 /// What holds for a whole cycle.
@@ -372,7 +375,8 @@ impl Stamp {
     /// Whether the wall clock ran evenly from here to `later`, as far as the
     /// cycles' numbers tell: rates were of the monotonic clock, which is not
     /// recorded, and a clock that was set would make them wrong.
-    fn leads_to(&self, later: &Self) -> bool {
+    #[must_use]
+    pub fn leads_to(&self, later: &Self) -> bool {
         let span = later.at.0.saturating_sub(self.at.0);
         let Ok(span) = u64::try_from(span).map(Duration::from_nanos) else { return false };
         let cycles = match (self.number, later.number) {

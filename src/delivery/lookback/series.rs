@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     super::{local::Decoded, recorded},
     Walk,
+    frame::Stamp,
     way::Rows,
 };
 use crate::{
@@ -38,6 +39,11 @@ pub struct Span {
     /// Of each stretch of so many nanoseconds the last cycle is read, counted
     /// from `since`; 1 or less: every cycle.
     pub step: i64,
+    /// Whether the last cycle before `since` is given as well, for what is
+    /// counted from one cycle to the next.
+    pub lead: bool,
+    /// It is enough after so many cycles of the span.
+    pub most: u64,
     /// When to give up.
     pub deadline: Instant,
 }
@@ -49,6 +55,8 @@ pub struct Point<'a> {
     pub closed: WallTime,
     /// The domain in it; `None`: it was not there.
     pub domain: Option<&'a DomainFrame>,
+    /// How the cycle stands in time.
+    pub stamp: Stamp,
 }
 
 /// Why there is no series.
@@ -109,27 +117,51 @@ impl Series {
     /// It could not be read, or not by the deadline.
     pub fn walk(&self, span: &Span, mut each: impl FnMut(Point<'_>)) -> Result<(), SeriesError> {
         let mut walk = Walk::new(self.scale);
-        let mut next = self.look.after(WallTime(span.since.0.saturating_sub(1)))?;
-        while let Some(row) = next.filter(|row| row.at <= span.until) {
+        let before = WallTime(span.since.0.saturating_sub(1));
+        let lead = if span.lead { self.look.at_or_before(before)? } else { None };
+        if let Some(row) = lead.filter(|row| row.at < span.since) {
+            self.tell(row, span.uuid, &mut walk, &mut each)?;
+        }
+        let mut next = self.look.after(before)?;
+        let mut told = 0;
+        while let Some(row) = next.filter(|row| row.at <= span.until && told < span.most) {
             let row = self.last_of_step(row, span)?;
-            let rows = Rows::of(&self.look, row)?;
-            let mut last = row;
-            if let Some(mut cycle) = recorded::seen(&self.look, rows.first.row - 1, 1)?.pop() {
-                only(&mut cycle, span.uuid);
-                let frame = walk.step(&cycle);
-                let domain = frame.domains.iter().find(|domain| domain.identity().uuid == span.uuid);
-                each(Point { closed: cycle.at, domain: domain.map(AsRef::as_ref) });
-                last.row = last.row.max(cycle.row);
-            }
+            let last = self.tell(row, span.uuid, &mut walk, &mut each)?;
+            told += 1;
             if Instant::now() >= span.deadline {
                 return Err(SeriesError::TooLong);
             }
             if self.look.is_waited_for() {
                 return Err(self.look.opening().into());
             }
-            next = self.look.next(last.row)?;
+            next = self.look.next(last)?;
         }
         Ok(())
+    }
+
+    /// Gives `each` the cycle of which `row` is one of the last; returns the
+    /// number of its last row.
+    fn tell(
+        &self,
+        row: Outline,
+        uuid: Uuid,
+        walk: &mut Walk,
+        each: &mut impl FnMut(Point<'_>),
+    ) -> Result<i64, SeriesError> {
+        let rows = Rows::of(&self.look, row)?;
+        let Some(mut cycle) = recorded::seen(&self.look, rows.first.row - 1, 1)?.pop() else {
+            return Ok(row.row);
+        };
+        only(&mut cycle, uuid);
+        let number = match &cycle.local {
+            Some(Decoded::Read(local)) => Some(local.number),
+            _ => None,
+        };
+        let frame = walk.step(&cycle);
+        let stamp = Stamp { number, at: frame.at, interval: frame.interval, took: frame.took };
+        let domain = frame.domains.iter().find(|domain| domain.identity().uuid == uuid);
+        each(Point { closed: cycle.at, domain: domain.map(AsRef::as_ref), stamp });
+        Ok(row.row.max(cycle.row))
     }
 
     /// The last row of the step that `row` is in.
