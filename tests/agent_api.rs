@@ -263,6 +263,10 @@ fn stop_and_start_take_effect_are_idempotent_and_lose_nothing() {
         std::thread::park_timeout(Duration::from_millis(100));
     }
     assert_eq!(scene.get("vm-telemetry")["timestamp"], last);
+    // A scraper would take them for those of now.
+    let metrics = || String::from_utf8(ask(&scene.socket, "GET", "/metrics").body).unwrap();
+    let stopped = metrics();
+    assert!(stopped.contains("\nkvmscope_collecting 0\n") && !stopped.contains("kvmscope_vm_"), "{stopped}");
     for _ in 0..2 {
         let started = scene.ask("POST", "start");
         assert_eq!(started.status, 200);
@@ -275,6 +279,7 @@ fn stop_and_start_take_effect_are_idempotent_and_lose_nothing() {
     scene.until("cycles go on", |scene| {
         (scene.collections() > before["total_collections"].as_u64().unwrap() + 2).then_some(())
     });
+    assert!(metrics().contains("\nkvmscope_vm_state{"));
 }
 
 #[test]
@@ -300,6 +305,9 @@ fn history_tells_what_the_answers_of_then_told() {
         let point = found.iter().find(|point| point[0] == *at).unwrap_or_else(|| panic!("{at} is not there"));
         assert_eq!(point[1], *bytes, "{at}");
     }
+    // A span that begins later has the rate since the cycle before it.
+    let later = points("disk_wr_bytes", &format!("&rate=true&since={}", told[3].0.as_str().unwrap()));
+    assert!(later[0][1].is_number(), "{later:?}");
     // The load writes 1 MiB about four times a second.
     let rates = points("disk_wr_bytes", "&rate=true");
     assert!(rates[0][1].is_null(), "the first has no rate");

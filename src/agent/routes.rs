@@ -22,13 +22,19 @@ use super::{
 };
 use crate::{
     collector::Command,
-    model::status::{CollectionState, CollectorStatus, StoreState},
+    model::{
+        Frame,
+        status::{CollectionState, CollectorStatus, StoreState},
+    },
     telemetry::{Json, answers, prometheus, status},
     wire,
 };
 
 /// How long an answer to start or stop waits for the collector to have heard.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
+
+/// How much longer than three intervals a frame may take to come.
+const LATE: Duration = Duration::from_mins(1);
 
 /// All paths.
 pub(super) fn routes(api: Api) -> Router {
@@ -200,9 +206,19 @@ async fn health(State(api): State<Api>) -> Response {
 }
 
 async fn metrics(State(api): State<Api>) -> Result<Response, Fault> {
-    let vms = api.0.pages.last().metrics().await?;
+    let vms = if is_of_now(&api) { api.0.pages.last().metrics().await? } else { Bytes::new() };
     let (delivery, store) = api.sources().figures.borrow().clone();
     let own = prometheus::accounting(api.collector().as_ref(), &delivery, &store);
     let text = [&vms[..], own.as_bytes()].concat();
     Ok(([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response())
+}
+
+/// Whether the last frame tells how the VMs are: a scraper takes what it is
+/// given for what is now, and knows of itself what to do where nothing is.
+fn is_of_now(api: &Api) -> bool {
+    let stopped =
+        api.collector().is_none_or(|status| matches!(status.state, CollectionState::Stopped { .. }));
+    let now = api.sources().clock.now().1;
+    let current = |frame: &Frame| now.since(frame.mono) <= frame.interval.saturating_mul(3) + LATE;
+    !stopped && api.frame().is_some_and(|frame| current(&frame))
 }
