@@ -28,6 +28,11 @@ const SILENT: Duration = Duration::from_secs(8);
 /// The time before the second attempt; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long the record is given to take in the last cycles before the first
+/// one that came here: what it has not written yet it cannot tell.
+const WRITES_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is asked for those.
+const MOST_HOLES: u32 = 5;
 /// Most bytes of a greeting.
 const LONGEST_GREETING: usize = 1 << 20;
 /// How often the record is asked for more of the sparklines: of large fleets
@@ -57,6 +62,7 @@ pub fn start(
         sink,
         agent: None,
         frame: None,
+        first: None,
         gone: None,
         attached: WallTime(0),
         said: String::new(),
@@ -76,6 +82,8 @@ struct Client<S> {
     agent: Option<Agent>,
     /// The last frame that came.
     frame: Option<Arc<Frame>>,
+    /// When the first frame of this connection was closed, and its interval.
+    first: Option<(WallTime, Duration)>,
     /// Since when nobody is reached.
     gone: Option<WallTime>,
     /// Since when somebody is.
@@ -90,6 +98,15 @@ enum End {
     Left,
     /// The agent has, or never was.
     Lost(String),
+}
+
+/// What the sparklines lack after an answer.
+enum More {
+    Nothing,
+    /// Older cycles: how often they were asked for, and how many there are.
+    Older(u32, usize),
+    /// The last ones before the first that came here.
+    Newer,
 }
 
 /// A question that was asked, and what for.
@@ -200,6 +217,10 @@ impl<S: Sink> Client<S> {
     /// While news come.
     async fn news(&mut self, line: &Line, mut response: Response, mut cutter: Cutter) -> End {
         let mut out = JoinSet::new();
+        self.first = None;
+        // When the record is asked again for what it had not written, and how
+        // often it was.
+        let (mut again, mut holes) = (None, 0);
         let newest = Question { moment: Moment::AtOrBefore(WallTime(i64::MAX)), history: self.cycles };
         put(&mut out, line, Ask::Past(newest), Some((1, 0)));
         // Of a held key only the last question counts.
@@ -233,9 +254,16 @@ impl<S: Sink> Client<S> {
                             put(&mut out, line, next, None);
                         }
                     }
-                    if let Some(piece) = self.answered(asked) {
-                        put(&mut out, line, Ask::Past(newest), Some(piece));
+                    match self.answered(asked) {
+                        More::Nothing => {}
+                        More::Older(times, had) => put(&mut out, line, Ask::Past(newest), Some((times, had))),
+                        More::Newer if holes < MOST_HOLES => again = Some(Instant::now() + WRITES_WITHIN),
+                        More::Newer => {}
                     }
+                }
+                Some(()) = until(again) => {
+                    (again, holes) = (None, holes + 1);
+                    put(&mut out, line, Ask::Past(newest), Some((1, 0)));
                 }
                 come = timeout(SILENT, response.chunk()) => match come {
                     Ok(Ok(Some(bytes))) => cutter.add(&bytes),
@@ -254,6 +282,7 @@ impl<S: Sink> Client<S> {
                 if let (Some(before), Some(frame)) = (&self.frame, Arc::get_mut(&mut frame)) {
                     share(frame, before);
                 }
+                self.first.get_or_insert((frame.at, frame.interval));
                 self.frame = Some(Arc::clone(&frame));
                 self.sink.frame(frame);
             }
@@ -268,17 +297,23 @@ impl<S: Sink> Client<S> {
         }
     }
 
-    /// What came of a question; where the sparklines want more, how often was
-    /// asked and how much there is.
-    fn answered(&mut self, asked: Asked) -> Option<(u32, usize)> {
+    /// What came of a question, and what the sparklines want more.
+    fn answered(&mut self, asked: Asked) -> More {
         match (asked.told, asked.ask, asked.piece) {
             (Ok(Told::Past(answer)), _, Some((times, had))) => {
-                let Found::Seen(past) = answer.found else { return None };
+                let Found::Seen(past) = answer.found else { return More::Nothing };
                 let cycles = past.slots.len();
                 let begins = past.slots.first().copied().flatten() <= Some(past.covers.from);
                 let more = cycles < self.cycles && !begins && cycles > had && times < MOST_PIECES;
+                let hole = self
+                    .first
+                    .is_some_and(|(first, interval)| first.since(past.frame.at) > interval + interval / 2);
                 self.sink.history(past);
-                return more.then_some((times + 1, cycles));
+                return match (more, hole) {
+                    (true, _) => More::Older(times + 1, cycles),
+                    (false, true) => More::Newer,
+                    (false, false) => More::Nothing,
+                };
             }
             // The sparklines grow from here on.
             (Err(why), _, Some(_)) => tracing::info!("the agent's record gives no history: {why}"),
@@ -290,8 +325,14 @@ impl<S: Sink> Client<S> {
             (Err(why), ask, None) => self.fail(ask, &why),
             (Ok(_), ask, _) => self.fail(ask, "its answer is another question's"),
         }
-        None
+        More::Nothing
     }
+}
+
+/// Waits for an instant; without one there is nothing to wait for.
+async fn until(instant: Option<Instant>) -> Option<()> {
+    sleep_until(instant?).await;
+    Some(())
 }
 
 /// Asks off this task.

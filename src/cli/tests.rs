@@ -23,6 +23,21 @@ fn each_command_is_understood() {
 }
 
 #[test]
+fn whose_collection_is_shown_is_said_with_or_without_a_place() {
+    let asked = |arguments: &[&str]| {
+        read(std::iter::once("kvmscope").chain(arguments.iter().copied())).map(|request| request.attach)
+    };
+    assert_eq!(asked(&[]).unwrap(), Attach::Found);
+    assert_eq!(asked(&["--attach"]).unwrap(), Attach::Usual);
+    assert_eq!(asked(&["--attach", "--ascii"]).unwrap(), Attach::Usual);
+    for arguments in [&["--attach", "/run/a.sock"][..], &["--attach=/run/a.sock"]] {
+        assert_eq!(asked(arguments).unwrap(), Attach::At("/run/a.sock".into()));
+    }
+    assert!(asked(&["--attach", "--stopped"]).is_err());
+    assert!(asked(&["--attach=/run/a.sock", "once"]).is_err());
+}
+
+#[test]
 fn settings_mean_the_same_before_and_after_a_command() {
     let settings = [
         "--uri",

@@ -11,7 +11,7 @@ pub const PATH: &str = env!("CARGO_BIN_EXE_kvmscope");
 
 /// Every variable that kvmscope reads, so that none comes from the caller: a
 /// developer's proxy must not get to see what the tests send.
-const READ: [&str; 22] = [
+const READ: [&str; 23] = [
     "LIBVIRT_URI",
     "LIBVIRT_TIMEOUT",
     "DEVICE_CACHE_TTL",
@@ -21,6 +21,7 @@ const READ: [&str; 22] = [
     "INFLUX_TOKEN",
     "INFLUX_USER",
     "INFLUX_PASSWORD",
+    "KVMSCOPE_AGENT_TOKEN",
     "BATCH_MAX_LINES",
     "BATCH_MAX_SEC",
     "MAX_QUEUE",

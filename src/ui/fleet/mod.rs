@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     app::{self, App, Collection, Direction, Inactive, Overlay, SortKey, Tally, Target, View},
-    model::{Frame, link::Link},
+    model::{
+        Frame,
+        link::{Link, LinkState},
+    },
 };
 use columns::{Columns, GAP, LEAD, Parts};
 
@@ -175,7 +178,12 @@ fn turn(app: &App, frame: &Frame) -> Duration {
 }
 
 fn nothing_yet(app: &App, look: &Look, area: Rect, buf: &mut Buffer) {
+    let reached = app.link().map(|link| &link.state);
     let message = match app.collection() {
+        _ if matches!(reached, Some(LinkState::Connecting)) => "Attaching to the agent…",
+        _ if matches!(reached, Some(LinkState::Gone { .. })) => {
+            "Nothing to show: no agent is reached. Nothing is collected here."
+        }
         Collection::Stopped { .. } | Collection::Stopping => {
             "Nothing was collected yet. s starts collection."
         }
