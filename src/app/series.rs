@@ -32,6 +32,19 @@ struct Inherited {
     shift: Option<u64>,
 }
 
+/// Before which slots collection paused without the record saying so: what is
+/// thinned may be ten seconds apart, so that it takes a short pause for none.
+/// It shows by being far longer than the steps beside it.
+fn pauses(instants: &[Option<WallTime>]) -> Vec<usize> {
+    let step =
+        |at: usize| Some(instants.get(at).copied()??.since(instants.get(at.checked_sub(1)?).copied()??));
+    let is_pause = |&at: &usize| {
+        let beside = [step(at.wrapping_sub(1)), step(at + 1)].into_iter().flatten().max();
+        step(at).zip(beside).is_some_and(|(step, beside)| step > beside * 3)
+    };
+    (1..instants.len()).filter(is_pause).collect()
+}
+
 /// A frame may come this long after the record told of its cycle. One that is
 /// older is of a wall clock that was set back.
 const LATE: Duration = Duration::from_mins(1);
@@ -98,14 +111,18 @@ impl Series {
         angles: HashMap<Uuid, AngleHistory>,
         instants: &[Option<WallTime>],
     ) -> Self {
-        let capacity = capacity.max(1);
-        let mut past = Self::of_the_past(angles, instants);
+        let pauses = pauses(instants);
+        // Counted from the newest, as not every VM has all slots.
+        let gaps: Vec<_> = pauses.iter().map(|at| instants.len() - at).collect();
+        let mut with_pauses = instants.to_vec();
+        pauses.iter().rev().for_each(|&at| with_pauses.insert(at, None));
+        let past = Self::of_the_past(angles, &with_pauses);
         let mut series = Self::new(capacity);
-        series.slots = past.slots.with_room(capacity);
-        for track in &mut past.tracks {
-            track.history = track.history.with_room(capacity);
-        }
-        series.tracks = past.tracks;
+        series.slots = past.slots.with_room(series.capacity);
+        let tracks = past.tracks.into_iter();
+        series.tracks = tracks
+            .map(|track| Track { history: track.history.with_gaps(series.capacity, &gaps), ..track })
+            .collect();
         series.find_places();
         let until = instants.iter().rev().copied().flatten().next();
         series.inherited = until.map(|until| Inherited { until: Some(until), shift: None });

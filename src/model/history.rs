@@ -154,12 +154,20 @@ impl AngleHistory {
         }
     }
 
-    /// The same cycles, with room for `capacity` of them.
+    /// The same cycles, with room for `capacity` slots, and with a gap before
+    /// each of those that are so many from the newest (1 is the newest), the
+    /// oldest first.
     #[must_use]
-    pub fn with_room(&self, capacity: usize) -> Self {
+    pub fn with_gaps(&self, capacity: usize, gaps: &[usize]) -> Self {
         let mut roomy = Self::new(capacity);
         let held = self.len();
-        (held.saturating_sub(roomy.capacity)..held).for_each(|i| roomy.put(Slot(self.slot(i))));
+        let mut gaps = gaps.iter().filter(|&&gap| gap <= held).peekable();
+        for i in 0..held {
+            if gaps.next_if(|&&gap| gap == held - i).is_some() {
+                roomy.push_gap();
+            }
+            roomy.put(Slot(self.slot(i)));
+        }
         roomy
     }
 

@@ -50,22 +50,14 @@ fn attached() -> (App, Host) {
 
 /// What a record says of `frames`, the last of which it has.
 fn recorded(frames: &[Arc<Frame>]) -> Past {
-    recorded_with(frames, None)
-}
-
-/// The same with a pause of collection before one of them.
-fn recorded_with(frames: &[Arc<Frame>], pause: Option<usize>) -> Past {
     let mut angles: HashMap<_, AngleHistory> = HashMap::new();
     for (n, frame) in frames.iter().enumerate() {
         for domain in frame.domains.iter().filter(|domain| domain.is_live()) {
             let history = angles.entry(domain.identity().uuid).or_insert_with(|| {
-                let mut history = AngleHistory::new(frames.len() + 1);
+                let mut history = AngleHistory::new(frames.len());
                 (0..n).for_each(|_| history.push_gap());
                 history
             });
-            if pause == Some(n) {
-                history.push_gap();
-            }
             history.push(&domain.rates.angles);
         }
     }
@@ -206,7 +198,7 @@ fn over_a_restart_of_the_agent_the_history_has_the_pause_and_nothing_else() {
         .collect();
     app.update(live(2));
     app.update(Message::Frame(Arc::clone(&after[20])));
-    let past = recorded_with(&[&before[..], &after[..20]].concat(), Some(10));
+    let past = recorded(&[&before[..], &after[..20]].concat());
     app.update(Message::History(past));
     assert_eq!(app.in_memory().unwrap().1, 1, "frames of the run before are the record's");
     app.update(Message::Frame(Arc::clone(&after[21])));
