@@ -164,8 +164,9 @@ struct Cli {
     /// Show what an agent collects: this host's, or the one at a socket or URL; nothing is collected here
     ///
     /// PLACE is a socket's path, https://HOST:PORT, or http://127.0.0.1:PORT. A token comes from
-    /// KVMSCOPE_AGENT_TOKEN or agent.token_file. Without --attach an agent that records this host is
+    /// `KVMSCOPE_AGENT_TOKEN` or `agent.token_file`. Without --attach an agent that records this host is
     /// found by itself.
+    #[allow(clippy::option_option, reason = "not said, said without a place, said with one")]
     #[arg(long, value_name = "PLACE", num_args = 0..=1, conflicts_with = "stopped")]
     attach: Option<Option<String>>,
     #[command(flatten)]

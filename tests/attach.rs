@@ -130,7 +130,7 @@ fn free() -> SocketAddr {
 
 /// What an attached screen is sent, read by hand.
 struct Stream<S> {
-    stream: S,
+    reading: S,
     cutter: Cutter,
     /// Every byte of every message, unpacked.
     plain: Vec<u8>,
@@ -148,7 +148,7 @@ impl<S: std::io::Read + std::io::Write> Stream<S> {
         }
         let head = String::from_utf8(head).unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        Self { stream, cutter: Cutter::default(), plain: Vec::new(), chunks: Vec::new() }
+        Self { reading: stream, cutter: Cutter::default(), plain: Vec::new(), chunks: Vec::new() }
     }
 
     fn message(&mut self) -> Vec<u8> {
@@ -172,8 +172,8 @@ impl<S: std::io::Read + std::io::Write> Stream<S> {
     }
 
     fn more(&mut self) {
-        let mut bytes = [0; 65536];
-        let count = self.stream.read(&mut bytes).unwrap();
+        let mut bytes = [0; 8192];
+        let count = self.reading.read(&mut bytes).unwrap();
         assert!(count > 0, "the stream ended");
         self.chunks.extend_from_slice(&bytes[..count]);
     }

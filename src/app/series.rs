@@ -149,7 +149,12 @@ impl Series {
         if self.last.is_none() {
             let interval = frame.interval.max(Duration::from_millis(1)).as_secs_f64();
             let cycles = (frame.at.since(until).as_secs_f64() / interval).round();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "at most the slots there are"
+            )]
             let missed = (cycles - 1.0).clamp(0.0, self.capacity as f64) as usize;
             self.push_missed(missed, frame);
         }

@@ -124,13 +124,10 @@ impl<S: Sink> Client<S> {
         loop {
             let End::Lost(why) = self.connection().await else { return };
             let now = self.clock.now().0;
-            let since = match self.gone {
-                Some(since) => since,
-                None => {
-                    wait = FIRST_WAIT;
-                    *self.gone.insert(now)
-                }
-            };
+            if self.gone.is_none() {
+                wait = FIRST_WAIT;
+            }
+            let since = *self.gone.get_or_insert(now);
             if self.said != why {
                 tracing::warn!("the agent at {} is not attached to: {why}", self.place);
                 self.said.clone_from(&why);
@@ -255,10 +252,9 @@ impl<S: Sink> Client<S> {
                         }
                     }
                     match self.answered(asked) {
-                        More::Nothing => {}
                         More::Older(times, had) => put(&mut out, line, Ask::Past(newest), Some((times, had))),
                         More::Newer if holes < MOST_HOLES => again = Some(Instant::now() + WRITES_WITHIN),
-                        More::Newer => {}
+                        More::Newer | More::Nothing => {}
                     }
                 }
                 Some(()) = until(again) => {

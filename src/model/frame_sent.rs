@@ -14,6 +14,7 @@ use super::{
 type Alone =
     (DomainReading, DomainRates, Arc<DomainDevices>, Health, bool, Arc<[Happening]>, Option<DomainJob>);
 
+#[allow(clippy::ref_option, reason = "serde calls it so")]
 pub(super) fn serialize<S: Serializer>(last: &Option<Arc<DomainFrame>>, to: S) -> Result<S::Ok, S::Error> {
     let alone = last.as_deref().map(|frame| {
         let DomainFrame { reading, rates, devices, health, fresh, timeline, job, last: _ } = frame;

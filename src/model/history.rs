@@ -105,7 +105,9 @@ impl From<AngleHistory> for Sent {
 impl From<Sent> for AngleHistory {
     fn from(Sent { capacity, slots }: Sent) -> Self {
         let mut history = Self::new(capacity.clamp(slots.len().max(1), slots.len().max(MOST)));
-        slots.into_iter().for_each(|slot| history.put(Slot(slot)));
+        for slot in slots {
+            history.put(Slot(slot));
+        }
         history
     }
 }

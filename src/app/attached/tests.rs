@@ -62,11 +62,18 @@ fn recorded(frames: &[Arc<Frame>]) -> Past {
         }
     }
     let (first, last) = (&frames[0], &frames[frames.len() - 1]);
-    let mut slots: Vec<_> = frames.iter().map(|frame| Some(frame.at)).collect();
-    if let Some(pause) = pause {
-        slots.insert(pause, None);
+    Past {
+        frame: Arc::clone(last),
+        angles,
+        slots: frames.iter().map(|frame| Some(frame.at)).collect(),
+        covers: Covers { from: first.at, to: last.at },
     }
-    Past { frame: Arc::clone(last), angles, slots, covers: Covers { from: first.at, to: last.at } }
+}
+
+fn show(app: &mut App, frames: &[Arc<Frame>]) {
+    for frame in frames {
+        app.update(Message::Frame(Arc::clone(frame)));
+    }
 }
 
 fn angles(app: &App, host: &Host) -> Vec<Option<f64>> {
@@ -138,16 +145,16 @@ fn histories_begin_with_what_the_agent_recorded_before_the_screen_opened() {
     let frames: Vec<_> = (0..40).map(|_| host.cycle()).collect();
     // A screen that was there all the time.
     let mut old = App::new(settings()).unwrap();
-    frames.iter().for_each(|frame| _ = old.update(Message::Frame(Arc::clone(frame))));
+    show(&mut old, &frames);
     // One that was opened in cycle 30. The record may be ahead of what came
     // here, or behind it.
     for known in [25, 29, 33, 40] {
         let mut new = App::new(settings()).unwrap();
         new.update(live(1));
         let history = Message::History(recorded(&frames[..known]));
-        frames[29..31].iter().for_each(|frame| _ = new.update(Message::Frame(Arc::clone(frame))));
+        show(&mut new, &frames[29..31]);
         new.update(history);
-        frames[31..].iter().for_each(|frame| _ = new.update(Message::Frame(Arc::clone(frame))));
+        show(&mut new, &frames[31..]);
         let (expected, found) = (angles(&old, &host), angles(&new, &host));
         if known == 25 {
             // Cycles 26 to 29 are neither in the record nor here: a gap.
@@ -182,7 +189,7 @@ fn over_a_restart_of_the_agent_the_history_has_the_pause_and_nothing_else() {
     let before: Vec<_> = (0..10).map(|_| host.cycle()).collect();
     let mut app = App::new(settings()).unwrap();
     app.update(live(1));
-    before.iter().for_each(|frame| _ = app.update(Message::Frame(Arc::clone(frame))));
+    show(&mut app, &before);
     app.update(gone(1));
     assert_eq!(app.frame().unwrap().cycle, 10, "what was shown stays");
     // Its cycles are counted anew and its clock begins anew. That it has got
