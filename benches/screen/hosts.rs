@@ -1,9 +1,9 @@
 //! Hosts to look at: real guests at work, or so many machines of the test
 //! hypervisor.
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
-use crate::{busy_guest, lab::guests::Lab, pty::Program, side_by_side::skipped};
+use crate::{busy_guest, lab::guests::Lab, pty::Program, side_by_side::skipped, test_host::test_host};
 
 /// How many VMs the bars are about.
 pub const VMS: u32 = 40;
@@ -109,26 +109,4 @@ fn fill(lab: &Lab) {
         lab.virsh(&["create", file.to_str().unwrap()]);
     }
     lab.virsh(&["destroy", "idle-1"]);
-}
-
-/// Writes a host of so many running machines for the test hypervisor, and
-/// returns its URI.
-pub fn test_host(home: &Path, machines: u32) -> String {
-    let mut xml = String::from("<node>");
-    for number in 0..machines {
-        let uuid = uuid::Uuid::from_u128(0x5000_8000_0000_0000_0000 + u128::from(number));
-        write!(
-            xml,
-            "<domain type='test'><name>vm-{number:04}</name><uuid>{uuid}</uuid>\
-             <memory unit='GiB'>4</memory><vcpu>2</vcpu><os><type arch='x86_64'>hvm</type></os><devices>\
-             <disk type='file' device='disk'><source file='/srv/{number}'/><target dev='vda' bus='virtio'/></disk>\
-             <interface type='bridge'><source bridge='br0'/><target dev='vnet{number}'/></interface>\
-             </devices></domain>",
-        )
-        .unwrap();
-    }
-    xml.push_str("</node>");
-    let path = home.join("host.xml");
-    std::fs::write(&path, xml).unwrap();
-    format!("test://{}", path.display())
 }

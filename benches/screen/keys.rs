@@ -4,9 +4,9 @@ use std::{net::TcpListener, path::Path, process::Command, time::Duration};
 
 use crate::{
     fleet::Random,
-    hosts::test_host,
     pty::Program,
     side_by_side::{Bar, Spread, Table, bytes, seconds, share, skipped},
+    test_host::test_host,
 };
 
 const MACHINES: u32 = 1000;
