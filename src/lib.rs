@@ -48,6 +48,8 @@
 //! | a panel is drawn | [`ui`], a file per panel |
 //! | a setting is known, bounded, documented | `config/keys.rs` |
 //! | a path of the API is answered | `agent/routes.rs`; its shape: [`telemetry`] |
+//! | the figures of a frame are written for all who ask | `agent/page.rs`, `agent/form.rs` |
+//! | a stretch of the record is exported | [`delivery::lookback::stretch`], `agent/export.rs`; the command: `runtime/export.rs` |
 //! | who may ask the agent, and how much | `agent/guard.rs`, `agent/serve.rs` |
 //! | the page at `/` | `agent/web.rs`; its parts: `agent/web/` |
 //! | a field over time is read from the record | [`delivery::lookback::series`] |

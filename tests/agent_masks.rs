@@ -25,7 +25,7 @@ use serde_json::Value;
 
 /// The texts of a list of errors; `None`: there is none.
 fn texts(part: &Value) -> Option<Vec<&str>> {
-    let errors = part["errors"].as_array().unwrap();
+    let errors = part["errors"].as_array()?;
     let texts = errors.iter().map(|error| error["text"].as_str().unwrap()).collect::<Vec<_>>();
     (!texts.is_empty()).then_some(texts)
 }

@@ -100,15 +100,12 @@ pub fn load(door: &Door, path: &str, headers: &str, per_second: u32, span: Durat
                         Some(line) => ask(&mut **line, &request, &mut buffer),
                         None => Err(io::Error::other("no connection")),
                     };
-                    match answered {
-                        Ok(bytes) => {
-                            own.push(due.elapsed().as_secs_f64());
-                            body.store(bytes, Ordering::Relaxed);
-                        }
-                        Err(_) => {
-                            failed.fetch_add(1, Ordering::Relaxed);
-                            line = door.open().ok();
-                        }
+                    if let Ok(bytes) = answered {
+                        own.push(due.elapsed().as_secs_f64());
+                        body.store(bytes, Ordering::Relaxed);
+                    } else {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        line = door.open().ok();
                     }
                 }
                 times.lock().unwrap().extend(own);

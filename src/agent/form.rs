@@ -96,7 +96,7 @@ pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn headers(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
@@ -117,7 +117,7 @@ mod tests {
             (&["deflate", "gzip ; q=0.2"], Form::Gzip),
             (&["zstd;q=0, *"], Form::Gzip),
         ] {
-            assert_eq!(Form::wanted(&headers(header::ACCEPT_ENCODING, accepted)), form, "{accepted:?}");
+            assert_eq!(Form::wanted(&headers(&header::ACCEPT_ENCODING, accepted)), form, "{accepted:?}");
         }
         for (place, form) in Form::ALL.into_iter().enumerate() {
             assert_eq!(form.place(), place);
@@ -135,7 +135,7 @@ mod tests {
             (&["\"a-1-g\""], false),
             (&["a-1"], false),
         ] {
-            assert_eq!(has(&headers(header::IF_NONE_MATCH, tags), "\"a-1\""), had, "{tags:?}");
+            assert_eq!(has(&headers(&header::IF_NONE_MATCH, tags), "\"a-1\""), had, "{tags:?}");
         }
     }
 }

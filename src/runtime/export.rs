@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn times_are_instants_spans_and_words() {
         let now = WallTime(1_769_868_131_000_000_000);
-        let is = |text: &str| instant("--since", text, now).map(|at| told(at)).ok();
+        let is = |text: &str| instant("--since", text, now).map(told).ok();
         for (text, expected) in [
             ("2026-01-31T14:02:11Z", "2026-01-31T14:02:11Z"),
             ("2026-01-31T16:02:11.5+02:00", "2026-01-31T14:02:11.5Z"),
