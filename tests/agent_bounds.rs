@@ -186,6 +186,8 @@ fn a_page_of_another_site_can_neither_read_nor_stop() {
     assert_eq!(asked("GET", status, &host, &[]), 200);
     assert_eq!(asked("GET", status, "localhost:1", &[]), 200);
     assert_eq!(asked("GET", status, "evil.example", &[]), 403, "a name that was made to lead here");
+    assert_eq!(asked("GET", status, &host, &[("Host", "evil.example")]), 400, "two hosts");
+    assert_eq!(asked("GET", "http://evil.example/api/telemetry/status", &host, &[]), 400);
     for origin in ["http://evil.example", "null", "http://localhost:1"] {
         assert_eq!(asked("POST", stop, &host, &[("Origin", origin)]), 403, "{origin}");
     }

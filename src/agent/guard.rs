@@ -145,6 +145,9 @@ const HEADERS: [(HeaderName, &str); 3] = [
 
 fn may(guard: &Guard, request: &Request) -> Result<(), Fault> {
     let headers = request.headers();
+    if !names_one_host(request) {
+        return Err(Fault::malformed("the request names more than one host"));
+    }
     // Neither says anything of the VMs.
     let open = matches!(request.uri().path(), "/" | "/healthz");
     match guard {
@@ -166,6 +169,15 @@ fn may(guard: &Guard, request: &Request) -> Result<(), Fault> {
         Some(_) => Err(Fault::too_large()),
         None => Ok(()),
     }
+}
+
+/// Whether all that names a host in the request names the same: what is judged
+/// below is `Host`, and whoever stands between may go by another.
+fn names_one_host(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, more) = (hosts.next().map(HeaderValue::as_bytes).unwrap_or_default(), hosts.next());
+    let target = request.uri().authority().is_none_or(|at| at.as_str().as_bytes().eq_ignore_ascii_case(host));
+    more.is_none() && target && !host.contains(&b'@')
 }
 
 /// Whether `Host` is a name of this machine alone: a page whose own name was
@@ -248,6 +260,22 @@ mod tests {
             std::fs::write(&path, wrong).unwrap();
             assert!(matches!(Token::read(&path), Err(TokenError::Unfit { .. })), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let asked = |target: &str, hosts: &[&'static str]| {
+            let mut request = Request::builder().uri(target).body(axum::body::Body::empty()).unwrap();
+            for host in hosts {
+                request.headers_mut().append(header::HOST, HeaderValue::from_static(host));
+            }
+            names_one_host(&request)
+        };
+        assert!(asked("/", &["localhost:1"]) && asked("/", &[]));
+        assert!(asked("http://LOCALHOST:1/", &["localhost:1"]));
+        assert!(!asked("http://evil.example/", &["localhost"]) && !asked("http://localhost/", &[]));
+        assert!(!asked("/", &["localhost", "evil.example"]));
+        assert!(!asked("/", &["evil.example@localhost"]));
     }
 
     #[test]
