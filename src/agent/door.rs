@@ -10,8 +10,8 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::{UnixListener, UnixStream},
+        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net::{SocketAddr as UnixAddress, UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -185,6 +185,8 @@ fn unusable(path: &Path, fault: rundir::Fault) -> DoorError {
 impl UnixDoor {
     fn open(path: &Path) -> Result<Self, DoorError> {
         let failed = |why: String| DoorError::Socket { path: path.to_owned(), why };
+        // By a longer name nobody could ask.
+        UnixAddress::from_pathname(path).map_err(|error| failed(error.to_string()))?;
         match fs::symlink_metadata(path) {
             Ok(meta) if !meta.file_type().is_socket() => {
                 return Err(failed("something else stands there".into()));
@@ -195,25 +197,25 @@ impl UnixDoor {
             }
             _ => {}
         }
-        let new = path.with_extension(format!("{}.new", std::process::id()));
+        // It is made where nobody else gets to, whatever the process's mask, and
+        // has its permissions when it moves to its name.
+        let nest = path.with_file_name(format!(".{}", std::process::id()));
+        let new = nest.join("s");
         let opened = (|| {
             let _ = fs::remove_file(&new);
+            let _ = fs::remove_dir(&nest);
+            fs::DirBuilder::new().mode(0o700).create(&nest)?;
             let listener = UnixListener::bind(&new)?;
-            // Only then under its name: nobody comes in before.
             fs::set_permissions(&new, Permissions::from_mode(0o660))?;
             listener.set_nonblocking(true)?;
             let meta = fs::symlink_metadata(&new)?;
             fs::rename(&new, path)?;
             Ok((listener, (meta.dev(), meta.ino())))
         })();
-        match opened {
-            Ok((listener, file)) => Ok(Self { listener, path: path.to_owned(), file }),
-            Err(error) => {
-                let error: io::Error = error;
-                let _ = fs::remove_file(&new);
-                Err(failed(error.to_string()))
-            }
-        }
+        let _ = fs::remove_file(&new);
+        let _ = fs::remove_dir(&nest);
+        let (listener, file) = opened.map_err(|error: io::Error| failed(error.to_string()))?;
+        Ok(Self { listener, path: path.to_owned(), file })
     }
 }
 
