@@ -62,7 +62,8 @@ fn run(request: &cli::Request) -> Result<u8> {
     match &request.command {
         Command::Once { json } => read_once(&loaded, *json),
         Command::Agent => {
-            runtime::agent(loaded, load)?;
+            let overrides = request.overrides.clone();
+            runtime::agent(loaded, move || Config::load(&overrides, &Environment::of_process()))?;
             Ok(SUCCESS)
         }
         Command::Export(asked) => Ok(export(&loaded, asked)),

@@ -168,6 +168,28 @@ fn sighup_takes_over_what_can_change_and_names_what_cannot() {
 }
 
 #[test]
+fn a_configuration_that_does_not_answer_keeps_neither_callers_nor_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    let host = lab::own_demo_host(home.path());
+    let socket = home.path().join("agent.sock");
+    let text = format!("[agent]\nsocket = \"{}\"\n", socket.display());
+    let config = configured(home.path(), &text);
+    let mut agent = Agent::start(home.path(), &["--uri", &host, "--config", config.to_str().unwrap()]);
+    agent.logged("collecting;");
+    // As on a share whose server is gone: who opens it waits.
+    std::fs::remove_file(&config).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &config, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    agent.signal(Signal::HUP);
+    agent.logged("is being read again");
+    agent.signal(Signal::HUP);
+    agent.logged("still being read");
+    assert_eq!(ask(&socket, "GET", "/healthz").status, 200);
+    let asked = Instant::now();
+    assert!(agent.end().success());
+    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
+}
+
+#[test]
 fn without_any_door_it_collects_all_the_same() {
     let home = tempfile::tempdir().unwrap();
     let host = lab::own_demo_host(home.path());

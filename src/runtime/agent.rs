@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     agent::{
         Api, Sources, Who,
-        door::{Doors, Keys},
+        door::{DoorError, Doors, Keys},
         serve,
     },
     clock::Clock,
@@ -50,7 +51,10 @@ const SILENT_FOR: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 /// Another process records this host, or the system gives no threads.
-pub fn agent(loaded: Loaded, reread: impl Fn() -> Result<Loaded, ConfigErrors>) -> Result<(), RuntimeError> {
+pub fn agent(
+    loaded: Loaded,
+    reread: impl Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
+) -> Result<(), RuntimeError> {
     let clock = Clock::system();
     let log = StderrLog::start(loaded.config.log.level, clock.clone());
     terminal::install_panic_hook(crate::libvirt::leave);
@@ -132,7 +136,13 @@ struct Service<'a> {
 
 impl Service<'_> {
     /// Until a signal asks for the end.
-    async fn run(mut self, mut signals: Signals, reread: impl Fn() -> Result<Loaded, ConfigErrors>) {
+    async fn run(
+        mut self,
+        mut signals: Signals,
+        reread: impl Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
+    ) {
+        let reread = Arc::new(reread);
+        let mut reading = Reading::None;
         let mut beat = interval(self.supervisor.beat().unwrap_or(TELL_EVERY));
         let mut tell = interval(TELL_EVERY);
         for timer in [&mut beat, &mut tell] {
@@ -146,8 +156,12 @@ impl Service<'_> {
                 biased;
                 asked = signals.asked() => match asked {
                     Asked::End => break,
-                    Asked::Reread => self.reread(reread()),
+                    Asked::Reread => reading.begin(&reread, &self.keys),
                 },
+                found = reading.found() => {
+                    self.take_over(found);
+                    reading.end(&reread, &self.keys);
+                }
                 _ = beat.tick() => {
                     if self.pulse.beats() {
                         self.supervisor.lives();
@@ -171,8 +185,8 @@ impl Service<'_> {
     }
 
     /// Takes over what can change while it runs, and says what cannot.
-    fn reread(&mut self, found: Result<Loaded, ConfigErrors>) {
-        let found = match found {
+    fn take_over(&mut self, found: Reread) {
+        let (found, keys) = match found {
             Ok(found) => found,
             Err(errors) => {
                 tracing::error!("the configuration in force stays: {errors}");
@@ -182,7 +196,7 @@ impl Service<'_> {
         for warning in &found.warnings {
             tracing::warn!("{warning}");
         }
-        match self.keys.reread() {
+        match keys {
             Ok(0) => {}
             Ok(_) => tracing::info!("the agent's token and certificate were read again"),
             Err(errors) => errors.iter().for_each(|error| tracing::error!("the one before stays: {error}")),
@@ -217,6 +231,57 @@ impl Service<'_> {
             }
         }
         self.effective.send_replace(self.loaded.entries.clone());
+    }
+}
+
+/// The configuration, and how many keys were read again or why not.
+type Reread = Result<(Loaded, Result<usize, Vec<DoorError>>), ConfigErrors>;
+
+/// The files being read again: on a thread of its own, for they may stand where
+/// nothing answers, and signals and callers are heard meanwhile.
+enum Reading {
+    None,
+    Begun {
+        thread: JoinHandle<Reread>,
+        /// Asked for once more: what is being read may be older than that.
+        again: bool,
+    },
+}
+
+impl Reading {
+    fn begin<F>(&mut self, reread: &Arc<F>, keys: &Keys)
+    where
+        F: Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
+    {
+        if let Self::Begun { again, .. } = self {
+            *again = true;
+            tracing::warn!("the configuration is still being read; it is read once more after that");
+            return;
+        }
+        tracing::info!("the configuration is being read again");
+        let (reread, keys) = (Arc::clone(reread), keys.clone());
+        let thread = tokio::task::spawn_blocking(move || reread().map(|found| (found, keys.reread())));
+        *self = Self::Begun { thread, again: false };
+    }
+
+    /// What was found; never, while nothing is read.
+    async fn found(&mut self) -> Reread {
+        if let Self::Begun { thread, .. } = self
+            // A panic in it ends the program by itself.
+            && let Ok(found) = thread.await
+        {
+            return found;
+        }
+        std::future::pending().await
+    }
+
+    fn end<F>(&mut self, reread: &Arc<F>, keys: &Keys)
+    where
+        F: Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
+    {
+        if let Self::Begun { again: true, .. } = std::mem::replace(self, Self::None) {
+            self.begin(reread, keys);
+        }
     }
 }
 
