@@ -161,13 +161,8 @@ struct Cli {
     /// Open the screen without collecting; s starts it
     #[arg(long)]
     stopped: bool,
-    /// Show what an agent collects: this host's, or the one at a socket or URL; nothing is collected here
-    ///
-    /// PLACE is a socket's path, https://HOST:PORT, or http://127.0.0.1:PORT. A token comes from
-    /// `KVMSCOPE_AGENT_TOKEN` or `agent.token_file`. Without --attach an agent that records this host is
-    /// found by itself.
     #[allow(clippy::option_option, reason = "not said, said without a place, said with one")]
-    #[arg(long, value_name = "PLACE", num_args = 0..=1, conflicts_with = "stopped")]
+    #[arg(long, value_name = "PLACE", num_args = 0..=1, conflicts_with = "stopped", help = ATTACH_HELP, long_help = ATTACH_LONG)]
     attach: Option<Option<String>>,
     #[command(flatten)]
     settings: Settings,
@@ -242,6 +237,16 @@ struct Settings {
     #[arg(long, global = true, value_name = "LEVEL", value_parser = words_of("log.level"))]
     log_level: Option<String>,
 }
+
+const ATTACH_HELP: &str =
+    "Show what an agent collects: this host's, or the one at a socket or URL; nothing is collected here";
+
+const ATTACH_LONG: &str = "\
+Show what an agent collects: this host's, or the one at a socket or URL; nothing is collected here
+
+PLACE is a socket's path, https://HOST:PORT, or http://127.0.0.1:PORT. A token comes from \
+KVMSCOPE_AGENT_TOKEN or agent.token_file. Without --attach an agent that records this host is found \
+by itself.";
 
 const URI_HELP: &str = "libvirt connection to read, such as qemu:///system or test:///default";
 
