@@ -127,6 +127,8 @@ impl App {
         let asks = self.attached.link.is_some() && !self.control.is_off();
         if asks {
             self.overlay = Overlay::StopQuestion;
+            // The question needs the line.
+            self.notice = None;
         }
         asks
     }

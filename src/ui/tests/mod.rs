@@ -1,5 +1,6 @@
 //! The pages as a whole: pictures with fixed data, and a random walk.
 
+mod attached;
 mod devices;
 mod events;
 mod fleet;
