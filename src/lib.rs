@@ -5,8 +5,9 @@
 //! holds them to it.
 //!
 //! ```text
-//! main → runtime → agent → telemetry, check, and what the engine publishes
+//! main → runtime → agent → telemetry, check, wire, and what the engine publishes
 //!                → ui → app ──────────────→ model
+//!                → attach → wire ─────────→ model
 //!                → collector → libvirt ───→ model
 //!                → delivery → journal
 //!                           → influx ─────→ model
@@ -47,6 +48,9 @@
 //! | the promised keys | `app/contract.rs` (a test) |
 //! | a panel is drawn | [`ui`], a file per panel |
 //! | a setting is known, bounded, documented | `config/keys.rs` |
+//! | a screen shows an agent's collection | [`attach`]; what crosses: [`wire`]; the agent's half: `agent/attach.rs` |
+//! | a screen collects, or finds an agent | `runtime/finding.rs`, `runtime/source.rs` |
+//! | an agent out of reach; its record in the sparklines | `app/attached.rs`, `ui/attached.rs` |
 //! | a path of the API is answered | `agent/routes.rs`; its shape: [`telemetry`] |
 //! | the figures of a frame are written for all who ask | `agent/page.rs`, `agent/form.rs` |
 //! | a stretch of the record is exported | [`delivery::lookback::stretch`], `agent/export.rs`; the command: `runtime/export.rs` |
