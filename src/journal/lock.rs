@@ -6,11 +6,18 @@
 
 use std::{
     fs::{File, TryLockError},
-    io::{Read as _, Write as _},
+    io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use crate::{model::name::storable, rundir};
+
+/// How often, and after how long, a holder's name is read once more. A process
+/// that cannot be seen from here, in another container, costs all of it once.
+const READ_AGAIN: u32 = 25;
+const SOON: Duration = Duration::from_millis(4);
 
 /// The lock, held until it is dropped or the process ends.
 #[derive(Debug)]
@@ -101,10 +108,26 @@ pub fn acquire_in(directory: &Path, libvirt_uri: &str, program: &str) -> Result<
     Ok(Lock { _file: file, path })
 }
 
-/// Reads what the holder wrote, trusting none of it.
+/// Reads who holds the lock. Whoever took it this very moment has not written
+/// its name yet, and that of the one before may still stand there: such a name
+/// is read once more.
 fn read_holder(file: &mut File) -> Holder {
+    let mut tries = 0;
+    loop {
+        let holder = read_name(file);
+        let is_there = holder.pid != 0 && Path::new("/proc").join(holder.pid.to_string()).exists();
+        if is_there || tries == READ_AGAIN {
+            return holder;
+        }
+        tries += 1;
+        thread::sleep(SOON);
+    }
+}
+
+/// Reads what stands in the lock file, trusting none of it.
+fn read_name(file: &mut File) -> Holder {
     let mut content = Vec::new();
-    let text = match file.take(256).read_to_end(&mut content) {
+    let text = match file.rewind().and_then(|()| file.take(256).read_to_end(&mut content)) {
         Ok(_) => String::from_utf8_lossy(&content),
         Err(_) => String::new().into(),
     };

@@ -23,6 +23,30 @@ fn the_second_is_told_who_holds_it_and_gets_it_when_the_first_ends() {
 }
 
 #[test]
+fn who_has_just_taken_it_is_not_mistaken_for_the_one_before() {
+    // A process that has ended.
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let before = format!("{} kvmscope\n", ended.id());
+    for stale in [before.as_str(), ""] {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = acquire_in(dir.path(), URI, "kvmscope agent").unwrap();
+        let own = fs::read_to_string(lock.path()).unwrap();
+        fs::write(lock.path(), stale).unwrap();
+        let (begun, path) = (std::sync::Barrier::new(2), lock.path());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                begun.wait();
+                fs::write(path, &own).unwrap();
+            });
+            begun.wait();
+            let error = acquire_in(dir.path(), URI, "kvmscope").unwrap_err();
+            assert!(error.to_string().starts_with("kvmscope agent (process "), "{error}");
+        });
+    }
+}
+
+#[test]
 fn what_a_hostile_holder_wrote_is_harmless() {
     let dir = tempfile::tempdir().unwrap();
     let lock = acquire_in(dir.path(), URI, "kvmscope").unwrap();
