@@ -492,7 +492,7 @@ pub static KEYS: &[Key] = &[
     key(
         "agent.token",
         "",
-        "The token that a screen attached over TCP carries. Never in the file: set KVMSCOPE_AGENT_TOKEN, or name a file in token_file.",
+        "An attached screen's token. Never in the file: set KVMSCOPE_AGENT_TOKEN, or name a token_file.",
         Secret {
             instead: "set KVMSCOPE_AGENT_TOKEN, or put it into a file that only you can read and name that in agent.token_file",
             set: |d, v| d.config.agent.token = Some(v),
