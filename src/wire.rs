@@ -148,11 +148,20 @@ fn with_length(message: &[u8]) -> Bytes {
 /// # Errors
 /// It is none, or too long.
 pub fn unpack<T: DeserializeOwned>(packed: &[u8]) -> Result<T, WireError> {
+    unpack_within(packed, LONGEST_UNPACKED)
+}
+
+/// The same, of no more than `longest` bytes unpacked: few bytes can become
+/// very many.
+///
+/// # Errors
+/// It is none, or too long.
+pub fn unpack_within<T: DeserializeOwned>(packed: &[u8], longest: u64) -> Result<T, WireError> {
     let mut unpacking = zstd::Decoder::with_buffer(packed)?;
     unpacking.window_log_max(WINDOW_LOG)?;
     let mut plain = Vec::new();
-    unpacking.take(LONGEST_UNPACKED + 1).read_to_end(&mut plain)?;
-    if plain.len() as u64 > LONGEST_UNPACKED {
+    unpacking.take(longest.saturating_add(1)).read_to_end(&mut plain)?;
+    if plain.len() as u64 > longest {
         return Err(WireError::TooLong(plain.len() as u64));
     }
     match postcard::take_from_bytes(&plain)? {

@@ -103,6 +103,15 @@ struct Attached {
     _permit: OwnedSemaphorePermit,
 }
 
+/// What a screen is told next.
+enum Came {
+    Message(Option<Bytes>),
+    /// There is a new frame, which may still have to be written.
+    Page,
+    /// The agent ends.
+    End,
+}
+
 impl Attached {
     /// The next message; `None`: the agent ends.
     async fn next(&mut self) -> Option<Bytes> {
@@ -116,22 +125,28 @@ impl Attached {
             let message = timeout(BEAT, async {
                 tokio::select! {
                     biased;
-                    _ = self.ends.changed() => None,
+                    _ = self.ends.changed() => Came::End,
                     Ok(()) = self.config.changed() => {
-                        Some(packed(&News::Config(self.config.borrow_and_update().clone())))
+                        Came::Message(packed(&News::Config(self.config.borrow_and_update().clone())))
                     }
-                    Ok(()) = self.status.changed() => Some(self.status()),
+                    Ok(()) = self.status.changed() => Came::Message(self.status()),
                     Ok(()) = self.figures.changed() => {
                         let figures = self.figures.borrow_and_update().clone();
-                        Some(packed(&News::Delivery(Box::new(figures))))
+                        Came::Message(packed(&News::Delivery(Box::new(figures))))
                     }
-                    Ok(()) = self.page.changed() => Some(self.frame().await),
+                    Ok(()) = self.page.changed() => Came::Page,
                 }
             });
             match message.await {
                 Err(_) => self.rest.extend(packed(&News::Beat)),
-                Ok(None) => return None,
-                Ok(Some(message)) => self.rest.extend(message),
+                Ok(Came::End) => return None,
+                Ok(Came::Message(message)) => self.rest.extend(message),
+                // However long it takes to write: while collection is stopped
+                // no other comes.
+                Ok(Came::Page) => {
+                    let frame = self.frame().await;
+                    self.rest.extend(frame);
+                }
             }
         }
     }
@@ -162,7 +177,7 @@ pub(super) fn written(frame: Arc<Frame>) -> Bytes {
 pub(super) async fn ask(api: &Api, body: &[u8]) -> Result<Response, Fault> {
     let not_one = || Fault::malformed("this is no question of an attached screen of this version");
     let message = body.get(4..).ok_or_else(not_one)?;
-    let ask: Ask = wire::unpack(message).map_err(|_| not_one())?;
+    let ask: Ask = wire::unpack_within(message, wire::LONGEST_ASK as u64).map_err(|_| not_one())?;
     let collector = &api.sources().collector;
     let told = match ask {
         Ask::Start => done(|| collector.command(Command::Start)),

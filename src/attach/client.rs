@@ -301,9 +301,9 @@ impl<S: Sink> Client<S> {
                 let cycles = past.slots.len();
                 let begins = past.slots.first().copied().flatten() <= Some(past.covers.from);
                 let more = cycles < self.cycles && !begins && cycles > had && times < MOST_PIECES;
-                let hole = self
-                    .first
-                    .is_some_and(|(first, interval)| first.since(past.frame.at) > interval + interval / 2);
+                let hole = self.first.is_some_and(|(first, interval)| {
+                    first.since(past.frame.at) > interval.saturating_add(interval / 2)
+                });
                 self.sink.history(past);
                 return match (more, hole) {
                     (true, _) => More::Older(times + 1, cycles),

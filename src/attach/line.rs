@@ -71,9 +71,11 @@ impl Line {
     /// Opens the stream; its head says that an agent speaks.
     pub async fn open(&self) -> Result<Response, String> {
         let request = self.signed(self.http.get(format!("{}{}", self.base, wire::STREAM)));
-        let response = tokio::time::timeout(BEGINS_WITHIN, request.send()).await;
-        let response = response.map_err(|_| silent(BEGINS_WITHIN))?.map_err(|error| self.words(error))?;
-        self.is_agent(response).await
+        let opened = async {
+            let response = request.send().await.map_err(|error| self.words(error))?;
+            self.is_agent(response).await
+        };
+        tokio::time::timeout(BEGINS_WITHIN, opened).await.map_err(|_| silent(BEGINS_WITHIN))?
     }
 
     /// Asks, and waits for the answer.
