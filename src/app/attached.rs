@@ -84,7 +84,10 @@ impl App {
         let thresholds = (self.screen.warn_percent, self.screen.critical_percent);
         // What is shown stays until there is something newer.
         self.recent.begin_anew();
-        self.series = Series::new(self.screen.history_cycles);
+        let before = std::mem::replace(&mut self.series, Series::new(self.screen.history_cycles));
+        if let Some(frozen) = &mut self.frozen {
+            frozen.outlive(before);
+        }
         self.movers.begin_anew([]);
         self.attention = Attention::new(thresholds);
         self.attached.history = None;
@@ -105,16 +108,21 @@ impl App {
     /// nothing is shown that could have a history.
     pub(super) fn go_on_from_history(&mut self) {
         let Some(past) = self.attached.history.take() else { return };
+        let (begins, until) = (past.slots.iter().flatten().min().copied(), past.frame.at);
+        // A short piece in place of what this screen has seen itself would lose
+        // more than it fills; longer ones follow.
+        if begins.is_none() || begins > self.series.begins() || !self.recent.packs_few_after(until) {
+            return;
+        }
         let Past { angles, slots, .. } = Arc::unwrap_or_clone(past);
         let mut series = Series::inherited(self.screen.history_cycles, angles, &slots);
-        self.recent.number(|frame| {
+        self.recent.number(until, |frame| {
             series.push(frame);
             series.slots_of(frame)
         });
         self.movers.begin_anew(self.recent.moments());
         let frozen = self.frozen.as_ref().filter(|frozen| frozen.series().is_none());
-        let shown = frozen.and_then(|frozen| self.recent.of_cycle(frozen.frame.cycle));
-        series.show_as_of(shown.map(|kept| kept.slots));
+        series.show_as_of(frozen.map(|frozen| series.slots_up_to(frozen.frame.at)));
         self.series = series;
     }
 

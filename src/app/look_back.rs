@@ -67,6 +67,14 @@ impl Frozen {
         Self { frame: Arc::clone(&kept.frame), place: Place::Memory, asked: None, more: None }
     }
 
+    /// Its collector was started anew: what is before and after it is in the
+    /// record now, and `series`, up to that moment, is its own.
+    pub fn outlive(&mut self, series: Series) {
+        if matches!(self.place, Place::Memory) {
+            self.place = Place::Record(Box::new(series));
+        }
+    }
+
     fn is_recorded(&self) -> bool {
         matches!(self.place, Place::Record(_))
     }

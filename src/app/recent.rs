@@ -23,6 +23,8 @@ const MOST_PACKED: usize = 100;
 /// them goes through them all.
 const TOGETHER: usize = 64;
 const DOMAINS_TOGETHER: usize = 1600;
+/// Frames that are unpacked to go on from a history: a key waits meanwhile.
+const FEW: usize = 16;
 /// How far memory reaches for each so many bytes of its budget, where the record
 /// has what is older: as far as looking back mostly goes.
 const BESIDE_RECORD: Duration = Duration::from_mins(10);
@@ -170,24 +172,36 @@ impl Recent {
         self.anew = true;
     }
 
-    /// Says anew, oldest first, how many slots the series had at each of the
-    /// newest, and lets go what is older: the record that the series go on from
-    /// has it.
-    pub fn number(&mut self, mut slots: impl FnMut(&Frame) -> u64) {
-        self.packed.clear();
-        self.packing = Bundle::default();
-        self.bytes = self.whole.iter().map(|(_, bytes)| bytes).sum();
+    /// Whether no more than so many packed frames are younger than `until`.
+    pub fn packs_few_after(&self, until: WallTime) -> bool {
+        let packed = self.heads().count() - self.whole.len();
+        self.heads().take(packed).filter(|head| head.at > until).count() <= FEW
+    }
+
+    /// Says anew, oldest first, how many slots the series had at each. Packed
+    /// frames up to `until` are told of without their domains.
+    pub fn number(&mut self, until: WallTime, mut slots: impl FnMut(&Frame) -> u64) {
+        let renumber = |frames: &Packed, numbers: &mut [u64], slots: &mut dyn FnMut(&Frame) -> u64| {
+            for (nth, (head, number)) in frames.heads().iter().zip(numbers).enumerate() {
+                let whole = if head.at > until { frames.unpack(nth) } else { None };
+                *number = slots(whole.as_ref().unwrap_or(head));
+            }
+        };
+        for bundle in &mut self.packed {
+            renumber(&bundle.frames, &mut bundle.slots, &mut slots);
+        }
+        renumber(self.packing.frames.packed(), &mut self.packing.slots, &mut slots);
         self.whole.iter_mut().for_each(|(kept, _)| kept.slots = slots(&kept.frame));
     }
 
-    /// The newest, which were numbered: instant and slots, oldest first.
+    /// All of them: instant and slots, oldest first.
     pub fn moments(&self) -> impl Iterator<Item = (MonoTime, u64)> + '_ {
-        self.whole.iter().map(|(kept, _)| (kept.frame.mono, kept.slots))
-    }
-
-    /// The one of cycle `cycle`.
-    pub fn of_cycle(&self, cycle: u64) -> Option<Kept> {
-        self.last_with(|head| head.cycle == cycle)
+        let packed = self.packed.iter().map(|bundle| (&bundle.frames, &bundle.slots));
+        let packed = packed.chain([(self.packing.frames.packed(), &self.packing.slots)]);
+        let packed = packed.flat_map(|(frames, slots)| {
+            frames.heads().iter().map(|head| head.mono).zip(slots.iter().copied())
+        });
+        packed.chain(self.whole.iter().map(|(kept, _)| (kept.frame.mono, kept.slots)))
     }
 
     /// The newest one.

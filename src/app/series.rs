@@ -188,8 +188,9 @@ impl Series {
             return;
         }
         if let Some((cycle, mono)) = self.last {
-            let missed = usize::try_from(frame.cycle.saturating_sub(cycle + 1)).unwrap_or(usize::MAX);
-            let paused = frame.mono.since(mono) > frame.interval * 3;
+            let missed =
+                usize::try_from(frame.cycle.saturating_sub(cycle.saturating_add(1))).unwrap_or(usize::MAX);
+            let paused = frame.mono.since(mono) > frame.interval.saturating_mul(3);
             let gaps = missed.max(usize::from(paused)).min(self.capacity);
             self.push_missed(gaps, frame);
         }
@@ -253,6 +254,16 @@ impl Series {
 
     fn track(&self, uuid: Uuid) -> Option<&Track> {
         self.tracks.get(*self.places.get(&uuid)?)
+    }
+
+    /// When the oldest slot was closed.
+    pub(super) fn begins(&self) -> Option<WallTime> {
+        self.slots.begins()
+    }
+
+    /// How many slots there were at `when`.
+    pub(super) fn slots_up_to(&self, when: WallTime) -> u64 {
+        self.slots.up_to(when)
     }
 
     /// Slots added since the start.

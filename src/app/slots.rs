@@ -51,6 +51,11 @@ impl Slots {
         }
     }
 
+    /// When the oldest was closed.
+    pub fn begins(&self) -> Option<WallTime> {
+        self.at.front().map(|(_, at)| *at)
+    }
+
     /// Slots ever.
     pub fn total(&self) -> u64 {
         self.total

@@ -173,6 +173,62 @@ fn histories_begin_with_what_the_agent_recorded_before_the_screen_opened() {
 }
 
 #[test]
+fn a_history_that_comes_late_loses_nothing_of_what_was_seen() {
+    let mut host = Host::new();
+    let frames: Vec<_> = (0..90).map(|_| host.cycle()).collect();
+    let mut old = App::new(settings()).unwrap();
+    show(&mut old, &frames);
+    for known in [31, 60, 80] {
+        // By then most of what came is packed; some of it the record has not.
+        let mut new = App::new(settings()).unwrap();
+        new.update(live(1));
+        show(&mut new, &frames[29..70]);
+        press(&mut new, "p[[");
+        new.update(Message::History(recorded(&frames[..known])));
+        assert_eq!(new.frame().unwrap().cycle, 68);
+        let few = known > 31;
+        let seen = if few { &angles(&old, &host)[..68] } else { &angles(&old, &host)[29..68] };
+        assert_eq!(angles(&new, &host), *seen, "frozen, the record had {known}");
+        press(&mut new, "]p");
+        show(&mut new, &frames[70..]);
+        let seen = if few { &angles(&old, &host)[..] } else { &angles(&old, &host)[29..] };
+        assert_eq!(angles(&new, &host), *seen, "the record had {known}");
+        press(&mut new, &"[".repeat(45));
+        assert_eq!((new.frame().unwrap().cycle, new.in_memory().unwrap().1), (45, 61));
+        assert_eq!(angles(&new, &host).last(), angles(&old, &host).get(44));
+        // A shorter one, after the connection broke for a moment, takes nothing away.
+        press(&mut new, "p");
+        let held = angles(&new, &host).len();
+        new.update(Message::History(recorded(&frames[50..85])));
+        assert_eq!(angles(&new, &host).len(), held);
+    }
+}
+
+#[test]
+fn a_moment_of_the_run_before_is_left_by_its_time_and_not_by_its_number() {
+    let mut host = Host::new();
+    let frames: Vec<_> = (0..20).map(|_| host.cycle()).collect();
+    let mut app = App::new(settings()).unwrap();
+    app.update(live(1));
+    show(&mut app, &frames);
+    press(&mut app, "p[[");
+    let then = angles(&app, &host);
+    app.update(gone(1));
+    app.update(live(2));
+    for n in 0..30 {
+        let mut frame = Arc::unwrap_or_clone(host.cycle());
+        (frame.cycle, frame.mono, frame.at) = (n + 1, MonoTime((n + 1) * 1_000_000_000), at(30 + n));
+        app.update(Message::Frame(Arc::new(frame)));
+    }
+    assert_eq!((app.frozen_at(), angles(&app, &host)), (Some(at(18)), then));
+    for key in ["[", "]"] {
+        let asked = press(&mut app, key);
+        assert!(matches!(asked[..], [Effect::LookBack(_)]), "{key}: {asked:?}");
+        assert_eq!(app.frozen_at(), Some(at(18)), "until the record answers");
+    }
+}
+
+#[test]
 fn a_history_that_comes_before_any_frame_waits_for_one() {
     let mut host = Host::new();
     let frames: Vec<_> = (0..20).map(|_| host.cycle()).collect();
