@@ -48,7 +48,7 @@ pub fn place(root: bool, runtime: Option<&Path>, record: Option<&Path>) -> Optio
 /// Makes `directory` (0755: who records is no secret) where it is missing, and
 /// sees whether this user may lock and note in it: it is this user's own and
 /// writable for nobody else, or, for root, one that root has given to a
-/// service ([`is_given`]).
+/// service (`is_given`).
 ///
 /// # Errors
 /// It cannot be made, or others could write to it.

@@ -7,8 +7,8 @@
 //! handles no signal; [`crate::runtime`] does.
 //!
 //! A request's way: [`door`] (a connection) → [`serve`] (bounds on connections
-//! and time) → [`guard`] (may it ask?) → [`routes`] (which answer) → an answer,
-//! or a [`fault`] as JSON.
+//! and time) → [`guard`] (may it ask?) → `routes` (which answer) → an answer,
+//! or a `fault` as JSON.
 
 mod attach;
 mod connection;
