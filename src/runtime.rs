@@ -60,6 +60,7 @@ pub use export::{ExportError, export};
 use finding::Who;
 use memory::Memory;
 use pace::Pace;
+use signals::Signals;
 use source::Source;
 
 /// How often relative times on the screen ("42 s ago") are renewed.
@@ -122,6 +123,10 @@ pub fn screen(loaded: Loaded, stopped: bool, attach: &Attach) -> Result<Vec<Stri
     let named = finding::named(&loaded.config, attach)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock = Clock::system();
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::listen()?
+    };
     // The terminal first: without one nothing is started and nothing recorded,
     // not even in the log.
     let terminal = Terminal::enter(loaded.config.screen.mouse).map_err(RuntimeError::Terminal)?;
@@ -175,7 +180,7 @@ pub fn screen(loaded: Loaded, stopped: bool, attach: &Attach) -> Result<Vec<Stri
         freer: freer()?,
         words,
     };
-    let ended = runtime.block_on(session.run(news));
+    let ended = runtime.block_on(session.run(signals, news));
     let parting = engine.map(|engine| engine.end(FLUSH_WITHIN)).unwrap_or_default();
     // What was logged until here reaches its file.
     drop(logging);
@@ -242,8 +247,7 @@ async fn until(instant: Option<Instant>) -> Option<()> {
 impl Session {
     /// Runs until the operator or a signal ends it. Dropping `self` at the
     /// end restores the terminal.
-    async fn run(mut self, mut news: News) -> Result<(), RuntimeError> {
-        let mut signals = signals::Signals::listen()?;
+    async fn run(mut self, mut signals: Signals, mut news: News) -> Result<(), RuntimeError> {
         let mut events = EventStream::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);

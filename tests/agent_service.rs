@@ -28,7 +28,10 @@ use kvmscope::{
     journal::{Account, Journal, Limits, file_name},
 };
 use lab::program;
-use rustix::process::Signal;
+use rustix::{
+    fs::{CWD, Mode as Permissions, OFlags, mkfifoat, open},
+    process::Signal,
+};
 
 /// What the record of `uri` accounts for, once nobody writes it.
 fn account(home: &Path, uri: &str) -> Account {
@@ -178,7 +181,7 @@ fn a_configuration_that_does_not_answer_keeps_neither_callers_nor_the_end() {
     agent.logged("collecting;");
     // As on a share whose server is gone: who opens it waits.
     std::fs::remove_file(&config).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, &config, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    mkfifoat(CWD, &config, Permissions::from_raw_mode(0o600)).unwrap();
     agent.signal(Signal::HUP);
     agent.logged("is being read again");
     agent.signal(Signal::HUP);
@@ -187,6 +190,23 @@ fn a_configuration_that_does_not_answer_keeps_neither_callers_nor_the_end() {
     let asked = Instant::now();
     assert!(agent.end().success());
     assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_token_that_does_not_come_does_not_keep_it_from_ending() {
+    let home = tempfile::tempdir().unwrap();
+    let host = lab::own_demo_host(home.path());
+    let token = home.path().join("token");
+    mkfifoat(CWD, &token, Permissions::from_raw_mode(0o600)).unwrap();
+    let text = format!("[agent]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{}\"\n", token.display());
+    let config = configured(home.path(), &text);
+    let arguments = ["--uri", &host, "--config", config.to_str().unwrap()];
+    let mut agent = Agent::spawn(home.path(), &arguments, &[]);
+    // Opens once it reads; as long as this is held, there is more to come.
+    let _writer = lab::within(agent_process::PATIENCE, "it reads the token", || {
+        open(&token, OFlags::WRONLY | OFlags::NONBLOCK, Permissions::empty()).ok()
+    });
+    assert!(agent.end().success(), "{}", agent.log.join("\n"));
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::{
     },
     clock::Clock,
     collector::Command,
-    config::{ConfigErrors, Loaded},
+    config::{Config, ConfigErrors, Loaded},
     delivery::Role,
     model::status::{
         CollectionState, CollectorStatus, ConfigEntry, DeliveryState, DeliveryStatus, StoreState, StoreStatus,
@@ -63,19 +63,24 @@ pub fn agent(
     }
     let supervisor = Supervisor::of_process();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let role = match recording::role(&loaded.config, recording::AGENT) {
-        Role::Looking { holder } => return Err(RuntimeError::Recorded { holder }),
-        Role::Barred { why } => return Err(RuntimeError::NoLock { why }),
-        role @ Role::Recording(_) => role,
+    // Whoever sees its lock may ask it to end already.
+    let began = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let (config, begins) = (loaded.config.clone(), clock.clone());
+        let mut beginning = tokio::task::spawn_blocking(move || begin(&config, &begins));
+        tokio::select! {
+            // A panic in it ends the program by itself.
+            begun = &mut beginning => begun.ok().transpose().map(|begun| begun.map(|begun| (signals, begun))),
+            // A disk that hangs keeps nobody from ending it.
+            () = signals.end() => Ok(None),
+        }
+    })?;
+    let Some((signals, (doors, engine))) = began else {
+        runtime.shutdown_background();
+        tracing::info!("ended before it had begun");
+        return Ok(());
     };
-    // Before anything is collected: an agent that cannot be asked is of no use.
-    let doors =
-        Doors::open(&loaded.config.agent, loaded.config.store.path.as_deref(), &loaded.config.libvirt.uri)?;
-    allow_connections();
-    // Nobody takes the place of the one that holds the lock.
-    let engine = Engine::start(&loaded.config, &clock, role, drop)?;
     let ended = runtime.block_on(async {
-        let signals = Signals::listen()?;
         engine.collector.command(Command::Start);
         let (end, ends) = watch::channel(false);
         let (effective, shown) = watch::channel(loaded.entries.clone());
@@ -117,6 +122,22 @@ pub fn agent(
     runtime.shutdown_background();
     tracing::info!("ended");
     ended
+}
+
+/// Takes the place of the one that records this host, opens the doors and makes
+/// the engine ready.
+fn begin(config: &Config, clock: &Clock) -> Result<(Doors, Engine), RuntimeError> {
+    let role = match recording::role(config, recording::AGENT) {
+        Role::Looking { holder } => return Err(RuntimeError::Recorded { holder }),
+        Role::Barred { why } => return Err(RuntimeError::NoLock { why }),
+        role @ Role::Recording(_) => role,
+    };
+    // Before anything is collected: an agent that cannot be asked is of no use.
+    let doors = Doors::open(&config.agent, config.store.path.as_deref(), &config.libvirt.uri)?;
+    allow_connections();
+    // Nobody takes the place of the one that holds the lock.
+    let engine = Engine::start(config, clock, role, drop)?;
+    Ok((doors, engine))
 }
 
 /// The agent at work.

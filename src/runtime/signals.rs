@@ -24,13 +24,22 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Takes the signals over from their default, which would leave the
-    /// terminal as it is.
+    /// terminal as it is and end an agent with a failure: so before the one is
+    /// changed and the other has begun. Inside a runtime.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Returns when the end is asked for. A SIGHUP waits for [`Self::asked`].
+    pub async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     /// Returns what the next of them asks of an agent.
