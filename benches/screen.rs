@@ -28,7 +28,6 @@ mod pty;
 mod side_by_side;
 #[path = "screen/steady.rs"]
 mod steady;
-mod test_host;
 
 use hosts::Host;
 use side_by_side::{chosen, wanted};

@@ -19,7 +19,6 @@ mod load;
 #[path = "serve/nginx.rs"]
 mod nginx;
 mod side_by_side;
-mod test_host;
 
 use std::{thread::sleep, time::Duration};
 

@@ -15,7 +15,6 @@ mod browser;
 mod lab;
 
 use std::{
-    fmt::Write as _,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::MutexGuard,
@@ -33,6 +32,7 @@ use kvmscope::model::name::storable;
 use lab::{
     guests::{BACKUP, BATCH, DB, HOSTILE, Lab, WEB},
     sshd::Sshd,
+    test_host::test_host,
     within,
 };
 use serde_json::Value;
@@ -62,7 +62,7 @@ impl Scene {
 
     /// On a host of the test driver with machines of these names.
     fn on_names<'a>(test: &str, more: &str, names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        Self::start(test, more, |home| host(home, names))
+        Self::start(test, more, |home| test_host(home, names))
     }
 
     fn start(test: &str, more: &str, uri: impl FnOnce(&Path) -> String) -> Option<Self> {
@@ -127,27 +127,6 @@ const IS_STALE: &str = "document.documentElement.classList.contains('stale')";
 fn agent(home: &Path, uri: &str) -> Agent {
     let config = home.join("agent.toml");
     Agent::start(home, &["--config", config.to_str().unwrap(), "--uri", uri, "--poll-interval", "0.5"])
-}
-
-fn host<'a>(home: &Path, names: impl IntoIterator<Item = &'a str>) -> String {
-    let mut xml = String::from("<node>");
-    for (number, name) in names.into_iter().enumerate() {
-        let name = name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        write!(
-            xml,
-            "<domain type='test'><name>{name}</name><uuid>{}</uuid><memory>1048576</memory><vcpu>2</vcpu>\
-             <os><type>hvm</type></os><devices>\
-             <disk type='file'><source file='/guest/{number}.img'/><target dev='vda' bus='virtio'/></disk>\
-             <interface type='bridge'><source bridge='br0'/><target dev='tap{number}'/></interface>\
-             </devices></domain>",
-            uuid::Uuid::from_u128(0x1000_8000_0000_0000_0000 + number as u128),
-        )
-        .unwrap();
-    }
-    xml.push_str("</node>");
-    let file = home.join("host.xml");
-    std::fs::write(&file, xml).unwrap();
-    format!("test://{}", file.display())
 }
 
 /// The card of a VM, as an expression.

@@ -14,15 +14,13 @@ mod lab;
 
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use double::Double;
-use lab::terminal::Terminal;
+use lab::{terminal::Terminal, test_host::test_host_of};
 
-const MACHINES: usize = 1000;
+const MACHINES: u32 = 1000;
 const SIZE: (u16, u16) = (50, 150);
 /// What an answer to a key may take in a debug build on a machine that is busy
 /// with other tests; a key that waited for the collector would wait for all of
@@ -32,27 +30,6 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 const WARM: u64 = 90;
 /// Cycles over which memory is watched.
 const WATCHED: u64 = 50;
-
-/// Writes the host and returns its URI.
-fn host(home: &Path) -> String {
-    let mut xml = String::from("<node>");
-    for number in 0..MACHINES {
-        write!(
-            xml,
-            "<domain type='test'><name>vm-{number:04}</name><uuid>{}</uuid><memory>1048576</memory>\
-             <vcpu>2</vcpu><os><type>hvm</type></os><devices>\
-             <disk type='file'><source file='/guest/{number}.img'/><target dev='vda' bus='virtio'/></disk>\
-             <interface type='bridge'><source bridge='br0'/><target dev='tap{number}'/></interface>\
-             </devices></domain>",
-            uuid::Uuid::from_u128(0x1000_8000_0000_0000_0000 + number as u128),
-        )
-        .unwrap();
-    }
-    xml.push_str("</node>");
-    let file = home.join("host.xml");
-    std::fs::write(&file, xml).unwrap();
-    format!("test://{}", file.display())
-}
 
 /// The number before `words` on the status page.
 fn figure(screen: &str, words: &str) -> Option<u64> {
@@ -84,7 +61,7 @@ fn answered(terminal: &mut Terminal, key: &str, shows: impl Fn(&str) -> bool) ->
 #[test]
 fn a_thousand_machines_are_shown_and_recorded_with_live_keys_and_flat_memory() {
     let home = tempfile::tempdir().unwrap();
-    let uri = host(home.path());
+    let uri = test_host_of(home.path(), MACHINES);
     let started = Instant::now();
     // The history of each machine is full after ten cycles: what grows from
     // then on would grow for ever.
@@ -182,7 +159,7 @@ fn a_thousand_machines_are_shown_and_recorded_with_live_keys_and_flat_memory() {
     };
     let seen = lab::within_or_say(Duration::from_mins(1), said, || {
         let names = names(&database);
-        (names.len() == MACHINES).then_some(names)
+        (names.len() == MACHINES as usize).then_some(names)
     });
     assert!(seen.contains("vm-0000") && seen.contains("vm-0999"));
     // Most of it may still be on its way: it stays recorded.

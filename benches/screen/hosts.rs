@@ -3,7 +3,12 @@
 
 use std::path::Path;
 
-use crate::{busy_guest, lab::guests::Lab, pty::Program, side_by_side::skipped, test_host::test_host};
+use crate::{
+    busy_guest,
+    lab::{guests::Lab, test_host::test_host_of},
+    pty::Program,
+    side_by_side::skipped,
+};
 
 /// How many VMs the bars are about.
 pub const VMS: u32 = 40;
@@ -89,7 +94,7 @@ impl Host {
     pub fn start(&self, home: &Path, size: (u16, u16)) -> Program {
         let uri = match self {
             Self::Guests(lab, _) => lab.uri(),
-            Self::Test => test_host(home, VMS),
+            Self::Test => test_host_of(home, VMS),
         };
         Program::start(home, size, &[crate::lab::program::PATH, "--uri", &uri], &[])
     }

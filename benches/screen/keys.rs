@@ -4,9 +4,9 @@ use std::{net::TcpListener, path::Path, process::Command, time::Duration};
 
 use crate::{
     fleet::Random,
+    lab::test_host::test_host_of,
     pty::Program,
     side_by_side::{Bar, Spread, Table, bytes, seconds, share, skipped},
-    test_host::test_host,
 };
 
 const MACHINES: u32 = 1000;
@@ -37,7 +37,7 @@ fn hang(home: &Path) -> Option<String> {
 /// Presses keys at random moments and shows how soon the screen answers.
 pub fn thousand() {
     let home = tempfile::tempdir().unwrap();
-    let uri = test_host(home.path(), MACHINES);
+    let uri = test_host_of(home.path(), MACHINES);
     // It takes connections, and never says a word.
     let dead = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", dead.local_addr().unwrap());

@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{lab::program, load::Door, test_host::test_host};
+use crate::{
+    lab::{program, test_host::test_host_of},
+    load::Door,
+};
 
 /// How long it may take to begin.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -43,7 +46,7 @@ impl Agent {
     /// One that collects so many machines of the test hypervisor at 1 Hz, and
     /// records them.
     pub fn start(home: &Path, machines: u32) -> Self {
-        let uri = test_host(home, machines);
+        let uri = test_host_of(home, machines);
         let socket = home.join("agent.sock");
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = home.join("agent.toml");

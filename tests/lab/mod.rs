@@ -16,6 +16,7 @@ pub mod servers;
 pub mod skip;
 pub mod sshd;
 pub mod terminal;
+pub mod test_host;
 
 use std::time::{Duration, Instant};
 
