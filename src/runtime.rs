@@ -12,7 +12,6 @@ mod agent;
 mod engine;
 mod export;
 mod exporting;
-mod fetch;
 mod finding;
 mod input;
 mod log_file;

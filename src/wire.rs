@@ -28,6 +28,9 @@ pub const STREAM: &str = "/api/attach";
 pub const ASK: &str = "/api/attach/ask";
 /// The content type of both.
 pub const CONTENT_TYPE: &str = "application/x-kvmscope";
+/// The trailer of an export that counts the lines it lacks because they are
+/// damaged in the record.
+pub const DAMAGED: &str = "x-kvmscope-damaged";
 /// So often an agent says something, if only that it is there.
 pub const BEAT: Duration = Duration::from_secs(2);
 

@@ -193,6 +193,20 @@ fn an_export_that_was_cut_off_is_not_taken_for_the_whole() {
 }
 
 #[test]
+fn what_the_agents_record_lacks_is_told_with_the_rest() {
+    let left = Left::of(much(), 2000);
+    let lacks = left.damage();
+    let scene = Scene::start(left);
+    let until = at(scene.left.frames.last().unwrap().at.0 + 1);
+    let output = scene.run(&["--since", LONG_AGO, "--until", &until]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("lacks {lacks} lines")), "{told}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(lines.lines().count() + lacks, scene.left.sent.lines().count());
+}
+
+#[test]
 fn a_bad_question_is_told_what_is_allowed() {
     let scene = Scene::start(Left::empty());
     for (question, allowed) in [

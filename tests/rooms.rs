@@ -71,7 +71,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["attach", "influx"]),
     ("ratatui", &["ui", "runtime", "terminal"]),
     ("axum", &["agent"]),
-    ("hyper", &["agent"]),
+    ("http_body_util", &["attach"]),
+    ("hyper", &["agent", "attach"]),
     ("tokio_rustls", &["agent"]),
     ("tokio", &["agent", "attach", "delivery", "influx", "runtime", "main"]),
 ];

@@ -28,6 +28,7 @@ use crate::{
     config::Config,
     delivery::lookback::stretch::{Access, Stretch, StretchError, Wanted},
     telemetry::recorded::{self, Rows},
+    wire::DAMAGED,
 };
 
 /// The form of an export.
@@ -122,9 +123,6 @@ impl Export {
     }
 }
 
-/// The trailer that says how much lacks because it is damaged.
-pub const LOST: &str = "x-kvmscope-damaged";
-
 const PARAMETERS: [&str; 4] = ["since", "until", "vm", "format"];
 
 /// Answers the question in `text`.
@@ -159,7 +157,7 @@ pub(super) async fn answer(api: &Api, text: Option<&str>) -> Result<Response, Fa
     // What is wrong from the beginning is an answer of its own.
     begins.await.map_err(|_| Fault::internal())?.map_err(fault)?;
     let head =
-        [(header::CONTENT_TYPE, format.content_type()), (header::TRAILER, HeaderValue::from_static(LOST))];
+        [(header::CONTENT_TYPE, format.content_type()), (header::TRAILER, HeaderValue::from_static(DAMAGED))];
     Ok((head, Body::new(Pages { taken, lost, ended: false })).into_response())
 }
 
@@ -238,7 +236,7 @@ impl hyper::body::Body for Pages {
         }
         self.ended = true;
         let lost = HeaderValue::from(self.lost.load(Ordering::Relaxed));
-        let trailers = HeaderMap::from_iter([(HeaderName::from_static(LOST), lost)]);
+        let trailers = HeaderMap::from_iter([(HeaderName::from_static(DAMAGED), lost)]);
         Poll::Ready(Some(Ok(Part::trailers(trailers))))
     }
 }

@@ -5,9 +5,11 @@
 //! Owns the connection, what is asked over it and when it is tried again. It
 //! shows nothing and collects nothing, and never falls back to doing so: what
 //! it finds goes to a [`Sink`]. Everything happens on a thread of its own, so
-//! that no agent, however slow, keeps a key waiting.
+//! that no agent, however slow, keeps a key waiting. An export, which no screen
+//! waits for, is [`fetch`]ed by whoever wants it.
 
 mod client;
+pub mod fetch;
 mod knock;
 mod line;
 mod place;

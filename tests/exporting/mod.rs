@@ -66,6 +66,19 @@ impl Left {
         std::fs::rename(scenes::path(&directory), self.file()).unwrap();
     }
 
+    /// The lines of one row are others than their checksum says. How many were
+    /// there.
+    pub fn damage(&self) -> usize {
+        let file = rusqlite::Connection::open(self.file()).unwrap();
+        let row: i64 = file
+            .query_row("SELECT seq FROM body ORDER BY seq LIMIT 1 OFFSET 9", [], |row| row.get(0))
+            .unwrap();
+        let lines: i64 =
+            file.query_row("SELECT lines FROM cycle WHERE seq = ?1", [row], |row| row.get(0)).unwrap();
+        file.execute("UPDATE body SET lines = zeroblob(20) WHERE seq = ?1", [row]).unwrap();
+        usize::try_from(lines).unwrap()
+    }
+
     pub fn file(&self) -> PathBuf {
         self.home.path().join("state/kvmscope").join(file_name(&self.uri))
     }
