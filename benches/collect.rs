@@ -19,7 +19,7 @@ mod side_by_side;
 
 use std::{
     cell::Cell,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, mpsc},
@@ -207,7 +207,7 @@ impl Exporter {
             );
             return None;
         };
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = lab::port::free();
         let process = Command::new(program)
             .arg(format!("--libvirt.uri={uri}"))
             .arg(format!("--web.listen-address={address}"))

@@ -16,7 +16,7 @@ mod lab;
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -89,11 +89,6 @@ impl Scene {
     }
 }
 
-/// An address of this machine that nobody listens on.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 fn token_file(text: &str) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
@@ -108,7 +103,7 @@ fn bearer(token: &str) -> String {
 #[test]
 fn without_the_token_nothing_is_told_over_tcp_and_a_new_one_counts_at_once() {
     let (_directory, path) = token_file(&format!("{TOKEN}\n"));
-    let address = free();
+    let address = lab::port::free();
     let more = format!("listen = \"{address}\"\ntoken_file = \"{}\"", path.display());
     let mut scene = Scene::start(&more);
     let right = bearer(TOKEN);
@@ -176,7 +171,7 @@ fn an_agent_that_cannot_be_asked_as_it_was_told_to_does_not_start() {
 
 #[test]
 fn a_page_of_another_site_can_neither_read_nor_stop() {
-    let address = free();
+    let address = lab::port::free();
     let scene = Scene::start(&format!("listen = \"{address}\""));
     let host = address.to_string();
     let asked = |method: &str, target: &str, host: &str, headers: Headers<'_>| {
@@ -224,7 +219,7 @@ fn over_an_encrypted_door_only_encrypted_requests_are_answered() {
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let (_held, token) = token_file(TOKEN);
-    let address = free();
+    let address = lab::port::free();
     let scene = Scene::start(&format!(
         "listen = \"{address}\"\ntoken_file = \"{}\"\ntls_cert = \"{}\"\ntls_key = \"{}\"",
         token.display(),
@@ -350,7 +345,7 @@ fn connected(socket: &Path) -> UnixStream {
 #[test]
 fn no_answer_and_no_line_of_the_log_holds_a_token_an_address_or_a_path() {
     let (_held, path) = token_file(TOKEN);
-    let address = free();
+    let address = lab::port::free();
     let server = double::Double::guarded("another-token-than-ours");
     let influx = "itok-90b1d0c77e5f4f26";
     let more =

@@ -12,7 +12,6 @@ mod agent_process;
 mod lab;
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -89,7 +88,7 @@ fn a_libvirt_that_is_not_there_is_told_of_without_its_place() {
 fn troubles_of_database_and_record_are_told_without_addresses_and_places() {
     let home = tempfile::tempdir().unwrap();
     // A database that nobody listens for, and a record in whose place a file stands.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = lab::port::free().port();
     let file = home.path().join("record");
     std::fs::write(&file, "").unwrap();
     let store = file.join("kvmscope").display().to_string();

@@ -15,7 +15,7 @@ mod browser;
 mod lab;
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::MutexGuard,
 };
@@ -31,6 +31,7 @@ use browser::{
 use kvmscope::model::name::storable;
 use lab::{
     guests::{BACKUP, BATCH, DB, HOSTILE, Lab, WEB},
+    port,
     sshd::Sshd,
     test_host::test_host,
     within,
@@ -69,7 +70,7 @@ impl Scene {
         let browser = Browser::start(test)?;
         let home = tempfile::tempdir().unwrap();
         let socket = home.path().join("agent.sock");
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = port::free();
         let settings =
             format!("[agent]\nsocket = \"{}\"\nlisten = \"{address}\"\n{more}\n", socket.display());
         std::fs::write(home.path().join("agent.toml"), settings).unwrap();

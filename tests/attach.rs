@@ -14,7 +14,6 @@ mod lab;
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -122,10 +121,6 @@ fn usual_place(home: &Path, host: &str) -> PathBuf {
     let root = rustix::process::geteuid().is_root();
     let directory = kvmscope::rundir::place(root, Some(&home.join("run")), None).unwrap();
     kvmscope::rundir::socket(&directory, host)
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// What an attached screen is sent, read by hand.
@@ -343,7 +338,7 @@ fn by_an_address_only_the_token_opens_and_it_is_never_shown() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
     std::fs::write(&path, TOKEN).unwrap();
-    let address = free();
+    let address = lab::port::free();
     let scene = Scene::start(&format!("listen = \"{address}\"\ntoken_file = \"{}\"", path.display()));
     let url = format!("http://{address}");
     let with = |token: &str| {
@@ -397,7 +392,7 @@ fn by_https_the_agents_certificate_has_to_be_known() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let address = free();
+    let address = lab::port::free();
     let scene = Scene::start(&format!(
         "listen = \"{address}\"\ntls_cert = \"{}\"\ntls_key = \"{}\"",
         certificate.display(),
@@ -583,7 +578,7 @@ fn no_secret_is_in_what_a_screen_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
     std::fs::write(&path, TOKEN).unwrap();
-    let address = free();
+    let address = lab::port::free();
     let more = format!(
         "listen = \"{address}\"\ntoken_file = \"{}\"\n[influx]\nurl = \"http://127.0.0.1:9\"",
         path.display()

@@ -12,7 +12,6 @@ mod double;
 mod lab;
 
 use std::{
-    net::TcpListener,
     path::Path,
     time::{Duration, Instant},
 };
@@ -213,7 +212,7 @@ fn status_says(url: &str, token: &str, words: &[&str]) {
 
 #[test]
 fn a_database_that_is_down_is_shown() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = lab::port::free();
     let cannot = format!("cannot connect to {address}");
     let words = [&cannot, "Connection refused", "last answer no answer", "next try", "on disk"];
     status_says(&format!("http://{address}"), "a-token", &words);

@@ -9,6 +9,8 @@
 )]
 
 mod double;
+#[path = "lab/port.rs"]
+mod port;
 mod recording;
 mod sample;
 #[path = "lab/skip.rs"]
@@ -18,7 +20,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -49,7 +51,7 @@ impl Drop for Process {
 impl Process {
     /// `None`, after saying so, where the program is not installed.
     fn start(test: &str, program: &str, command: fn(&Path, SocketAddr) -> Command) -> Option<Self> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = port::free();
         Self::start_at(address, test, program, command)
     }
 

@@ -8,16 +8,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod lab;
 mod sample;
-#[path = "lab/skip.rs"]
-mod skip;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use influxdb_line_protocol::{FieldValue, parse_lines};
 use kvmscope::{
@@ -29,101 +23,18 @@ use kvmscope::{
     },
     model::{DomainState, Frame, Missing, Why},
 };
+use lab::servers::Server;
 use sample::{AT, disk, domain, identity, nic, reading};
 use serde_json::Value as Json;
 
 /// A name with everything that separates, quotes or escapes.
 const HOSTILE: &str = "a b,c=d\"e'f\\g\\,h\n\u{1b}[31m虚拟\\";
 
-/// A server process; it ends with this value.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    _directory: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    /// Starts a program with its port; `None` when it is not installed.
-    fn start(command: impl Fn(&std::path::Path, SocketAddr) -> Command) -> Option<Self> {
-        // The port may be taken between finding it free and using it.
-        for _ in 0..5 {
-            let directory = tempfile::tempdir().unwrap();
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let log = std::fs::File::create(directory.path().join("log")).unwrap();
-            let mut command = command(directory.path(), address);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-            let child = match command.spawn() {
-                Ok(child) => child,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-                Err(error) => panic!("{error}"),
-            };
-            let mut server = Self { child, address, _directory: directory };
-            if server.becomes_ready() {
-                return Some(server);
-            }
-        }
-        panic!("the server does not start")
-    }
-
-    /// Waits for the port; false when the process has ended instead.
-    fn becomes_ready(&mut self) -> bool {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while self.child.try_wait().unwrap().is_none() {
-            if TcpStream::connect(self.address).is_ok() {
-                return true;
-            }
-            assert!(Instant::now() < deadline, "not ready within a minute");
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
-        false
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    async fn get(&self, path: &str, query: &[(&str, &str)]) -> String {
-        let url = url::Url::parse_with_params(&format!("{}{path}", self.url()), query).unwrap();
-        let response = reqwest::get(url).await.unwrap();
-        assert_eq!(response.status(), 200);
-        response.text().await.unwrap()
-    }
-}
-
-fn influxdb(auth: bool) -> Option<Server> {
-    Server::start(|directory, address| {
-        let at = |name: &str| directory.join(name).display().to_string();
-        let (meta, data, wal, config) = (at("meta"), at("data"), at("wal"), at("influxdb.conf"));
-        // Port 0 for its backup service: nobody asks there.
-        let text = format!(
-            "reporting-disabled = true\nbind-address = \"127.0.0.1:0\"\n\
-             [meta]\ndir = \"{meta}\"\n[data]\ndir = \"{data}\"\nwal-dir = \"{wal}\"\n\
-             [monitor]\nstore-enabled = false\n\
-             [http]\nbind-address = \"{address}\"\nauth-enabled = {auth}\n"
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut command = Command::new("influxd");
-        command.args(["run", "-config", &config]);
-        command
-    })
-}
-
-fn victoria_metrics() -> Option<Server> {
-    Server::start(|directory, address| {
-        let mut command = Command::new("victoria-metrics");
-        command
-            .arg(format!("-storageDataPath={}", directory.join("data").display()))
-            .arg(format!("-httpListenAddr={address}"))
-            .args(["-retentionPeriod=100y", "-memory.allowedBytes=256MiB"]);
-        command
-    })
+async fn get(server: &Server, path: &str, query: &[(&str, &str)]) -> String {
+    let url = url::Url::parse_with_params(&format!("{}{path}", server.url()), query).unwrap();
+    let response = reqwest::get(url).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.text().await.unwrap()
 }
 
 fn settings(server: &Server) -> Influx {
@@ -200,8 +111,10 @@ fn sent(lines: &str) -> BTreeMap<Key, Value> {
     all
 }
 
-fn states(checks: &[Check]) -> Vec<bool> {
-    checks.iter().map(|check| check.ok).collect()
+#[track_caller]
+fn are(checks: &[Check], expected: &[bool]) {
+    let found: Vec<bool> = checks.iter().map(|check| check.ok).collect();
+    assert_eq!(found, expected, "{checks:#?}");
 }
 
 /// Everything InfluxDB 1 has of the four measurements, with its types.
@@ -209,7 +122,7 @@ async fn read_back(server: &Server) -> BTreeMap<Key, Value> {
     let mut all = BTreeMap::new();
     for measurement in ["vm_metrics", "vm_features", "vm_devices", "vm_totals"] {
         let query = format!("SHOW FIELD KEYS FROM {measurement}; SELECT * FROM {measurement} GROUP BY *");
-        let text = server.get("/query", &[("db", "vmstats"), ("epoch", "ns"), ("q", &query)]).await;
+        let text = get(server, "/query", &[("db", "vmstats"), ("epoch", "ns"), ("q", &query)]).await;
         let answer: Json = serde_json::from_str(&text).unwrap();
         let rows = |n: usize| answer["results"][n]["series"].as_array().unwrap_or_else(|| panic!("{text}"));
         let types: BTreeMap<_, _> = rows(0)[0]["values"]
@@ -248,30 +161,27 @@ async fn read_back(server: &Server) -> BTreeMap<Key, Value> {
 
 #[tokio::test]
 async fn influxdb_1_gives_back_every_field() {
-    let Some(server) = influxdb(false) else {
-        skip::skipped("influxdb_1_gives_back_every_field", "influxd is not installed (Debian: influxdb)");
-        return;
-    };
+    let Some(server) = Server::influxd("influxdb_1_gives_back_every_field") else { return };
     let settings = settings(&server);
     let lines = encoded(&settings);
     let mut client = Client::new(&settings).unwrap();
 
     // Without its database it takes nothing, and everything says so.
-    assert_eq!(states(&client.check().await), [true, true, false]);
+    are(&client.check().await, &[true, true, false]);
     let (answer, _) = client.write(lines.as_bytes()).await;
     let Decision::Pause { mend, .. } = decide("v1", &answer, 9) else { panic!("{answer:?}") };
     assert!(mend.contains("create the database") && mend.contains("influx.db"), "{mend}");
 
     let create = reqwest::Client::new().post(format!("{}/query?q=CREATE+DATABASE+vmstats", server.url()));
     assert_eq!(create.send().await.unwrap().status(), 200);
-    assert_eq!(states(&client.check().await), [true, true, true]);
+    are(&client.check().await, &[true, true, true]);
     // Twice: the same lines again change nothing.
     for _ in 0..2 {
         let (answer, _) = client.write(lines.as_bytes()).await;
         assert_eq!(decide("v1", &answer, 9), Decision::Delivered, "{answer:?}");
     }
     assert_eq!(client.api(), Some("v1"));
-    assert_eq!(client.target(), format!("{}/write", server.address));
+    assert_eq!(client.target(), format!("{}/write", server.address()));
     assert_eq!(read_back(&server).await, sent(&lines));
 
     // Its own words for a line it cannot take: the others are written, the
@@ -281,16 +191,13 @@ async fn influxdb_1_gives_back_every_field() {
     let Decision::Bisect { why } = decide("v1", &answer, 2) else { panic!("{answer:?}") };
     assert!(why.contains("partial write: field type conflict"), "{why}");
     let written =
-        server.get("/query", &[("db", "vmstats"), ("q", "SELECT * FROM vm_metrics WHERE \"name\"='y'")]);
+        get(&server, "/query", &[("db", "vmstats"), ("q", "SELECT * FROM vm_metrics WHERE \"name\"='y'")]);
     assert!(written.await.contains("\"y\""));
 }
 
 #[tokio::test]
 async fn influxdb_1_with_passwords() {
-    let Some(server) = influxdb(true) else {
-        skip::skipped("influxdb_1_with_passwords", "influxd is not installed (Debian: influxdb)");
-        return;
-    };
+    let Some(server) = Server::influxd_with_passwords("influxdb_1_with_passwords") else { return };
     let http = reqwest::Client::new();
     let query = |q: &str| {
         let url = url::Url::parse_with_params(&format!("{}/query", server.url()), [("q", q)]).unwrap();
@@ -305,12 +212,12 @@ async fn influxdb_1_with_passwords() {
             .unwrap()
     };
     let mut right = client("s3cret");
-    assert_eq!(states(&right.check().await), [true, true, true]);
+    are(&right.check().await, &[true, true, true]);
     let (answer, _) = right.write(encoded(&settings(&server)).as_bytes()).await;
     assert_eq!(decide("v1", &answer, 9), Decision::Delivered, "{answer:?}");
     let mut wrong = client("wr0ng");
     let checks = wrong.check().await;
-    assert_eq!(states(&checks), [true, false]);
+    are(&checks, &[true, false]);
     assert!(checks[1].mend.contains("INFLUX_PASSWORD"), "{:?}", checks[1]);
     let (answer, _) = wrong.write(b"m f=1i 1\n").await;
     let Decision::Pause { mend, .. } = decide("v1", &answer, 1) else { panic!("{answer:?}") };
@@ -319,8 +226,8 @@ async fn influxdb_1_with_passwords() {
 
 /// What VictoriaMetrics has: one float series per field, milliseconds.
 async fn exported(server: &Server) -> BTreeMap<(String, BTreeMap<String, String>), f64> {
-    server.get("/internal/force_flush", &[]).await;
-    let text = server.get("/api/v1/export", &[("match[]", "{__name__=~\"vm_.*\",host=\"kvm 1\"}")]).await;
+    get(server, "/internal/force_flush", &[]).await;
+    let text = get(server, "/api/v1/export", &[("match[]", "{__name__=~\"vm_.*\",host=\"kvm 1\"}")]).await;
     let mut all = BTreeMap::new();
     for line in text.lines() {
         let series: Json = serde_json::from_str(line).unwrap();
@@ -336,11 +243,8 @@ async fn exported(server: &Server) -> BTreeMap<(String, BTreeMap<String, String>
 #[tokio::test]
 async fn victoria_metrics_gives_back_every_number() {
     for api in [Api::Auto, Api::V2] {
-        let Some(server) = victoria_metrics() else {
-            let reason = "victoria-metrics is not installed (Debian: victoria-metrics)";
-            skip::skipped("victoria_metrics_gives_back_every_number", reason);
-            return;
-        };
+        let test = "victoria_metrics_gives_back_every_number";
+        let Some(server) = Server::victoria_metrics(test) else { return };
         let settings = Influx { api, ..settings(&server) };
         let lines = encoded(&settings);
         let mut client = Client::new(&settings).unwrap();
@@ -348,7 +252,7 @@ async fn victoria_metrics_gives_back_every_number() {
         assert_eq!(decide("v1", &answer, 9), Decision::Delivered, "{answer:?}");
         // It tells no version at /ping; /write is what all understand.
         assert_eq!(client.api(), Some(if api == Api::Auto { "v1" } else { "v2" }));
-        assert_eq!(states(&client.check().await), [true, true, true]);
+        are(&client.check().await, &[true, true, true]);
 
         let exported = exported(&server).await;
         let sent = sent(&lines);

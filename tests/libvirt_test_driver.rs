@@ -2,11 +2,13 @@
 //! that refuse, stay silent or are not there. No daemon is needed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test")]
 
+#[path = "lab/port.rs"]
+mod port;
+
 use std::{
     collections::HashSet,
     fmt::Write as _,
     fs,
-    net::TcpListener,
     os::unix::{
         fs::{MetadataExt, PermissionsExt},
         net::UnixListener,
@@ -405,7 +407,7 @@ fn bad_uris_are_told_before_anything_is_connected() {
 
 #[test]
 fn a_password_in_the_uri_is_in_no_message() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = port::free().port();
     let error = reader(&format!("qemu+tcp://bob:hunter%32@127.0.0.1:{port}/system")).error();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     let told = format!("{error} {error:?}");

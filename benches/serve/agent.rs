@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    lab::{program, test_host::test_host_of},
+    lab::{port, program, test_host::test_host_of},
     load::Door,
 };
 
@@ -48,7 +48,7 @@ impl Agent {
     pub fn start(home: &Path, machines: u32) -> Self {
         let uri = test_host_of(home, machines);
         let socket = home.join("agent.sock");
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = port::free();
         let config = home.join("agent.toml");
         let text = format!("[agent]\nsocket = \"{}\"\nlisten = \"{address}\"\n", socket.display());
         std::fs::write(&config, text).unwrap();

@@ -1,7 +1,7 @@
 //! nginx, serving the same bytes as a file: what the machine can do.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -26,7 +26,7 @@ impl Nginx {
         std::fs::write(&file, body("")).unwrap();
         std::fs::write(file.with_extension("gz"), body("Accept-Encoding: gzip\r\n")).unwrap();
         let socket = directory.join("nginx.sock");
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = lab::port::free();
         let config = directory.join("nginx.conf");
         let place = directory.display();
         // One process, as the agent is; as it comes from its authors otherwise.

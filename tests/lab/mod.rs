@@ -10,6 +10,7 @@
 pub mod fields;
 pub mod guests;
 pub mod http;
+pub mod port;
 pub mod processes;
 pub mod program;
 pub mod servers;

@@ -2,13 +2,13 @@
 //! and loopback port, ended when dropped.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use super::{http, installed, skipped, within};
+use super::{http, installed, port, skipped, within};
 
 /// A database server of the test's own.
 pub struct Server {
@@ -25,25 +25,20 @@ impl Server {
     /// InfluxDB 1.6 without authentication and without a database; or `None`
     /// after saying that `test` is skipped.
     pub fn influxd(test: &str) -> Option<Self> {
+        Self::influxd_as(test, |address, directory| influxd(address, directory, false))
+    }
+
+    /// One that wants a user and a password, and has no user yet.
+    pub fn influxd_with_passwords(test: &str) -> Option<Self> {
+        Self::influxd_as(test, |address, directory| influxd(address, directory, true))
+    }
+
+    fn influxd_as(test: &str, command: fn(SocketAddr, &Path) -> Command) -> Option<Self> {
         if !installed("influxd") {
             skipped(test, "influxd is not installed (make test unpacks it on Debian and Ubuntu)");
             return None;
         }
-        Some(Self::start("/ping", |address, directory| {
-            let path = directory.display();
-            let configuration = format!(
-                "reporting-disabled = true\nbind-address = \"127.0.0.1:0\"\n\
-                 [meta]\ndir = \"{path}/meta\"\nlogging-enabled = false\n\
-                 [data]\ndir = \"{path}/data\"\nwal-dir = \"{path}/wal\"\nquery-log-enabled = false\n\
-                 [monitor]\nstore-enabled = false\n\
-                 [http]\nbind-address = \"{address}\"\nlog-enabled = false\n"
-            );
-            let file = directory.join("influxdb.conf");
-            std::fs::write(&file, configuration).unwrap();
-            let mut command = Command::new("influxd");
-            command.args(["run", "-config"]).arg(file).env("HOME", directory);
-            command
-        }))
+        Some(Self::start("/ping", command))
     }
 
     /// VictoriaMetrics, whose writes can be read back at once after `flush`; or
@@ -58,7 +53,7 @@ impl Server {
             command
                 .arg(format!("-httpListenAddr={address}"))
                 .arg(format!("-storageDataPath={}", directory.join("data").display()))
-                .arg("-retentionPeriod=100y")
+                .args(["-retentionPeriod=100y", "-memory.allowedBytes=256MiB"])
                 .arg("-loggerLevel=ERROR");
             command
         }))
@@ -122,7 +117,7 @@ impl Server {
         // then the server ends, and the next port is tried.
         for _ in 0..5 {
             let directory = tempfile::tempdir().unwrap();
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let address = port::free();
             let process = spawn(command, address, directory.path());
             let mut server = Self { process, address, command, ready, directory };
             if server.answers() {
@@ -131,6 +126,22 @@ impl Server {
         }
         panic!("the server ends at once, five times");
     }
+}
+
+fn influxd(address: SocketAddr, directory: &Path, passwords: bool) -> Command {
+    let path = directory.display();
+    let configuration = format!(
+        "reporting-disabled = true\nbind-address = \"127.0.0.1:0\"\n\
+         [meta]\ndir = \"{path}/meta\"\nlogging-enabled = false\n\
+         [data]\ndir = \"{path}/data\"\nwal-dir = \"{path}/wal\"\nquery-log-enabled = false\n\
+         [monitor]\nstore-enabled = false\n\
+         [http]\nbind-address = \"{address}\"\nlog-enabled = false\nauth-enabled = {passwords}\n"
+    );
+    let file = directory.join("influxdb.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let mut command = Command::new("influxd");
+    command.args(["run", "-config"]).arg(file).env("HOME", directory);
+    command
 }
 
 fn spawn(command: fn(SocketAddr, &Path) -> Command, address: SocketAddr, directory: &Path) -> Child {

@@ -7,7 +7,7 @@
 //! is for any real host.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    installed,
+    installed, port,
     processes::{self, Leash},
     program, skipped, within_or_say,
 };
@@ -82,7 +82,7 @@ impl Sshd {
         write_accounts(directory.path());
         // Another process may take the port between choosing and binding it.
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = port::free().port();
             match serve(directory.path(), libvirt, &program, port) {
                 Ok(server) => {
                     let sshd = Self { server, port, directory };
@@ -140,7 +140,7 @@ impl Sshd {
 
     /// A port of this machine that leads to `socket` on the host (`ssh -L`).
     pub fn forward(&self, socket: &Path) -> Forward {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free().port();
         let passwd = self.directory.path().join("passwd");
         let client = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", BECOME_CLIENT])
