@@ -12,15 +12,13 @@ use std::ops::Range;
 
 use roxmltree::{Document, Node};
 
-use self::within::{Plain, is_secret};
+use self::within::{Plain, is_secret, is_value};
 use super::devices::XmlError;
 use crate::model::name::is_unfit;
 
 const MASK: &str = "***";
 /// Bytes of XML that are looked at: what libvirt's protocol lets through.
 const MAX_BYTES: usize = 4 << 20;
-/// Attributes that hold the value of what another one names.
-const VALUES: [&str; 7] = ["value", "val", "string", "text", "data", "content", "default"];
 /// Elements whose `name` is that of a thing, not of a value.
 const THINGS: [&str; 7] = ["source", "host", "target", "alias", "feature", "model", "group"];
 
@@ -93,9 +91,11 @@ fn of_element(node: Node<'_, '_>, xml: &str, secrets: &mut Vec<Range<usize>>) {
     let of_option = option.is_some_and(|option| option.starts_with('-') && is_secret(option));
     for attribute in node.attributes() {
         let place = attribute.range_value();
-        let is_value = VALUES.iter().any(|value| attribute.name().eq_ignore_ascii_case(value));
         let plain = Plain::new(xml, place.clone());
-        if is_secret(attribute.name()) || (is_value && (holds || of_option)) || plain.is_whole_secret() {
+        if is_secret(attribute.name())
+            || (is_value(attribute.name()) && (holds || of_option))
+            || plain.is_whole_secret()
+        {
             secrets.push(place);
         } else {
             plain.find(argument, secrets);
@@ -200,12 +200,20 @@ mod tests {
             "<!-- <x name='password' value='S3CR3T'/> -->",
             "<?a password=S3CR3T?>",
             "<?password S3CR3T?>",
+            "<a>[{\"name\": \"password\", \"value\": \"S3CR3T\"}]</a>",
+            "<a>[{\"value\": \"S3CR3T\", \"name\": \"password\"}]</a>",
+            "<a>{\"key\":\"API_TOKEN\",\"of\":{\"a\":1},\"value\":\"S3CR3T\"}</a>",
+            "<a>{\\\"name\\\":\\\"password\\\",\\\"value\\\":\\\"S3CR3T\\\"}</a>",
+            "<a>- name: DB_PASSWORD\n  value: S3CR3T\n</a>",
+            "<a>name=password,value=S3CR3T</a>",
+            "<source protocol='https' name='https://S3CR3T0123456789abcd@host/x'/>",
         ] {
             let text = shown(secret);
             assert!(!text.contains("S3CR3T") && text.contains("***"), "{text}");
         }
         let plain = "<description>see https://wiki/compass: how it is done</description>\
                      <cpu mode='host-passthrough'/><graphics passwdValidTo='2030-01-01T00:00:00'/>\
+                     <a>qemu+ssh://administrator@host/system {{\"name\":\"web\",\"value\":1}} name: x, value: y</a>\
                      <disk><source protocol='rbd' name='pool/tokens'><host name='m' port='1'/></source></disk>\
                      <qemu:arg value='-device'/><qemu:arg value='e1000,id=a,mac=52:54:00:00:00:01'/>\
                      <name>web</name><disk type='file'><source file='/srv/pass/a.img'/>\n  \
@@ -247,9 +255,23 @@ mod tests {
     #[test]
     fn no_text_makes_masking_slow() {
         const BYTES: usize = 1 << 20;
-        for part in
-            ["password=", "password='", "password=\\", "://", "a://u:", "-token ", "key=\"", "&#34;password:"]
-        {
+        for part in [
+            "password=",
+            "password='",
+            "password=\\",
+            "://",
+            "a://u:",
+            "-token ",
+            "key=\"",
+            "&#34;password:",
+            "name=",
+            "name:password ",
+            "{",
+            "{name:password",
+            "name:\"password\"}",
+            "{name:password}",
+            "value:",
+        ] {
             let many = part.repeat(BYTES / part.len());
             let begun = std::time::Instant::now();
             let text = shown(&format!("<a>{many}</a>"));

@@ -27,6 +27,14 @@ const WORDS: [&str; 18] = [
     "psk",
     "authorization",
 ];
+/// What the name of a value is called, and what the value is called then:
+/// `{"name": "password", "value": …}`.
+const LABELS: [&str; 4] = ["name", "key", "field", "variable"];
+const VALUES: [&str; 7] = ["value", "val", "string", "text", "data", "content", "default"];
+/// Longest name that is looked at as such.
+const LONGEST_LABEL: usize = 64;
+/// A user's name in a URL that is so long, with digits and letters, is a token.
+const TOKEN: usize = 16;
 /// Names that hold such a word and name no secret.
 const PLAIN: [&str; 1] = ["passwdvalidto"];
 /// Ends of words that are no `pass`.
@@ -40,6 +48,11 @@ pub(super) fn is_secret(name: &str) -> bool {
         name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     let pass = name.ends_with("pass") && !NO_PASS.iter().any(|word| name.ends_with(word));
     (pass || WORDS.iter().any(|word| name.contains(word))) && !PLAIN.contains(&name.as_str())
+}
+
+/// Whether an attribute or a key of this name holds what another one names.
+pub(super) fn is_value(name: &str) -> bool {
+    VALUES.iter().any(|value| name.eq_ignore_ascii_case(value))
 }
 
 /// A text of the XML as its reader sees it, and where each byte came from.
@@ -103,13 +116,31 @@ impl<'a> Plain<'a> {
     /// `argument` of its own.
     pub(super) fn find(&self, argument: bool, secrets: &mut Vec<Range<usize>>) {
         let mut at = 0;
+        let mut objects = Vec::new();
+        let mut named = false;
         while let Some(name) = next_name(&self.text, at) {
+            follow(&self.text, at..name.start, &mut objects);
             at = name.end;
-            if let Some(from) = value_of(&self.text, &name) {
+            if let Some(of_secret) = names_a_secret(&self.text, &name) {
+                named = of_secret;
+                // The value may come before its name.
+                if let Some(from) = objects.pop_if(|_| named) {
+                    at = end_of_object(&self.text, name.end);
+                    secrets.push(self.in_xml(from..at));
+                    named = false;
+                    continue;
+                }
+            }
+            let value = match value_of(&self.text, &name) {
+                None if named && is_value(&self.text[name.clone()]) => after_sign(&self.text, &name),
+                value => value,
+            };
+            if let Some(from) = value {
                 let end = end_of_value(&self.text, from, argument);
                 if end > from {
                     secrets.push(self.in_xml(from..end));
                     at = end;
+                    named = false;
                 }
             }
         }
@@ -123,10 +154,14 @@ impl<'a> Plain<'a> {
             let rest = &self.text[from..];
             let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>');
             let authority = &rest[..rest.find(ends).unwrap_or(rest.len())];
-            if let Some(user) = authority.rfind('@')
-                && let Some(colon) = authority[..user].find(':')
-            {
-                secrets.push(self.in_xml(from + colon + 1..from + user));
+            let Some(user) = authority.rfind('@') else { continue };
+            let has = |is: fn(&u8) -> bool| authority[..user].bytes().any(|byte| is(&byte));
+            match authority[..user].find(':') {
+                Some(colon) => secrets.push(self.in_xml(from + colon + 1..from + user)),
+                None if user >= TOKEN && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) => {
+                    secrets.push(self.in_xml(from..from + user));
+                }
+                None => {}
             }
         }
     }
@@ -163,6 +198,51 @@ fn next_name(text: &str, at: usize) -> Option<Range<usize>> {
     let start = at + bytes[at..].iter().position(|byte| is_part(*byte))?;
     let length = bytes[start..].iter().position(|byte| !is_part(*byte)).unwrap_or(bytes.len() - start);
     Some(start..start + length)
+}
+
+/// Keeps in `objects` where those begin, after their brace, that are open at
+/// the end of `range`.
+fn follow(text: &str, range: Range<usize>, objects: &mut Vec<usize>) {
+    for at in range {
+        match text.as_bytes()[at] {
+            b'{' => objects.push(at + 1),
+            b'}' => drop(objects.pop()),
+            _ => {}
+        }
+    }
+}
+
+/// Where the object ends that is open at `from`.
+fn end_of_object(text: &str, from: usize) -> usize {
+    let mut depth = 0_usize;
+    for (at, byte) in text.bytes().enumerate().skip(from) {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return at,
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Whether what `name` labels is a secret; `None`: it labels nothing.
+fn names_a_secret(text: &str, name: &Range<usize>) -> Option<bool> {
+    if !LABELS.iter().any(|label| text[name.clone()].eq_ignore_ascii_case(label)) {
+        return None;
+    }
+    let value = text[after_sign(text, name)?..].trim_start_matches(['\\', '"', '\'']);
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ');
+    let length = value.bytes().take(LONGEST_LABEL).take_while(is_part).count();
+    Some(is_secret(&value[..length]))
+}
+
+/// Where the value begins that follows `name` and a sign.
+fn after_sign(text: &str, name: &Range<usize>) -> Option<usize> {
+    let after = text[name.end..].trim_start_matches('\\');
+    let after = after.strip_prefix(['"', '\'']).unwrap_or(after).trim_start();
+    let value = after.strip_prefix([':', '='])?;
+    Some(text.len() - value.trim_start().len())
 }
 
 /// Where the value begins of which `name` is the name, if it is a secret's.
