@@ -38,7 +38,7 @@ use tokio::{
 
 use crate::{
     agent::door::DoorError,
-    app::{self, App, Effect, ExportForm, Exported, Message, OldFrames},
+    app::{self, App, Clipboard, Effect, ExportForm, Exported, Message, OldFrames},
     attach::PlaceError,
     cli::Attach,
     clock::Clock,
@@ -144,6 +144,10 @@ pub fn screen(loaded: Loaded, stopped: bool, attach: &Attach) -> Result<Vec<Stri
         config: loaded.entries,
         interval: loaded.config.collector.poll_interval,
         log_file: logging.file.clone(),
+        clipboard: match std::env::var_os("TMUX") {
+            Some(socket) if !socket.is_empty() => Clipboard::Tmux,
+            _ => Clipboard::Terminal,
+        },
         now: clock.now().0,
     })?;
     if let Some(remembered) = remembered {

@@ -14,7 +14,7 @@ mod scenes;
 use std::{sync::Arc, time::Duration};
 
 use kvmscope::{
-    app::{App, Key, Message, Settings},
+    app::{App, Clipboard, Key, Message, Settings},
     config,
     model::{AngleScale, Frame},
     telemetry::answers,
@@ -31,7 +31,14 @@ fn pages(frames: &[Arc<Frame>]) -> Vec<String> {
     let screen = config::Screen::default();
     let now = frames[0].at;
     let interval = Duration::from_secs(1);
-    let settings = Settings { screen: screen.clone(), config: Vec::new(), interval, log_file: None, now };
+    let settings = Settings {
+        screen: screen.clone(),
+        config: Vec::new(),
+        interval,
+        log_file: None,
+        clipboard: Clipboard::default(),
+        now,
+    };
     let mut app = App::new(settings).unwrap();
     app.update(Message::Resize { width: SIZE.0, height: SIZE.1 });
     for frame in frames {

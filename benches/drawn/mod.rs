@@ -13,7 +13,7 @@ use std::{
 };
 
 use kvmscope::{
-    app::{App, Key, Message, Settings, SortKey},
+    app::{App, Clipboard, Key, Message, Settings, SortKey},
     config,
     model::status::{CollectionState, CollectorStatus, EventFigures},
     terminal::Thrifty,
@@ -55,8 +55,14 @@ impl Drawn {
     pub fn new(width: u16, height: u16) -> Self {
         let screen = config::Screen::default();
         let interval = Duration::from_secs(1);
-        let settings =
-            Settings { screen: screen.clone(), config: Vec::new(), interval, log_file: None, now: START };
+        let settings = Settings {
+            screen: screen.clone(),
+            config: Vec::new(),
+            interval,
+            log_file: None,
+            clipboard: Clipboard::default(),
+            now: START,
+        };
         let mut app = App::new(settings).unwrap();
         app.update(Message::Resize { width, height });
         app.update(Message::Collector(running(interval)));

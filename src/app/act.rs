@@ -8,7 +8,8 @@ use std::{sync::Arc, time::Duration};
 use tui_input::Input;
 
 use super::{
-    Action, App, Control, Effect, ExportForm, Notice, Overlay, Page, Scroll, VmPage, look_back::Step,
+    Action, App, Clipboard, Control, Effect, ExportForm, Notice, Overlay, Page, Scroll, VmPage,
+    look_back::Step,
 };
 use crate::{
     config,
@@ -49,7 +50,7 @@ impl App {
                 return vec![Effect::Mouse(self.mouse)];
             }
             Action::Copy => return self.copy(),
-            Action::Export => self.ask_export(),
+            Action::Export => return self.ask_export(),
             Action::ExportCsv => return self.export(ExportForm::Csv),
             Action::ExportJson => return self.export(ExportForm::Json),
             Action::Suspend => return vec![Effect::Suspend],
@@ -153,7 +154,11 @@ impl App {
             self.say(format!("copied uuid {uuid}"));
             return vec![Effect::Copy(uuid.to_string())];
         }
-        self.say(format!("copied name {name}; y again copies the uuid"));
+        let through = match self.clipboard {
+            Clipboard::Terminal => "",
+            Clipboard::Tmux => ", if tmux has set-clipboard on",
+        };
+        self.say(format!("copied name {name}{through}; y again copies the uuid"));
         if let Some(notice) = &mut self.notice {
             notice.copied = Some(uuid);
         }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Effect, Overlay, Page};
+use super::{App, DomainXml, Effect, Overlay, Page, XmlState};
 use crate::model::{
     DomainFrame, Frame, WallTime,
     status::{CollectorStatus, DeliveryStatus, StoreStatus},
@@ -17,6 +17,8 @@ pub enum ExportForm {
     Csv,
     /// JSON.
     Json,
+    /// As it is shown, for what is a text already.
+    Xml,
 }
 
 /// What is written.
@@ -35,6 +37,15 @@ pub enum Exported {
         frame: Arc<Frame>,
         /// The VM.
         domain: Arc<DomainFrame>,
+    },
+    /// The XML of one VM.
+    Xml {
+        /// Whose it is.
+        name: Arc<str>,
+        /// When it came.
+        at: WallTime,
+        /// As it is shown, secrets masked.
+        text: Arc<str>,
     },
     /// The accounting of collector, delivery and store.
     Accounting {
@@ -55,7 +66,7 @@ impl Exported {
     pub fn at(&self) -> WallTime {
         match self {
             Self::Fleet { frame, .. } | Self::Vm { frame, .. } => frame.at,
-            Self::Accounting { at, .. } => *at,
+            Self::Accounting { at, .. } | Self::Xml { at, .. } => *at,
         }
     }
 }
@@ -68,6 +79,7 @@ impl PartialEq for Exported {
                 Arc::ptr_eq(frame, other) && rows == others
             }
             (Self::Vm { domain, .. }, Self::Vm { domain: other, .. }) => Arc::ptr_eq(domain, other),
+            (Self::Xml { text, .. }, Self::Xml { text: other, .. }) => Arc::ptr_eq(text, other),
             (
                 Self::Accounting { at, collector, delivery, store },
                 Self::Accounting { at: other, collector: collecting, delivery: delivering, store: storing },
@@ -78,8 +90,12 @@ impl PartialEq for Exported {
 }
 
 impl App {
-    /// Asks for the form, or says why there is nothing to write.
-    pub(super) fn ask_export(&mut self) {
+    /// Asks for the form, where there is more than one, or says why there is
+    /// nothing to write.
+    pub(super) fn ask_export(&mut self) -> Vec<Effect> {
+        if self.page == Page::Xml && self.exported().is_some() {
+            return self.export(ExportForm::Xml);
+        }
         if self.page == Page::Log {
             self.say(match &self.log_file {
                 Some(path) => format!("the log is kept in {path}"),
@@ -90,6 +106,7 @@ impl App {
         } else {
             self.overlay = Overlay::ExportQuestion;
         }
+        Vec::new()
     }
 
     /// Has what is shown written.
@@ -102,9 +119,13 @@ impl App {
         let frame = || self.frame().map(Arc::clone);
         match self.page {
             Page::Fleet => Some(Exported::Fleet { frame: frame()?, rows: self.fleet.rows().to_vec() }),
-            Page::Vm | Page::Xml => {
-                Some(Exported::Vm { frame: frame()?, domain: self.vm_domain().map(Arc::clone)? })
-            }
+            Page::Vm => Some(Exported::Vm { frame: frame()?, domain: self.vm_domain().map(Arc::clone)? }),
+            Page::Xml => match self.xml()? {
+                DomainXml { name, state: XmlState::Shown { text, at }, .. } => {
+                    Some(Exported::Xml { name: Arc::clone(name), at: *at, text: Arc::clone(text) })
+                }
+                _ => None,
+            },
             Page::Status => Some(Exported::Accounting {
                 at: self.now,
                 collector: self.control.status().cloned().map(Box::new),

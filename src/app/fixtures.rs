@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{App, Message, Settings};
+use super::{App, Clipboard, Message, Settings};
 use crate::{
     config,
     model::{
@@ -177,6 +177,7 @@ pub(crate) fn settings() -> Settings {
         ],
         interval: Duration::from_secs(1),
         log_file: Some("/var/lib/kvmscope/kvmscope.log".into()),
+        clipboard: Clipboard::Terminal,
         now: START,
     }
 }

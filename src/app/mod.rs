@@ -87,8 +87,21 @@ pub struct Settings {
     pub interval: Duration,
     /// Where the log is kept.
     pub log_file: Option<String>,
+    /// The way of what is copied.
+    pub clipboard: Clipboard,
     /// The time now.
     pub now: WallTime,
+}
+
+/// The way of what is copied. Nobody answers, so that nobody knows whether it
+/// came there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clipboard {
+    /// The terminal takes it.
+    #[default]
+    Terminal,
+    /// tmux takes it first, and passes it on where it is set to.
+    Tmux,
 }
 
 /// Longest filter in characters.
@@ -109,6 +122,7 @@ pub struct App {
     keymap: Keymap,
     config: Vec<ConfigEntry>,
     log_file: Option<String>,
+    clipboard: Clipboard,
     screen: config::Screen,
     theme: config::Theme,
     mouse: bool,
@@ -156,11 +170,12 @@ impl App {
     /// # Errors
     /// Two key bindings clash: a mistake in [`ACTIONS`].
     pub fn new(settings: Settings) -> Result<Self, Clash> {
-        let Settings { screen, config, interval, log_file, now } = settings;
+        let Settings { screen, config, interval, log_file, clipboard, now } = settings;
         Ok(Self {
             keymap: Keymap::new()?,
             config,
             log_file,
+            clipboard,
             theme: screen.theme,
             mouse: screen.mouse,
             focused: true,

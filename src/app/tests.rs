@@ -282,6 +282,29 @@ fn y_copies_the_name_and_then_the_uuid() {
 }
 
 #[test]
+fn where_tmux_may_keep_it_nothing_is_said_to_be_copied_for_sure() {
+    let mut app = App::new(Settings { clipboard: Clipboard::Tmux, ..settings() }).unwrap();
+    app.update(Message::Frame(Host::new().cycle()));
+    press(&mut app, "y");
+    assert!(app.notice().unwrap().contains("if tmux has set-clipboard on"), "{:?}", app.notice());
+}
+
+#[test]
+fn on_the_page_of_the_xml_it_is_the_xml_that_is_written() {
+    let (mut app, _host) = running(3);
+    let name = selected(&app).into();
+    key(&mut app, Key::Enter);
+    let [Effect::Xml(uuid)] = press(&mut app, "x")[..] else { panic!() };
+    assert_eq!(press(&mut app, "e"), [], "it has not come yet");
+    assert!(app.notice().unwrap().contains("nothing to export yet"));
+    let text: Arc<str> = "<domain/>".into();
+    app.update(Message::Xml(uuid, Ok(Arc::clone(&text))));
+    let [Effect::Export(ExportForm::Xml, written)] = &press(&mut app, "e")[..] else { panic!() };
+    assert_eq!(*written, Exported::Xml { name, at: written.at(), text });
+    assert_eq!(app.overlay(), Overlay::None, "there is but one form of it");
+}
+
+#[test]
 fn pages_open_and_close_the_way_they_came() {
     let (mut app, mut host) = running(3);
     key(&mut app, Key::Enter);

@@ -24,6 +24,7 @@ pub(super) fn write(form: ExportForm, what: &Exported, directory: &Path) -> Stri
     let kind = match form {
         ExportForm::Csv => "csv",
         ExportForm::Json => "json",
+        ExportForm::Xml => "xml",
     };
     match create(directory, &stamp(what.at()), kind, text.as_bytes()) {
         Ok(path) => format!("wrote {subject} to {}", path.display()),
@@ -41,6 +42,7 @@ fn compose(form: ExportForm, what: &Exported) -> (String, String) {
             let subject = if rows.len() == 1 { "1 VM".to_owned() } else { format!("{} VMs", rows.len()) };
             (document, subject, export::table)
         }
+        Exported::Xml { name, text, .. } => return (text.to_string(), format!("the XML of {name}")),
         Exported::Vm { frame, domain } => {
             (export::vm(frame, domain), domain.identity().name.to_string(), export::list)
         }
@@ -52,7 +54,7 @@ fn compose(form: ExportForm, what: &Exported) -> (String, String) {
     };
     let text = match form {
         ExportForm::Csv => table(&document),
-        ExportForm::Json => export::json_text(&document),
+        ExportForm::Json | ExportForm::Xml => export::json_text(&document),
     };
     (text, subject)
 }
@@ -108,6 +110,12 @@ mod tests {
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
             assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
         }
+        let text = "<domain>\n  <name>web</name>\n</domain>\n";
+        let what = Exported::Xml { name: "web".into(), at: what.at(), text: text.into() };
+        let said = write(ExportForm::Xml, &what, directory.path());
+        let path = directory.path().join(format!("kvmscope-{at}.xml"));
+        assert_eq!(said, format!("wrote the XML of web to {}", path.display()));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         let gone = directory.path().join("gone");
         let said = write(ExportForm::Json, &what, &gone);
         assert!(said.contains("cannot export into") && said.contains("you may write to"), "{said}");
