@@ -207,6 +207,23 @@ fn what_the_agents_record_lacks_is_told_with_the_rest() {
 }
 
 #[test]
+fn a_user_without_a_record_of_his_own_is_given_the_agents() {
+    let mut scene = Scene::start(Left::empty());
+    let other = tempfile::tempdir().unwrap();
+    let ask = |scene: &Scene| {
+        let mut command = exporting::export(other.path(), &scene.left.uri, &["--since", LONG_AGO]);
+        command.arg("--config").arg(&scene.config).output().unwrap()
+    };
+    let told = whole(&ask(&scene));
+    assert!(told.lines().any(|line| line.contains("name=web-frontend-1,")), "{told}");
+    // What a killed one leaves behind is nobody.
+    scene.agent.signal(Signal::KILL);
+    scene.agent.wait();
+    let (code, told) = refused(&ask(&scene));
+    assert!(code == 1 && told.contains("there is no record in"), "{told}");
+}
+
+#[test]
 fn a_bad_question_is_told_what_is_allowed() {
     let scene = Scene::start(Left::empty());
     for (question, allowed) in [

@@ -167,7 +167,7 @@ impl Keys {
 ///
 /// # Errors
 /// This user has no place for it, or none that is safe.
-pub fn usual_place(record: Option<&Path>, libvirt_uri: &str) -> Result<PathBuf, DoorError> {
+fn usual_place(record: Option<&Path>, libvirt_uri: &str) -> Result<PathBuf, DoorError> {
     let directory = rundir::directory(record).ok_or(DoorError::Nowhere)?;
     let path = rundir::socket(&directory, libvirt_uri);
     rundir::prepare(&directory).map_err(|fault| unusable(&path, fault))?;

@@ -87,8 +87,10 @@ impl Place {
         (!sockets.is_empty()).then_some(Self::Sockets(sockets))
     }
 
-    /// The socket to ask now: the first that is there, else the first.
-    pub(super) fn socket(&self) -> Option<&Path> {
+    /// The socket to ask now: the first that is there, else the first; `None`:
+    /// it is an address.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
         let Self::Sockets(sockets) = self else { return None };
         let is_there = |path: &&PathBuf| fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
         sockets.iter().find(is_there).or_else(|| sockets.first()).map(PathBuf::as_path)

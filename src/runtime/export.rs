@@ -8,7 +8,10 @@
 mod output;
 mod times;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
@@ -16,14 +19,14 @@ use output::Output;
 use times::{ALLOWED, instant, told};
 
 use crate::{
-    agent::{
-        door,
-        export::{Export, Format},
+    agent::export::{Export, Format},
+    attach::{
+        Place,
+        fetch::{self, FetchError},
     },
-    attach::fetch::{self, FetchError},
     cli,
     clock::Clock,
-    config::{Config, Socket},
+    config::Config,
     delivery::{
         self, Role,
         lookback::stretch::{Access, Stretch, StretchError, Wanted},
@@ -165,7 +168,26 @@ impl Question<'_> {
         if let Some(holder) = holder {
             return self.ask(&holder, output);
         }
-        self.read(output)
+        match (self.read(output), self.socket()) {
+            // Another user's, such as the service's.
+            (Err(ExportError::Record(StretchError::Look(none @ LookError::None { .. }))), Some(socket)) => {
+                match self.ask_at(socket, "the agent", output) {
+                    // A socket that was left behind.
+                    Err(ExportError::Agent { source: FetchError::Unreachable(_), .. }) => {
+                        Err(StretchError::Look(none).into())
+                    }
+                    asked => asked,
+                }
+            }
+            (read, _) => read,
+        }
+    }
+
+    /// Where an agent answers, if one may.
+    fn socket(&self) -> Option<PathBuf> {
+        let place =
+            Place::usual(&self.config.agent, self.config.store.path.as_deref(), &self.config.libvirt.uri)?;
+        place.socket().filter(|socket| socket.exists()).map(Path::to_owned)
     }
 
     /// From the file.
@@ -188,15 +210,9 @@ impl Question<'_> {
         self.judge(output, export.stretch().lost(), covers)
     }
 
-    /// From the agent.
+    /// From the process that has the lock.
     fn ask(&self, holder: &str, output: &mut Output) -> Result<(), ExportError> {
-        let record = self.config.store.path.as_deref();
-        let socket = match &self.config.agent.socket {
-            Socket::At(path) => Some(path.clone()),
-            Socket::Auto => door::usual_place(record, &self.config.libvirt.uri).ok(),
-            Socket::Off => None,
-        };
-        let Some(socket) = socket.filter(|socket| holder.contains("agent") && socket.exists()) else {
+        let Some(socket) = self.socket().filter(|_| holder.contains("agent")) else {
             let mend = if holder.contains("agent") {
                 "it answers at no socket that this configuration names: set agent.socket as it has it"
             } else {
@@ -204,6 +220,11 @@ impl Question<'_> {
             };
             return Err(ExportError::Held { holder: holder.to_owned(), mend: mend.to_owned() });
         };
+        self.ask_at(socket, holder, output)
+    }
+
+    /// From the agent at `socket`.
+    fn ask_at(&self, socket: PathBuf, holder: &str, output: &mut Output) -> Result<(), ExportError> {
         let mut failed = None;
         let mut parameters = vec![("since", told(self.wanted.since)), ("until", told(self.wanted.until))];
         parameters.push(("format", self.format.word().to_owned()));
