@@ -23,6 +23,7 @@ use std::{
 use exporting::{CYCLES, Left, at, refused, stamp, whole};
 use influxdb_line_protocol::{FieldValue, parse_lines};
 use kvmscope::{
+    clock::Clock,
     model::{Nanos, WallTime},
     telemetry::json,
 };
@@ -75,6 +76,48 @@ fn a_stretch_begins_with_its_first_instant_and_ends_before_its_last() {
     let closed = left.frames[20].at.0;
     let exported = left.exported(&["--since", &at(closed), "--until", &at(closed + 1), "--format", "jsonl"]);
     assert_eq!(exported.lines().count(), left.frames[20].domains.len());
+}
+
+#[test]
+fn a_clock_that_was_set_back_or_forward_hides_no_line() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let begins = Clock::system().now().0.0 - 30 * HOUR;
+    let mut frame = sample::frame(Vec::new());
+    // Set back by two hours, forward by a day, and back to where it was.
+    let mut cycles = Vec::new();
+    for shift in [0, -2 * HOUR, 22 * HOUR, 60_000_000_000] {
+        for second in 0..40 {
+            frame.cycle += 1;
+            frame.at = WallTime(begins + shift + second * 1_000_000_000);
+            let mut reading = sample::reading(sample::identity(Some(1), "web", &scenes::uuid(1)));
+            reading.at = frame.at;
+            frame.domains = vec![std::sync::Arc::new(sample::domain(reading))].into();
+            cycles.push(frame.clone());
+        }
+    }
+    let left = Left::of(cycles, 2000);
+    assert_eq!(left.exported(&["--since", LONG_AGO]), left.sent);
+    let second = 1_000_000_000;
+    for (from, until) in [
+        (-2 * HOUR, -2 * HOUR + 20 * second),
+        (-2 * HOUR + 10 * second, 5 * second),
+        (0, 90 * second),
+        (30 * second, 70 * second),
+        (-3 * HOUR, HOUR),
+        (22 * HOUR + 20 * second, 23 * HOUR),
+        (70 * second, 23 * HOUR),
+    ] {
+        let (from, until) = (begins + from, begins + until);
+        let span = ["--since", &at(from), "--until", &at(until)];
+        let is_in = |at: i64| (from..until).contains(&at);
+        let lines: String =
+            left.sent.split_inclusive('\n').filter(|line| is_in(stamp(line.trim_end()))).collect();
+        assert!(!lines.is_empty());
+        assert_eq!(left.exported(&span), lines, "{span:?}");
+        let closed = left.frames.iter().filter(|frame| is_in(frame.at.0)).count();
+        let objects = left.exported(&[&span[..], &["--format", "jsonl"]].concat());
+        assert_eq!(objects.lines().count(), closed, "{span:?}");
+    }
 }
 
 #[test]

@@ -210,6 +210,20 @@ impl Look {
         self.outline(CLOSED_AT, last.row.saturating_sub(NEWEST).max(1), at.0)
     }
 
+    /// The numbers of the first and the last row whose cycles closed from
+    /// `since` on and before `until`; `None`: there is none. Where the clock was
+    /// set back, rows between them may have closed at other times, and none
+    /// beyond them did in this one. Goes through the times of all rows: for
+    /// questions that read much anyway.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn between(&self, since: WallTime, until: WallTime) -> Result<Option<(i64, i64)>, Error> {
+        let ends = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
+        let found = self.db.query_row(BETWEEN, [since.0, until.0], ends);
+        found.map_err(self.failed("reading"))
+    }
+
     /// By halves, the number of the first row that closed after `at`; one
     /// beyond the last where none did.
     fn first_later(&self, at: WallTime) -> Result<i64, Error> {
@@ -291,6 +305,7 @@ impl Look {
 /// How many of the newest numbers are looked through for an instant, a few
 /// milliseconds' work: what is in memory whole is among them.
 const NEWEST: i64 = 1 << 16;
+const BETWEEN: &str = "SELECT min(seq), max(seq) FROM cycle WHERE seq > 0 AND at >= ?1 AND at < ?2";
 const AT_OR_BEFORE: &str = "WHERE seq > 0 AND seq < ?1 AND at <= ?2 ORDER BY seq DESC LIMIT 1";
 const AFTER: &str = "WHERE seq >= ?1 AND at > ?2 ORDER BY seq LIMIT 1";
 const CLOSED_AT: &str = "WHERE seq >= ?1 AND at = ?2 ORDER BY seq DESC LIMIT 1";

@@ -54,9 +54,19 @@ pub struct Stretch {
     until: WallTime,
     vm: Option<Vm>,
     walk: Walk,
-    /// The last row that was read, and the file it is in.
-    place: Option<(i64, (u64, u64))>,
+    place: Option<Reached>,
     lost: u64,
+}
+
+/// How far it was read.
+#[derive(Clone, Copy)]
+struct Reached {
+    /// The last row that was read,
+    row: i64,
+    /// and the last one that may be in it.
+    last: i64,
+    /// The file they are in.
+    file: (u64, u64),
 }
 
 /// Whom the lines are of.
@@ -144,19 +154,11 @@ impl Stretch {
     pub fn lines(&mut self, most: usize, out: &mut Vec<u8>) -> Result<bool, StretchError> {
         let look = self.look()?;
         let begun = Instant::now();
-        let mut after = match self.place {
-            Some((row, _)) => row,
-            None => match self.first(&look)? {
-                Some(first) => first.first.row - 1,
-                None => return Ok(false),
-            },
-        };
+        let until = WallTime(self.until.0.saturating_add(nanos(LONGEST_CYCLE)));
+        let Some(mut reached) = self.reached(&look, until)? else { return Ok(false) };
         let mut read = 0;
-        while let Some(row) = look.rows(after, 1)?.pop() {
-            after = row.row;
-            if row.at.0 >= self.until.0.saturating_add(nanos(LONGEST_CYCLE)) {
-                return Ok(false);
-            }
+        while let Some(row) = look.rows(reached.row, 1)?.pop().filter(|row| row.row <= reached.last) {
+            reached.row = row.row;
             match row.bytes {
                 Some(lines) => {
                     read += lines.len();
@@ -172,8 +174,8 @@ impl Stretch {
                 break;
             }
         }
-        self.place = Some((after, look.file()));
-        Ok(look.next(after)?.is_some())
+        self.place = Some(reached);
+        reached.goes_on(&look)
     }
 
     /// Gives `each` domain of the next cycles, oldest first, with its cycle,
@@ -188,38 +190,42 @@ impl Stretch {
     ) -> Result<bool, StretchError> {
         let look = self.look()?;
         let begun = Instant::now();
-        let mut after = match self.place {
-            Some((row, _)) => row,
-            None => match self.first(&look)? {
-                // What changes seldom was told some cycles before.
-                Some(first) => beginning(&look, first.first, BEFORE[1])? - 1,
-                None => return Ok(false),
-            },
-        };
+        let is_begun = self.place.is_some();
+        let Some(mut reached) = self.reached(&look, self.until)? else { return Ok(false) };
+        if !is_begun && let Some(first) = look.next(reached.row)? {
+            // What changes seldom was told some cycles before.
+            reached.row = beginning(&look, first, BEFORE[1])? - 1;
+        }
         let (mut read, mut enough) = (0, false);
         while !enough && !ends(read, begun, &look) {
-            let Some(cycle) = recorded::seen(&look, after.max(0), 1)?.pop() else { return Ok(false) };
-            after = cycle.row;
+            let cycle = recorded::seen(&look, reached.row.max(0), 1)?.pop();
+            let Some(cycle) = cycle.filter(|cycle| cycle.row <= reached.last) else { return Ok(false) };
+            reached.row = cycle.row;
             read += cycle.lines.len();
-            self.place = Some((after, look.file()));
+            self.place = Some(reached);
             let frame = self.walk.step(&cycle);
-            if cycle.at >= self.until {
-                return Ok(false);
-            }
-            if cycle.at >= self.since {
+            if (self.since..self.until).contains(&cycle.at) {
                 self.lost += u64::from(cycle.damaged);
                 for domain in frame.domains.iter().filter(|domain| self.is_of(domain)) {
                     enough |= each(&frame, domain);
                 }
             }
         }
-        Ok(look.next(after)?.is_some())
+        reached.goes_on(&look)
     }
 
-    /// The first cycle that may be in it.
-    fn first(&self, look: &Look) -> Result<Option<Rows>, StretchError> {
-        let first = look.after(WallTime(self.since.0.saturating_sub(1)))?;
-        Ok(first.map(|row| Rows::of(look, row)).transpose()?)
+    /// How far it was read: at first, before the first cycle that may be in it.
+    /// `None`: no cycle closed from its beginning on and before `until`.
+    fn reached(&self, look: &Look, until: WallTime) -> Result<Option<Reached>, StretchError> {
+        if self.place.is_some() {
+            return Ok(self.place);
+        }
+        let Some((first, last)) = look.between(self.since, until)? else { return Ok(None) };
+        let (first, newest) = (look.next(first - 1)?, look.ends()?);
+        let Some((first, (_, newest))) = first.zip(newest) else { return Ok(None) };
+        // What is recorded meanwhile may be in it as well.
+        let last = if last == newest.row { i64::MAX } else { last };
+        Ok(Some(Reached { row: Rows::of(look, first)?.first.row - 1, last, file: look.file() }))
     }
 
     fn look(&self) -> Result<Look, StretchError> {
@@ -237,7 +243,9 @@ impl Stretch {
             }
         };
         match self.place {
-            Some((_, file)) if file != look.file() => Err(StretchError::Replaced { path: self.path.clone() }),
+            Some(reached) if reached.file != look.file() => {
+                Err(StretchError::Replaced { path: self.path.clone() })
+            }
             _ => Ok(look),
         }
     }
@@ -254,6 +262,13 @@ impl Stretch {
     fn is_of(&self, domain: &DomainFrame) -> bool {
         let identity = domain.identity();
         self.vm.as_ref().is_none_or(|vm| vm.is(identity.uuid, &identity.name))
+    }
+}
+
+impl Reached {
+    /// Whether there is more to be read.
+    fn goes_on(self, look: &Look) -> Result<bool, StretchError> {
+        Ok(look.next(self.row)?.is_some_and(|next| next.row <= self.last))
     }
 }
 
