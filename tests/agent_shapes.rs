@@ -201,7 +201,16 @@ fn what_is_told_before_there_is_anything_and_what_is_refused_has_its_shape_too()
     for (path, name) in [("start", "start"), ("stop", "stop")] {
         shape(name).holds(&ask(&socket, "POST", &format!("/api/telemetry/{path}")).json());
     }
-    for path in ["nosuch", "stats/nosuch", "history", "history?vm=x", "export", "export?since=x", "start"] {
+    for path in [
+        "nosuch",
+        "stats/nosuch",
+        "history",
+        "history?vm=x",
+        "sparklines?vm=x",
+        "export",
+        "export?since=x",
+        "start",
+    ] {
         let answer = get(path);
         assert!(answer.status >= 400, "{path}: {answer:?}");
         shape("error").holds(&answer.json());

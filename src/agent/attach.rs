@@ -22,7 +22,7 @@ use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
 use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
     time::timeout,
 };
 use uuid::Uuid;
@@ -190,7 +190,7 @@ pub(super) async fn ask(api: &Api, body: &[u8]) -> Result<Response, Fault> {
             done(|| collector.command(Command::SetInterval(interval)))
         }
         Ask::Interval(_) => return Err(Fault::malformed("the poll interval is 0.2 to 3600 s")),
-        Ask::Past(question) => Told::Past(Box::new(past(api, question).await?)),
+        Ask::Past(question) => Told::Past(Box::new(past(api, &api.0.screens_looks, question).await?)),
         Ask::Xml(uuid) => Told::Xml(xml(api, uuid).await),
     };
     let message = wire::pack(&told).map_err(|_| Fault::unavailable("the answer is too large"))?;
@@ -202,12 +202,11 @@ fn done(what: impl FnOnce()) -> Told {
     Told::Done
 }
 
-/// A look into the record, on a thread of its own.
-async fn past(api: &Api, question: Question) -> Result<Answer, Fault> {
+/// A look into the record, on a thread of its own: one of the `looks`.
+pub(super) async fn past(api: &Api, looks: &Arc<Semaphore>, question: Question) -> Result<Answer, Fault> {
     let busy = || Fault::busy("the record is being read for others; ask again in a moment");
     let shared = Arc::clone(&api.0);
-    let looks = Arc::clone(&shared.screens_looks);
-    let permit = timeout(LOOK_WITHIN, looks.acquire_owned()).await.map_err(|_| busy())?;
+    let permit = timeout(LOOK_WITHIN, Arc::clone(looks).acquire_owned()).await.map_err(|_| busy())?;
     let permit = permit.map_err(|_| busy())?;
     let read = tokio::task::spawn_blocking(move || {
         let config = &shared.sources.config;

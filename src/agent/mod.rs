@@ -25,6 +25,7 @@ mod page;
 mod query;
 mod routes;
 pub mod serve;
+mod sparklines;
 mod stats;
 mod web;
 
@@ -104,6 +105,8 @@ struct Shared {
     looks: Arc<Semaphore>,
     /// Looks of attached screens at once, beside those.
     screens_looks: Arc<Semaphore>,
+    /// Looks of pages at once, beside those.
+    pages_looks: Arc<Semaphore>,
     sights: attach::Sights,
     /// Streams of events and attached screens at once.
     streams: Arc<Semaphore>,
@@ -113,6 +116,8 @@ struct Shared {
 
 /// Looks into the record at once.
 const MOST_LOOKS: usize = 2;
+/// Looks for pages at once: they ask for little, one after the other.
+const MOST_PAGES_LOOKS: usize = 1;
 /// Streams of events at once.
 const MOST_STREAMS: usize = 256;
 /// How long a look into the record may take.
@@ -138,6 +143,7 @@ impl Api {
             checks: Mutex::default(),
             looks: Arc::new(Semaphore::new(MOST_LOOKS)),
             screens_looks: Arc::new(Semaphore::new(MOST_LOOKS)),
+            pages_looks: Arc::new(Semaphore::new(MOST_PAGES_LOOKS)),
             sights: attach::Sights::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             exports: Arc::new(Semaphore::new(1)),

@@ -18,7 +18,7 @@ use super::{
     Api, attach, diagnostic, events, export,
     fault::{Fault, JSON, json},
     form::{self, Form},
-    history, stats, web,
+    history, sparklines, stats, web,
 };
 use crate::{
     collector::Command,
@@ -47,6 +47,7 @@ pub(super) fn routes(api: Api) -> Router {
         .route("/vm-telemetry", get(vm_telemetry))
         .route("/stats/{vm}", get(vm_stats))
         .route("/history", get(over_time))
+        .route("/sparklines", get(of_late))
         .route("/export", get(exported))
         .route("/diagnostic", get(diagnosed))
         .route("/events", get(stream));
@@ -121,6 +122,12 @@ pub(super) fn status_of(api: &Api) -> Json {
     let mut answer = status::status(now, collector.as_ref(), &delivery, &store);
     if let Json::Object(fields) = &mut answer {
         fields.push(("config", api.0.in_force.in_status(collector.as_ref())));
+        let screen = &api.sources().config.screen;
+        let thresholds = vec![
+            ("warn_percent", screen.warn_percent.into()),
+            ("critical_percent", screen.critical_percent.into()),
+        ];
+        fields.push(("thresholds", Json::Object(thresholds)));
     }
     api.0.mask.over(answer)
 }
@@ -167,6 +174,10 @@ async fn vm_stats(
 
 async fn over_time(State(api): State<Api>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
     Ok(json(&history::answer(&api, query.as_deref()).await?))
+}
+
+async fn of_late(State(api): State<Api>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
+    Ok(json(&sparklines::answer(&api, query.as_deref()).await?))
 }
 
 async fn exported(State(api): State<Api>, RawQuery(query): RawQuery) -> Result<Response, Fault> {
