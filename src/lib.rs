@@ -57,6 +57,7 @@
 //! | who may ask the agent, and how much | `agent/guard.rs`, `agent/serve.rs` |
 //! | the page at `/` | `agent/web.rs`; its parts: `agent/web/` |
 //! | a field over time is read from the record | [`delivery::lookback::series`] |
+//! | the page's sparklines begin with the record | `agent/sparklines.rs`, `agent/web/past.js` |
 //! | threads, channels, signals | [`runtime`]; those of the agent: `runtime/agent.rs` |
 //! | collection and delivery are wired together, for screen and agent | `runtime/engine.rs` |
 //! | who records this host, and who does so after it | `runtime/recording.rs` |

@@ -14,133 +14,21 @@ mod agent_process;
 mod browser;
 mod lab;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::MutexGuard,
-};
-
-use agent_process::{
-    Agent,
-    asking::{ask, ask_tcp},
-};
+use agent_process::asking::{ask, ask_tcp};
 use browser::{
     Browser,
     forward::{forward, tampering},
+    scene::{IS_STALE, Scene, agent, card, figure},
 };
 use kvmscope::model::name::storable;
 use lab::{
-    guests::{BACKUP, BATCH, DB, HOSTILE, Lab, WEB},
-    port,
+    guests::{BACKUP, BATCH, DB, HOSTILE, WEB},
     sshd::Sshd,
-    test_host::test_host,
     within,
 };
 use serde_json::Value;
 
 const TOKEN: &str = "tok-6f1c0a52b9e84d7733aa";
-
-/// An agent with a socket and an address, and a browser.
-struct Scene {
-    // Ended before the agent.
-    browser: Browser,
-    agent: Agent,
-    socket: PathBuf,
-    address: SocketAddr,
-    uri: String,
-    home: tempfile::TempDir,
-    // Held for as long as the guests are asked.
-    _alone: Option<MutexGuard<'static, ()>>,
-}
-
-impl Scene {
-    /// On the lab's guests; `None` after saying that `test` is skipped.
-    fn on_guests(test: &str) -> Option<Self> {
-        let lab = Lab::shared(test)?;
-        let alone = Lab::undisturbed();
-        Some(Self { _alone: Some(alone), ..Self::start(test, "", |_| lab.uri())? })
-    }
-
-    /// On a host of the test driver with machines of these names.
-    fn on_names<'a>(test: &str, more: &str, names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        Self::start(test, more, |home| test_host(home, names))
-    }
-
-    fn start(test: &str, more: &str, uri: impl FnOnce(&Path) -> String) -> Option<Self> {
-        let browser = Browser::start(test)?;
-        let home = tempfile::tempdir().unwrap();
-        let socket = home.path().join("agent.sock");
-        let address = port::free();
-        let settings =
-            format!("[agent]\nsocket = \"{}\"\nlisten = \"{address}\"\n{more}\n", socket.display());
-        std::fs::write(home.path().join("agent.toml"), settings).unwrap();
-        let uri = uri(home.path());
-        let agent = agent(home.path(), &uri);
-        Some(Self { browser, agent, socket, address, uri, home, _alone: None })
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}/", self.address)
-    }
-
-    /// Opens the page and waits for figures of now.
-    fn open(&mut self) {
-        self.open_at(&self.url());
-    }
-
-    fn open_at(&mut self, url: &str) {
-        self.browser.open(url);
-        self.is_live();
-    }
-
-    fn is_live(&mut self) {
-        self.browser.until("figures of now", LIVE);
-    }
-
-    /// Whether the agent collects, as it says itself.
-    fn collects(&self) -> bool {
-        self.status()["running"].as_bool().unwrap()
-    }
-
-    fn status(&self) -> Value {
-        ask(&self.socket, "GET", "/api/telemetry/status").json()
-    }
-
-    /// All that the page asked for is of its own origin, and nothing went wrong.
-    fn is_clean(&self) {
-        let origin = self.url();
-        let foreign: Vec<_> = self
-            .browser
-            .asked()
-            .into_iter()
-            .filter(|url| !url.starts_with(&origin) && !url.starts_with("data:"))
-            .collect();
-        assert_eq!(foreign, [] as [String; 0]);
-        assert_eq!(self.browser.faults(), [] as [String; 0]);
-    }
-}
-
-/// Figures are there, and are not marked as old.
-const LIVE: &str = "document.querySelector('.card .num')?.textContent.length > 0 \
-    && !document.documentElement.classList.contains('stale')";
-const IS_STALE: &str = "document.documentElement.classList.contains('stale')";
-
-fn agent(home: &Path, uri: &str) -> Agent {
-    let config = home.join("agent.toml");
-    Agent::start(home, &["--config", config.to_str().unwrap(), "--uri", uri, "--poll-interval", "0.5"])
-}
-
-/// The card of a VM, as an expression.
-fn card(name: &str) -> String {
-    format!(
-        "[...document.querySelectorAll('.card')].find((li) => li.querySelector('bdi').textContent === {name:?})"
-    )
-}
-
-/// A number of its card.
-fn figure(name: &str, row: &str) -> String {
-    format!("{}.querySelector('.{row} .num').textContent", card(name))
-}
 
 #[test]
 fn values_change_and_what_is_missing_says_why() {

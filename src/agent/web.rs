@@ -20,12 +20,13 @@ const FRAME: &str = include_str!("web/page.html");
 const STYLE: &str = include_str!("web/page.css");
 /// In this order: each uses names of those before it, and of those after it
 /// only when all are there.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("web/words.js"),
     include_str!("web/cards.js"),
     include_str!("web/order.js"),
     include_str!("web/health.js"),
     include_str!("web/link.js"),
+    include_str!("web/past.js"),
     include_str!("web/main.js"),
 ];
 const STYLE_ENDS: &str = "</style>";

@@ -4,8 +4,10 @@
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 pub mod forward;
+pub mod scene;
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver},
@@ -222,6 +224,29 @@ impl Browser {
     pub fn asked(&self) -> Vec<String> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         sent.map(|event| event["params"]["request"]["url"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Those of them that hold `part`, and how many of these were asked for at
+    /// once at most.
+    pub fn asked_for(&self, part: &str) -> (Vec<String>, usize) {
+        let (mut urls, mut open, mut most) = (Vec::new(), BTreeSet::new(), 0);
+        for event in &self.events {
+            let (method, of) = (event["method"].as_str().unwrap_or_default(), &event["params"]);
+            let id = of["requestId"].as_str().unwrap_or_default();
+            match method {
+                "Network.requestWillBeSent" => {
+                    let url = of["request"]["url"].as_str().unwrap();
+                    if url.contains(part) {
+                        urls.push(url.to_owned());
+                        open.insert(id);
+                        most = most.max(open.len());
+                    }
+                }
+                "Network.loadingFinished" | "Network.loadingFailed" => _ = open.remove(id),
+                _ => {}
+            }
+        }
+        (urls, most)
     }
 
     /// What went wrong in the page: exceptions, and what its policy refused.

@@ -23,13 +23,14 @@ const watcher = new IntersectionObserver((entries) => {
       putAway(card);
     }
   }
+  readPast();
 }, { rootMargin: "300px 0px" });
 
 function newCard(uuid) {
   const li = $("card").content.firstElementChild.cloneNode(true);
   li.dataset.uuid = uuid;
   const card = {
-    uuid, li, vm: null, body: null, all: null, open: false, last: NaN, kept: new Map(), history: [],
+    uuid, li, vm: null, body: null, all: null, open: false, kept: new Map(), cycles: [], filled: -1,
     article: li.firstElementChild, button: li.querySelector(".name"), sign: li.querySelector(".sign"),
     name: li.querySelector("bdi"), word: li.querySelector(".word"), size: li.querySelector(".size"),
     note: li.querySelector(".note"),
@@ -57,9 +58,9 @@ function newBody() {
   const root = $("body").content.firstElementChild.cloneNode(true);
   const rows = [...root.children].map((row) => {
     for (const cell of row.children) if (!cell.classList.contains("meter")) cell.setAttribute("aria-hidden", "true");
-    const [line, fallsLine] = row.querySelectorAll(".spark path");
+    const [rising, falling] = row.querySelectorAll(".spark path");
     return {
-      row, line, fallsLine, meter: row.querySelector(".meter"), num: row.querySelector(".num"),
+      row, rising, falling, meter: row.querySelector(".meter"), num: row.querySelector(".num"),
       deg: row.querySelector(".deg"), needle: row.querySelector(".needle"),
     };
   });
@@ -85,21 +86,24 @@ function value(card, field) {
 
 const reason = (vm, field) => plain(vm.missing?.[field] ?? vm.missing?.health ?? "no reason is given");
 
-/** Takes a VM's figures of a new cycle. */
-function take(card, vm, interval) {
+/** Takes a VM's figures of the cycle that closed at `at`. */
+function take(card, vm, at, interval) {
   card.vm = vm;
-  const at = Date.parse(vm.read_at);
-  if (!(at > card.last) && at === card.last) return;
-  // Cycles that were not heard of are gaps.
-  const lost = Math.round((at - card.last) / 1000 / interval) - 1;
-  for (let gap = 0; gap < Math.min(lost, COLUMNS); gap += 1) card.history.push(null);
-  card.history.push(METRICS.map((metric) => (known(vm[metric]) ? vm[metric] : value(card, metric).now)));
-  if (card.history.length > COLUMNS) card.history.splice(0, card.history.length - COLUMNS);
-  card.last = at;
+  // The same once more, as after a lost connection.
+  if (at === card.cycles.at(-1)?.at) return;
+  card.cycles.push({ at, interval, angles: METRICS.map((metric) => (vm.fresh ? angleOf(vm, metric) : null)) });
+  if (card.cycles.length > COLUMNS) card.cycles.shift();
   for (const field of KEPT) {
     if (known(vm[field])) card.kept.set(field, vm[field]);
     else if (!reason(vm, field).startsWith("not due")) card.kept.delete(field);
   }
+}
+
+/** In tenths, as the record has it; null is a gap, undefined was not due. */
+function angleOf(vm, metric) {
+  const angle = vm[metric];
+  if (known(angle)) return Math.sign(angle) * Math.round(Math.abs(angle) * 10) / 10;
+  return reason(vm, metric).startsWith("not due") ? undefined : null;
 }
 
 const KEPT = [
@@ -181,7 +185,10 @@ function drawBody(card) {
   }
 }
 
-const severity = (now) => (!known(now) ? "" : now >= 90 ? "crit" : now >= 70 ? "warn" : "");
+/** From how many percent a gauge warns: those of the agent's configuration. */
+const thresholds = { warn: 70, critical: 90 };
+const severity = (now) =>
+  (!known(now) ? "" : now >= thresholds.critical ? "crit" : now >= thresholds.warn ? "warn" : "");
 
 /** Only the drawing is clamped, never a number. */
 function meter(node, name, fraction, { now, max, why, tone, text }) {
@@ -211,22 +218,51 @@ function drawRow(cells, number, angle, write) {
   if (!flat) attr(cells.needle, "transform", `rotate(${-Math.round(angle.now)} 1 0)`);
 }
 
+/** What each column shows, the newest last: a cycle, or null for a gap. */
+function columns(cycles) {
+  const all = [];
+  for (let at = cycles.length - 1; at >= 0 && all.length < COLUMNS; at -= 1) {
+    const next = cycles[at + 1];
+    // Cycles that nobody knows of are gaps.
+    const lost = next ? Math.round((next.at - cycles[at].at) / 1000 / next.interval) - 1 : 0;
+    for (let gap = 0; gap < lost && all.length < COLUMNS; gap += 1) all.push(null);
+    if (all.length < COLUMNS) all.push(cycles[at].angles);
+  }
+  return all.reverse();
+}
+
+/** One metric of each column. In a cycle in which it was not due it is that of
+ * the next reading, which spans that cycle, or else that of the one before. */
+function line(all, metric) {
+  const angles = all.map((cycle) => (cycle === null ? null : cycle[metric]));
+  let next = null;
+  for (let at = angles.length - 1; at >= 0; at -= 1) {
+    if (angles[at] !== undefined) next = angles[at];
+    else if (next !== null) angles[at] = next;
+  }
+  let before = null;
+  return angles.map((angle) => {
+    if (angle !== undefined) before = angle;
+    return before;
+  });
+}
+
 function sparklines(card) {
-  const { history, body } = card;
-  const start = COLUMNS - history.length;
-  body.rows.forEach(({ line, fallsLine }, metric) => {
+  const { cycles, body } = card;
+  const all = columns(cycles);
+  const start = COLUMNS - all.length;
+  body.rows.forEach(({ rising, falling }, metric) => {
     const ceiling = metric === 0 ? ceilingOfCpu : 90;
     let up = "";
     let down = "";
-    history.forEach((cycle, column) => {
-      const angle = cycle?.[metric];
+    line(all, metric).forEach((angle, column) => {
       if (!known(angle)) return;
       const height = Math.max(1, Math.min(1, Math.abs(angle) / ceiling) * 16).toFixed(1);
       if (falls(angle)) down += `M${start + column} 0h1v${height}h-1z`;
       else up += `M${start + column} 16h1v-${height}h-1z`;
     });
-    attr(line, "d", up);
-    attr(fallsLine, "d", down);
+    attr(rising, "d", up);
+    attr(falling, "d", down);
   });
 }
 

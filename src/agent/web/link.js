@@ -130,6 +130,7 @@ function connected() {
   if (lostAt === null) return;
   lostAt = null;
   lostWhy = "";
+  forgetAsked();
   poll();
 }
 

@@ -17,7 +17,7 @@ function onFrame(frame) {
       card = newCard(uuid);
       list.append(card.li);
     }
-    take(card, vm, interval);
+    take(card, vm, at, interval);
     // The name alone is there for all, so that they can be found.
     put(card.name, plain(vm.name));
   }
@@ -26,6 +26,7 @@ function onFrame(frame) {
   arrange(false);
   for (const card of inView) draw(card);
   drawHealth();
+  readPast();
 }
 
 function onStatus(told) {
@@ -36,7 +37,18 @@ function onStatus(told) {
   if (!Number.isNaN(at)) ahead = at - Date.now();
   if (!running()) awaiting = true;
   if (known(told.collector?.poll_interval_sec)) interval = told.collector.poll_interval_sec;
+  takeThresholds(told.thresholds);
   drawHealth();
+}
+
+function takeThresholds(told) {
+  if (!known(told?.warn_percent) || !known(told?.critical_percent)) return;
+  if (thresholds.warn === told.warn_percent && thresholds.critical === told.critical_percent) return;
+  thresholds.warn = told.warn_percent;
+  thresholds.critical = told.critical_percent;
+  put($("warn-from"), `${thresholds.warn}\u00a0%`);
+  put($("critical-from"), `${thresholds.critical}\u00a0%`);
+  for (const card of inView) draw(card);
 }
 
 let quiet = null;
@@ -147,6 +159,7 @@ document.addEventListener("visibilitychange", () => {
   poll();
   arrange(false);
   for (const card of inView) draw(card);
+  readPast();
 });
 
 // What sticks below the banners stays below them.
