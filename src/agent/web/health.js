@@ -126,7 +126,7 @@ function drawHealth() {
   const state = status?.collector;
   const of = frameAt === null ? "" : ` The figures below are of ${clock(frameAt)}.`;
   const text = fresh === "still" || fresh === "none"
-    ? state?.state === "stopped" ? `Collection is stopped since ${clock(state.since)}: nothing is recorded.${of} Press s to start it.`
+    ? state?.state === "stopped" ? `Collection is stopped since ${clock(state.since)}: nothing is recorded.${of} Press start, or s, to go on.`
       : state?.state === "failed" ? `libvirt cannot be read since ${clock(state.since)}${state.why ? `: ${plain(state.why)}` : ""}.${of}`
         : state?.state === "connecting" && fresh === "still" ? `libvirt is being connected to since ${clock(state.since)}.${of}` : ""
     : fresh === "late" ? `No new figures since ${clock(frameAt)}: a cycle takes long, or the agent is stuck.` : "";

@@ -84,13 +84,6 @@ function nextTheme() {
   theme(THEMES[(THEMES.indexOf(now) + 1) % THEMES.length]);
 }
 
-function toggleOff() {
-  view.off = !view.off;
-  $("off").setAttribute("aria-pressed", view.off);
-  put($("off"), view.off ? "off: shown" : "off: hidden");
-  arrange(true);
-}
-
 function toggleCollector() {
   const list = $("collector");
   list.hidden = !list.hidden;
@@ -98,11 +91,7 @@ function toggleCollector() {
   drawHealth();
 }
 
-function filter(text) {
-  view.filter = text;
-  arrange(true);
-}
-
+const toggleOff = () => showOff(!view.off);
 const nextSort = () => sortBy(ORDERS[(ORDERS.indexOf(view.sort) + 1) % ORDERS.length], false);
 function help() {
   $("forget-row").hidden = token === null;
@@ -152,6 +141,11 @@ $("filter").addEventListener("input", () => filter($("filter").value));
 $("sort").addEventListener("change", () => sortBy($("sort").value, false));
 $("reverse").addEventListener("click", () => sortBy(view.sort, !view.reverse));
 $("retry").addEventListener("click", () => wake?.());
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  $("vms").focus();
+});
+window.addEventListener("hashchange", recall);
 window.addEventListener("online", () => wake?.());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
@@ -170,7 +164,7 @@ new ResizeObserver(() => {
 let chosen = "system";
 try { chosen = localStorage.getItem("kvmscope.theme") ?? "system"; } catch { /* none is kept */ }
 theme(THEMES.includes(chosen) ? chosen : "system");
-sortBy("name", false);
+recall();
 setInterval(() => { if (!document.hidden) drawHealth(); }, 1000);
 setInterval(poll, 2000);
 drawHealth();

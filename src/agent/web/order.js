@@ -92,7 +92,7 @@ function tally(live, shown) {
   put($("tally"), live.length ? parts.join(" · ") + some : "");
   const empty = $("empty");
   empty.hidden = shown > 0 || frameAt === null;
-  put(empty, live.length === 0 ? "There is no VM on this host." : "No VM is as the filter asks. Esc in the filter ends it.");
+  put(empty, live.length === 0 ? "There is no VM on this host. One that is defined or started appears here." : "No VM is as the filter asks. Esc in the filter ends it.");
 }
 
 function sortBy(order, reverse) {
@@ -101,7 +101,46 @@ function sortBy(order, reverse) {
   $("sort").value = order;
   $("reverse").setAttribute("aria-pressed", reverse);
   put($("reverse"), reverse !== (order === "name") ? "▲" : "▼");
+  remember();
   arrange(true);
+}
+
+function filter(text) {
+  view.filter = text;
+  remember();
+  arrange(true);
+}
+
+function showOff(off) {
+  view.off = off;
+  $("off").setAttribute("aria-pressed", off);
+  const word = off ? "shown" : "hidden";
+  put($("off"), `off: ${word}`);
+  attr($("off"), "aria-label", `VMs that are off: ${word}`);
+  remember();
+  arrange(true);
+}
+
+/** The view stands in the address, so that a reload or a bookmark brings it
+ * back. It goes nowhere: what follows # is sent to nobody. */
+function remember() {
+  const kept = new URLSearchParams();
+  if (view.filter) kept.set("find", view.filter);
+  if (view.sort !== "name") kept.set("sort", view.sort);
+  if (view.reverse) kept.set("reverse", "yes");
+  if (!view.off) kept.set("off", "hidden");
+  const hash = String(kept);
+  if (location.hash.slice(1) === hash) return;
+  history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+}
+
+function recall() {
+  const kept = new URLSearchParams(location.hash.slice(1));
+  const [order, text] = [kept.get("sort"), (kept.get("find") ?? "").slice(0, $("filter").maxLength)];
+  Object.assign(view, { filter: text, off: kept.get("off") !== "hidden" });
+  $("filter").value = text;
+  sortBy(ORDERS.includes(order) ? order : "name", kept.get("reverse") === "yes");
+  showOff(view.off);
 }
 
 /** Moves the focus by so many cards, or to the first or last. */
