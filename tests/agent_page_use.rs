@@ -17,6 +17,7 @@ use browser::{
     Browser,
     scene::{Scene, card},
 };
+use lab::guests::{BATCH, GATEWAY, Lab};
 use serde_json::{Value, json};
 
 /// The names of the cards that are shown, in their order.
@@ -220,5 +221,51 @@ fn an_open_card_leaves_no_hole_and_what_is_said_has_room() {
     let said = browser.value(box_of);
     let [left, right, height] = [0, 1, 2].map(|at| said[at].as_f64().unwrap());
     assert!((left - right).abs() < 2.0 && left > 4.0 && height < 64.0, "{said}");
+    scene.is_clean();
+}
+
+#[test]
+fn a_reason_is_said_once_and_in_full_and_the_past_stays_beside_it() {
+    let test = "reasons in the page";
+    let Some(mut scene) = Scene::on_guests(test) else { return };
+    let Some(lab) = Lab::shared(test) else { return };
+    scene.open();
+    let browser = &mut scene.browser;
+    browser.size(1280, 900);
+    let of = |name: &str, what: &str| format!("{}.querySelector('{what}')", card(name));
+    let drawn = format!("{}?.getAttribute('d').split('M').length - 1", of(GATEWAY, ".dw .spark path"));
+    browser.until("it has a past", &format!("{drawn} >= 6"));
+    let frozen = lab.freeze(GATEWAY);
+    browser.until(
+        "its card says why",
+        &format!("/^monitor not answering since /.test({}.textContent)", of(GATEWAY, ".note")),
+    );
+    for row in ["mem", "dr", "dw"] {
+        browser.until(row, &format!("{}.textContent === '–'", of(GATEWAY, &format!(".{row} .num"))));
+    }
+    let title = format!("{}.title === {}.textContent", of(GATEWAY, ".dw .num"), of(GATEWAY, ".note"));
+    assert_eq!(browser.value(&title), true, "and so does each value");
+    let gauge = format!("{}.ariaLabel", of(GATEWAY, ".dr .meter"));
+    assert!(browser.text(&gauge).starts_with("disk: not known: monitor not answering since "));
+    let spark = of(GATEWAY, ".dw .spark");
+    assert_eq!(browser.value(&format!("{spark}.checkVisibility() && {drawn} >= 5")), true, "what was before");
+    browser.until(
+        "and the gap",
+        &format!("Math.max(...[...{spark}.firstElementChild.getAttribute('d').matchAll(/M(\\d+) /g)].map((m) => Number(m[1]))) < 46"),
+    );
+    drop(frozen);
+    browser.until("it answers again", &format!("/B\\/s$/.test({}.textContent)", of(GATEWAY, ".dw .num")));
+
+    // What holds for both directions stands there once, and nothing of it is cut off.
+    let (first, second) = (of(BATCH, ".nr .num"), of(BATCH, ".nt .num"));
+    assert_eq!(browser.text(&format!("{first}.innerText")), "– user-mode NIC: no host counters");
+    assert_eq!(browser.value(&format!("{second}.checkVisibility()")), false);
+    for width in [390, 1280] {
+        browser.size(width, 900);
+        browser.until(
+            "it is drawn",
+            &format!("{first} !== null && {first}.scrollWidth <= {first}.clientWidth && {first}.scrollHeight <= {first}.clientHeight + 1"),
+        );
+    }
     scene.is_clean();
 }

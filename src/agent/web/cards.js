@@ -152,6 +152,7 @@ function drawBody(card) {
   const rows = card.body.rows;
   // Without the guest's report the balloon's size stands in: it says nothing of need.
   const balloon = card.vm.memory_source === "balloon";
+  const above = card.note.hidden ? null : card.note.textContent;
   const fields = [
     ["cpu_usage_percent", percent], ["memory_usage_percent", balloon ? (number) => `~${percent(number)}` : percent],
     ["disk_read_bytes_per_sec", rate], ["disk_write_bytes_per_sec", rate],
@@ -160,9 +161,16 @@ function drawBody(card) {
   const told = fields.map(([field, write], at) => {
     const number = value(card, field);
     const angle = value(card, METRICS[at]);
-    drawRow(rows[at], number, angle, write);
+    // What the card says above its rows is not said in each of them again.
+    drawRow(rows[at], number, angle, write, number.why !== "" && number.why === above);
     return { number, angle, write };
   });
+  for (const [first, second] of [[2, 3], [4, 5]]) {
+    const [one, other] = [told[first].number, told[second].number];
+    const both = one.now === null && other.now === null && one.why === other.why && one.why !== above;
+    rows[first].row.classList.toggle("both", both);
+    rows[second].row.classList.toggle("mute", both);
+  }
   sparklines(card);
   for (const [at, name] of [[0, "CPU"], [1, "memory"]]) {
     const { number, angle } = told[at];
@@ -205,13 +213,13 @@ function meter(node, name, fraction, { now, max, why, tone, text }) {
   attr(node, "aria-valuetext", none ? null : text);
 }
 
-function drawRow(cells, number, angle, write) {
+function drawRow(cells, number, angle, write, said) {
   const gone = number.now === null;
   const flat = angle.now === null;
-  cells.row.classList.toggle("gone", gone);
+  cells.row.classList.toggle("gone", gone && !said);
   cells.row.classList.toggle("flat", flat);
   cells.row.classList.toggle("old", number.old || angle.old);
-  put(cells.num, gone ? `– ${number.why}` : write(number.now));
+  put(cells.num, gone ? (said ? "–" : `– ${number.why}`) : write(number.now));
   attr(cells.num, "title", gone ? number.why : number.old ? "read in an earlier cycle" : null);
   put(cells.deg, flat ? "–" : degrees(angle.now));
   attr(cells.deg, "title", flat ? angle.why : null);
