@@ -32,7 +32,7 @@ use rustix::process::Signal;
 const TOKEN: &str = "tok-6f1c0a52b9e84d7733aa";
 
 /// Every path that can be asked for.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 15] = [
     "/api/telemetry/status",
     "/api/telemetry/vms",
     "/api/telemetry/config",
@@ -41,6 +41,7 @@ const PATHS: [&str; 14] = [
     "/api/telemetry/stats/nosuch",
     "/api/telemetry/history?vm=web-frontend-1&measurement=vm_metrics&field=cputime_ns",
     "/api/telemetry/history?vm=nosuch",
+    "/api/telemetry/sparklines?vm=7e0ba817-d0a9-5618-abbb-78fe301a9ce4",
     "/api/telemetry/diagnostic",
     "/api/telemetry/export?since=2020-01-01T00:00:00Z",
     "/api/telemetry/export?since=2020-01-01T00:00:00Z&format=jsonl",
