@@ -173,6 +173,36 @@ impl AngleHistory {
         roomy
     }
 
+    /// The same cycles, with those of `older` before them and so many gaps
+    /// between the two. Of more than there is room for the oldest go.
+    #[must_use]
+    pub fn preceded_by(&self, older: &Self, gaps: usize) -> Self {
+        let mut joined = Self::new(self.capacity);
+        (0..older.len()).for_each(|i| joined.put(Slot(older.slot(i))));
+        (0..gaps).for_each(|_| joined.push_gap());
+        (0..self.len()).for_each(|i| joined.put(Slot(self.slot(i))));
+        joined
+    }
+
+    /// The angles of the cycle that came `back` cycles before the newest;
+    /// `None`: it is not held.
+    #[must_use]
+    pub fn before_newest(&self, back: usize) -> Option<Slot> {
+        Some(Slot(self.slot(self.len().checked_sub(back + 1)?)))
+    }
+
+    /// Has the cycle that came `back` cycles before the newest, where it is
+    /// held, have these angles.
+    pub fn amend(&mut self, back: usize, Slot(slot): Slot) {
+        self.settle();
+        let Some(i) = self.len().checked_sub(back + 1) else { return };
+        let start = if self.slots.len() < self.capacity { 0 } else { self.next };
+        let at = (start + i) % self.capacity;
+        if let Some(amended) = self.slots.get_mut(at) {
+            *amended = slot;
+        }
+    }
+
     /// Cycles held.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -269,6 +299,35 @@ mod tests {
         assert_eq!(last, [Some(-2.5), None, Some(90.0)]);
         assert_eq!(history.last(Metric::Cpu, 1, 0).collect::<Vec<_>>(), [Some(90.0)]);
         assert!(history.last(Metric::Memory, 3, 0).all(|a| a.is_none()));
+    }
+
+    #[test]
+    fn older_cycles_are_put_before_and_one_that_was_missed_is_amended() {
+        let of = |cycles: std::ops::Range<i16>, capacity| {
+            let mut history = AngleHistory::new(capacity);
+            cycles.for_each(|cycle| history.put(Slot([cycle * 10; 6])));
+            history
+        };
+        let seen = |history: &AngleHistory| history.last(Metric::Cpu, 99, 0).collect::<Vec<_>>();
+        for held in [3, 12, 30] {
+            let joined = of(20..20 + held, 40).preceded_by(&of(0..5, 9), 2);
+            let expected: Vec<_> = (0..5)
+                .map(|cycle| Some(f64::from(cycle)))
+                .chain([None, None])
+                .chain((20..20 + held).map(|cycle| Some(f64::from(cycle))))
+                .collect();
+            assert_eq!(seen(&joined), expected);
+        }
+        // With room for fewer the newest stay; what is not held is not amended.
+        let mut full = of(20..27, 9).preceded_by(&of(0..5, 9), 0);
+        assert_eq!(seen(&full)[..3], [Some(3.0), Some(4.0), Some(20.0)]);
+        full.put(Slot::GAPS);
+        for back in [0, 1, 8, 9, 99] {
+            assert_eq!(full.before_newest(back).is_some(), back < 9);
+            full.amend(back, Slot([i16::try_from(back).unwrap(); 6]));
+        }
+        let all = seen(&full);
+        assert_eq!((all[0], all[1], all[7], all[8]), (Some(0.8), Some(20.0), Some(0.1), Some(0.0)));
     }
 
     #[test]
