@@ -51,6 +51,8 @@
 //! | a screen shows an agent's collection | [`attach`]; what crosses: [`wire`]; the agent's half: `agent/attach.rs` |
 //! | a screen collects, or finds an agent | `runtime/finding.rs`, `runtime/source.rs` |
 //! | an agent out of reach; its record in the sparklines | `app/attached.rs`, `ui/attached.rs` |
+//! | what the sparklines lack is asked of the agent's record | `app/filling.rs`, `app/series/joining.rs` |
+//! | frames wait for an attached screen | `runtime/source/arrivals.rs` |
 //! | a path of the API is answered | `agent/routes.rs`; its shape: [`telemetry`] |
 //! | the figures of a frame are written for all who ask | `agent/page.rs`, `agent/form.rs` |
 //! | a stretch of the record is exported | [`delivery::lookback::stretch`], `agent/export.rs`; the command: `runtime/export.rs` |
@@ -68,7 +70,8 @@
 //! with raw counters → `collector` makes a [`model::DomainReading`] in which
 //! every absent value has its reason, and [`model::rates`] compares it with
 //! the one before → one [`model::Frame`] a cycle, shared and never changed →
-//! to the screen through a `watch` channel, and to the record: `influx::line`
+//! to the screen through a `watch` channel (from an agent through a bounded
+//! queue, since a line that stood still brings many), and to the record: `influx::line`
 //! encodes it once, `journal` keeps it, `delivery` sends it from its cursor.
 //!
 //! # A key's way

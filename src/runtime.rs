@@ -6,7 +6,7 @@
 //! times a second, and once a second while another window has the focus.
 //! Collection and delivery run in threads of their own and reach the screen
 //! through `watch` channels: the latest wins, so a slow terminal never slows
-//! them. A key never waits for a draw that was not for it.
+//! them. What comes from an agent is queued within bounds. A key never waits for a draw that was not for it.
 
 mod agent;
 mod engine;
@@ -45,10 +45,7 @@ use crate::{
     collector::Command,
     config::Loaded,
     delivery,
-    model::{
-        Frame,
-        status::{CollectorStatus, DeliveryStatus, StoreStatus},
-    },
+    model::status::{CollectorStatus, DeliveryStatus, StoreStatus},
     terminal::{self, Terminal},
     ui::Screen,
 };
@@ -60,7 +57,7 @@ use finding::Who;
 use memory::Memory;
 use pace::Pace;
 use signals::Signals;
-use source::Source;
+use source::{Frames, Source};
 
 /// How often relative times on the screen ("42 s ago") are renewed.
 const TICK: Duration = Duration::from_secs(1);
@@ -199,7 +196,7 @@ fn freer() -> io::Result<std::sync::mpsc::Sender<OldFrames>> {
 
 /// Where data for the screen comes from.
 struct News {
-    frame: watch::Receiver<Option<Arc<Frame>>>,
+    frames: Frames,
     collector: watch::Receiver<Option<CollectorStatus>>,
     delivery: watch::Receiver<(DeliveryStatus, StoreStatus)>,
     /// What was done off the screen's task.
@@ -278,7 +275,7 @@ impl Session {
                     pace.drawn(Instant::now());
                     None
                 }
-                Ok(()) = news.frame.changed() => news.frame.borrow_and_update().clone().map(Message::Frame),
+                message = news.frames.next() => message,
                 Ok(()) = news.collector.changed() => {
                     news.collector.borrow_and_update().clone().map(Message::Collector)
                 }
@@ -318,6 +315,7 @@ impl Session {
                 | Effect::Reconnect
                 | Effect::SetInterval(_)
                 | Effect::LookBack(_)
+                | Effect::History(_)
                 | Effect::Xml(_) => {}
             }
         }

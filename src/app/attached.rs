@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Effect, Overlay, Series, attention::Attention};
+use super::{App, Effect, Overlay, Series, attention::Attention, filling::Lacking};
 use crate::model::{
     link::{Link, LinkState},
     past::Past,
@@ -34,6 +34,11 @@ impl Attached {
             LinkState::Gone { .. } => "the agent does not answer: nothing can be asked of it".to_owned(),
             LinkState::Connecting | LinkState::Attached { .. } => "not attached yet".to_owned(),
         })
+    }
+
+    /// Whether a past waits for a frame to go on from it.
+    pub fn awaits_a_frame(&self) -> bool {
+        self.history.is_some()
     }
 
     /// What `r` has set about.
@@ -68,6 +73,7 @@ impl App {
         } else {
             // Whoever comes back knows nothing of it.
             self.control.forget_asked();
+            self.lacking.forget_asked();
             if self.overlay == Overlay::StopQuestion {
                 self.overlay = Overlay::None;
             }
@@ -91,9 +97,11 @@ impl App {
         self.movers.begin_anew([]);
         self.attention = Attention::new(thresholds);
         self.attached.history = None;
+        self.lacking = Lacking::default();
     }
 
-    pub(super) fn take_history(&mut self, past: Past) {
+    /// The newest cycles of the agent's record.
+    pub(super) fn inherit(&mut self, past: Past) {
         self.attached.history = Some(Arc::new(past));
         if !self.series.is_new() {
             self.go_on_from_history();
@@ -110,7 +118,7 @@ impl App {
         let Some(past) = self.attached.history.take() else { return };
         let (begins, until) = (past.slots.iter().flatten().min().copied(), past.frame.at);
         // A short piece in place of what this screen has seen itself would lose
-        // more than it fills; longer ones follow.
+        // more than it fills.
         if begins.is_none() || begins > self.series.begins() || !self.recent.packs_few_after(until) {
             return;
         }

@@ -8,7 +8,7 @@ use super::{Action, ExportForm, Exported, Key, OldFrames, Pane, Remembered, Sort
 use crate::model::{
     Frame, WallTime,
     link::Link,
-    past::{Answer, Past, Question},
+    past::{Answer, Question},
     status::{CollectorStatus, DeliveryStatus, StoreStatus},
 };
 
@@ -27,8 +27,8 @@ pub enum Message {
     Past(Answer),
     /// How the way to an agent stands, on a screen that is attached to one.
     Link(Link),
-    /// What the agent's record has of the newest cycles, for the sparklines.
-    History(Past),
+    /// What the agent's record has for the sparklines.
+    History(Answer),
     /// A domain's XML came, or in words why it does not.
     Xml(Uuid, Result<Arc<str>, String>),
     /// A key was pressed.
@@ -93,6 +93,9 @@ pub enum Effect {
     SetInterval(Duration),
     /// Ask the local record for a moment of the past.
     LookBack(Question),
+    /// Ask the agent's record for what the sparklines lack;
+    /// [`Message::History`] answers.
+    History(Question),
     /// Write this into the working directory, and say where.
     Export(ExportForm, Exported),
     /// Ask libvirt for the XML of this domain; [`Message::Xml`] answers.

@@ -17,6 +17,7 @@ mod contract;
 mod control;
 pub mod detail;
 mod export;
+mod filling;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod fleet;
@@ -160,6 +161,7 @@ pub struct App {
     remembered: Remembered,
     control: Control,
     attached: attached::Attached,
+    lacking: filling::Lacking,
     delivery: DeliveryStatus,
     store: StoreStatus,
 }
@@ -202,6 +204,7 @@ impl App {
             remembered: Remembered::default(),
             control: Control::new(interval),
             attached: attached::Attached::default(),
+            lacking: filling::Lacking::default(),
             delivery: DeliveryStatus::default(),
             store: StoreStatus::default(),
             screen,
@@ -227,8 +230,8 @@ impl App {
                 self.take_link(link);
                 Vec::new()
             }
-            Message::History(past) => {
-                self.take_history(past);
+            Message::History(answer) => {
+                self.take_history(answer);
                 Vec::new()
             }
             Message::Xml(uuid, answer) => {
@@ -255,6 +258,7 @@ impl App {
             Message::Past(answer) => self.take_past(answer),
             Message::Tick(now) => {
                 self.now = now;
+                self.lacking.tick(&self.series);
                 if self.notice.as_ref().is_some_and(|n| now >= n.until) {
                     self.notice = None;
                     self.changed = true;
@@ -263,6 +267,7 @@ impl App {
             }
         };
         effects.extend(self.remember());
+        effects.extend(self.ask_for_history());
         self.changed |= !ticked || self.now.seconds() != before;
         effects
     }

@@ -3,11 +3,18 @@
 //! Every known VM gets exactly one slot per cycle, so that "as of the freeze"
 //! is the same number of slots back for all of them.
 
-use std::{collections::HashMap, time::Duration};
+mod joining;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use uuid::Uuid;
 
-use super::slots::Slots;
+pub(super) use self::joining::Hole;
+
+use super::slots::{At, Slots};
 use crate::model::{Frame, MonoTime, WallTime, history::AngleHistory, history::Metric, history::YOUNG};
 
 /// A VM that is gone for this many cycles is forgotten.
@@ -64,6 +71,8 @@ pub struct Series {
     inherited: Option<Inherited>,
     /// When each slot was.
     pub(super) slots: Slots,
+    /// Cycles that were closed and never came here, the newest last.
+    holes: VecDeque<Hole>,
     /// As of how many slots the angles are shown; `None`: of all.
     as_of: Option<u64>,
 }
@@ -80,6 +89,7 @@ impl Series {
             last: None,
             inherited: None,
             slots,
+            holes: VecDeque::new(),
             as_of: None,
         }
     }
@@ -156,21 +166,22 @@ impl Series {
                 reason = "at most the slots there are"
             )]
             let missed = (cycles - 1.0).clamp(0.0, self.capacity as f64) as usize;
-            self.push_missed(missed, frame);
+            self.note_hole(missed, frame);
+            self.push_missed(missed, self.instant(frame));
         }
         false
     }
 
-    fn instant(&self, frame: &Frame) -> (MonoTime, WallTime) {
+    fn instant(&self, frame: &Frame) -> At {
         let shift = self.inherited.and_then(|inherited| inherited.shift).unwrap_or(0);
         (MonoTime(frame.mono.0.wrapping_add(shift)), frame.at)
     }
 
-    fn push_missed(&mut self, count: usize, before: &Frame) {
+    fn push_missed(&mut self, count: usize, before: At) {
         for _ in 0..count {
             self.push_gaps();
         }
-        self.slots.push_gaps(count, self.instant(before));
+        self.slots.push_gaps(count, before);
     }
 
     /// How many slots there were with that of this frame, which was pushed.
@@ -192,7 +203,8 @@ impl Series {
                 usize::try_from(frame.cycle.saturating_sub(cycle.saturating_add(1))).unwrap_or(usize::MAX);
             let paused = frame.mono.since(mono) > frame.interval.saturating_mul(3);
             let gaps = missed.max(usize::from(paused)).min(self.capacity);
-            self.push_missed(gaps, frame);
+            self.note_hole(missed.min(self.capacity), frame);
+            self.push_missed(gaps, self.instant(frame));
         }
         self.slots.push(self.instant(frame));
         self.last = Some((frame.cycle, frame.mono));

@@ -15,7 +15,8 @@ pub(super) type At = (MonoTime, WallTime);
 pub(super) struct Slots {
     capacity: usize,
     at: VecDeque<At>,
-    /// Slots ever: numbers the newest one, whatever was let go.
+    /// Numbers the newest one, whatever was let go: it never falls, and is no
+    /// less than the slots that there are.
     total: u64,
 }
 
@@ -24,10 +25,40 @@ impl Slots {
         Self { capacity, at: VecDeque::new(), total: 0 }
     }
 
-    /// The same slots, the newest at most, with room for `capacity`.
+    /// The same slots, the newest at most, with room for `capacity`, and with
+    /// numbers left for older ones.
     pub fn with_room(&self, capacity: usize) -> Self {
         let from = self.at.len().saturating_sub(capacity);
-        Self { capacity, at: self.at.iter().skip(from).copied().collect(), total: self.total }
+        let total = self.total.saturating_add(u64::try_from(capacity).unwrap_or(u64::MAX));
+        Self { capacity, at: self.at.iter().skip(from).copied().collect(), total }
+    }
+
+    /// Puts `older` before the oldest, as far as there is room. The numbers
+    /// stay as they are.
+    pub fn push_older(&mut self, older: &Self) {
+        for at in older.at.iter().rev().take(self.room()) {
+            self.at.push_front(*at);
+        }
+    }
+
+    /// How many more there is room for.
+    pub fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.at.len())
+    }
+
+    /// The oldest and the newest `count`, oldest first.
+    pub fn ends(&self, count: usize) -> (Vec<WallTime>, Vec<WallTime>) {
+        let wall = |(_, wall): &At| *wall;
+        let newest = self.at.iter().skip(self.at.len().saturating_sub(count)).map(wall);
+        (self.at.iter().take(count).map(wall).collect(), newest.collect())
+    }
+
+    /// The slot that came `back` slots before the newest was at `when`.
+    pub fn amend(&mut self, back: usize, when: WallTime) {
+        let place = self.at.len().checked_sub(back + 1);
+        if let Some((_, wall)) = place.and_then(|place| self.at.get_mut(place)) {
+            *wall = when;
+        }
     }
 
     pub fn push(&mut self, at: At) {
@@ -49,6 +80,16 @@ impl Slots {
             let passed = i64::try_from((wall_step * n).as_nanos()).unwrap_or(i64::MAX);
             self.push((mono.plus(step * n), WallTime(wall.0.saturating_add(passed))));
         }
+    }
+
+    /// When the oldest was closed, on both clocks.
+    pub fn first(&self) -> Option<At> {
+        self.at.front().copied()
+    }
+
+    /// When the newest was closed.
+    pub fn ends_at(&self) -> Option<WallTime> {
+        self.at.back().map(|(_, at)| *at)
     }
 
     /// When the oldest was closed.

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Handle, Place, Sink, line::Line, share::share};
+use super::{Handle, Place, Sink, Wanted, line::Line, share::share};
 use crate::{
     clock::Clock,
     config,
@@ -18,7 +18,7 @@ use crate::{
         Frame, WallTime,
         link::{Agent, Link, LinkState},
         name::fit,
-        past::{Answer, Found, Moment, Question},
+        past::{Answer, Found},
     },
     wire::{self, Ask, Cutter, Greeting, News, Told},
 };
@@ -28,26 +28,16 @@ const SILENT: Duration = Duration::from_secs(8);
 /// The time before the second attempt; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How long the record is given to take in the last cycles before the first
-/// one that came here: what it has not written yet it cannot tell.
-const WRITES_WITHIN: Duration = Duration::from_secs(2);
-/// How often it is asked for those.
-const MOST_HOLES: u32 = 5;
 /// Most bytes of a greeting.
 const LONGEST_GREETING: usize = 1 << 20;
-/// How often the record is asked for more of the sparklines: of large fleets
-/// an answer brings but a few cycles.
-const MOST_PIECES: u32 = 20;
 
-/// Starts the thread that keeps a connection to the agent at `place`. `cycles`
-/// of its record are asked for at once, for the sparklines.
+/// Starts the thread that keeps a connection to the agent at `place`.
 ///
 /// # Errors
 /// The system gives no thread, or nothing to wait for a connection with.
 pub fn start(
     place: Place,
     settings: config::Agent,
-    cycles: usize,
     clock: Clock,
     sink: impl Sink,
 ) -> std::io::Result<Handle> {
@@ -56,13 +46,11 @@ pub fn start(
     let client = Client {
         place,
         settings,
-        cycles,
         clock,
         asked,
         sink,
         agent: None,
         frame: None,
-        first: None,
         gone: None,
         attached: WallTime(0),
         said: String::new(),
@@ -74,16 +62,13 @@ pub fn start(
 struct Client<S> {
     place: Place,
     settings: config::Agent,
-    cycles: usize,
     clock: Clock,
-    asked: UnboundedReceiver<Ask>,
+    asked: UnboundedReceiver<Wanted>,
     sink: S,
     /// Who was reached last.
     agent: Option<Agent>,
     /// The last frame that came.
     frame: Option<Arc<Frame>>,
-    /// When the first frame of this connection was closed, and its interval.
-    first: Option<(WallTime, Duration)>,
     /// Since when nobody is reached.
     gone: Option<WallTime>,
     /// Since when somebody is.
@@ -100,20 +85,9 @@ enum End {
     Lost(String),
 }
 
-/// What the sparklines lack after an answer.
-enum More {
-    Nothing,
-    /// Older cycles: how often they were asked for, and how many there are.
-    Older(u32, usize),
-    /// The last ones before the first that came here.
-    Newer,
-}
-
-/// A question that was asked, and what for.
+/// A question and what came of it.
 struct Asked {
-    ask: Ask,
-    /// For the sparklines: how often it was asked, and what it brought.
-    piece: Option<(u32, usize)>,
+    wanted: Wanted,
     told: Result<Told, String>,
 }
 
@@ -154,8 +128,8 @@ impl<S: Sink> Client<S> {
                 biased;
                 ask = self.asked.recv() => match ask {
                     None => return false,
-                    Some(Ask::Reconnect) => return true,
-                    Some(ask) => self.fail(ask, why),
+                    Some(Wanted::Ask(Ask::Reconnect)) => return true,
+                    Some(wanted) => self.fail(wanted, why),
                 },
                 () = sleep_until(end) => return true,
             }
@@ -163,14 +137,17 @@ impl<S: Sink> Client<S> {
     }
 
     /// A question that nobody answers.
-    fn fail(&mut self, ask: Ask, why: &str) {
+    fn fail(&mut self, wanted: Wanted, why: &str) {
         let why = format!("the agent does not answer: {why}");
-        match ask {
-            Ask::Past(question) => {
-                self.sink.past(Answer { question, found: Found::Failed { why: why.into() } });
+        let failed = |question, why: String| Answer { question, found: Found::Failed { why: why.into() } };
+        match wanted {
+            Wanted::Ask(Ask::Past(question)) => self.sink.past(failed(question, why)),
+            Wanted::Ask(Ask::Xml(uuid)) => self.sink.xml(uuid, Err(why)),
+            Wanted::Ask(Ask::Start | Ask::Stop | Ask::Interval(_) | Ask::Reconnect) => self.sink.say(why),
+            Wanted::History(question) => {
+                tracing::info!("the agent's record gives no history: {why}");
+                self.sink.history(failed(question, why));
             }
-            Ask::Xml(uuid) => self.sink.xml(uuid, Err(why)),
-            Ask::Start | Ask::Stop | Ask::Interval(_) | Ask::Reconnect => self.sink.say(why),
         }
     }
 
@@ -189,8 +166,8 @@ impl<S: Sink> Client<S> {
                     opened = opening.as_mut() => break opened,
                     ask = self.asked.recv() => match ask {
                         None => return End::Left,
-                        Some(Ask::Reconnect) => {}
-                        Some(ask) => self.fail(ask, "it is being connected to"),
+                        Some(Wanted::Ask(Ask::Reconnect)) => {}
+                        Some(wanted) => self.fail(wanted, "it is being connected to"),
                     },
                 }
             }
@@ -214,12 +191,9 @@ impl<S: Sink> Client<S> {
     /// While news come.
     async fn news(&mut self, line: &Line, mut response: Response, mut cutter: Cutter) -> End {
         let mut out = JoinSet::new();
-        self.first = None;
-        // When the record is asked again for what it had not written, and how
-        // often it was.
-        let (mut again, mut holes) = (None, 0);
-        let newest = Question { moment: Moment::AtOrBefore(WallTime(i64::MAX)), history: self.cycles };
-        put(&mut out, line, Ask::Past(newest), Some((1, 0)));
+        // Answers to questions come by connections of their own, and say
+        // nothing of this one.
+        let mut heard = Instant::now();
         // Of a held key only the last question counts.
         let (mut looks, mut waits) = (false, None);
         loop {
@@ -235,38 +209,35 @@ impl<S: Sink> Client<S> {
             }
             tokio::select! {
                 biased;
-                ask = self.asked.recv() => match ask {
+                wanted = self.asked.recv() => match wanted {
                     None => return End::Left,
-                    Some(ask @ Ask::Past(_)) if looks => waits = Some(ask),
-                    Some(ask) => {
-                        looks |= matches!(ask, Ask::Past(_));
-                        put(&mut out, line, ask, None);
+                    Some(wanted) if wanted.is_look() && looks => waits = Some(wanted),
+                    Some(wanted) => {
+                        looks |= wanted.is_look();
+                        put(&mut out, line, wanted);
                     }
                 },
                 Some(done) = out.join_next() => {
                     let Ok(asked) = done else { continue };
-                    if asked.piece.is_none() && matches!(asked.ask, Ask::Past(_)) {
+                    if asked.wanted.is_look() {
                         looks = waits.is_some();
                         if let Some(next) = waits.take() {
-                            put(&mut out, line, next, None);
+                            put(&mut out, line, next);
                         }
                     }
-                    match self.answered(asked) {
-                        More::Older(times, had) => put(&mut out, line, Ask::Past(newest), Some((times, had))),
-                        More::Newer if holes < MOST_HOLES => again = Some(Instant::now() + WRITES_WITHIN),
-                        More::Newer | More::Nothing => {}
+                    self.answered(asked);
+                }
+                come = response.chunk() => match come {
+                    Ok(Some(bytes)) => {
+                        heard = Instant::now();
+                        cutter.add(&bytes);
                     }
-                }
-                Some(()) = until(again) => {
-                    (again, holes) = (None, holes + 1);
-                    put(&mut out, line, Ask::Past(newest), Some((1, 0)));
-                }
-                come = timeout(SILENT, response.chunk()) => match come {
-                    Ok(Ok(Some(bytes))) => cutter.add(&bytes),
-                    Ok(Ok(None)) => return End::Lost("it has ended".into()),
-                    Ok(Err(_)) => return End::Lost("the connection broke off".into()),
-                    Err(_) => return End::Lost(format!("it has said nothing for {} s", SILENT.as_secs())),
+                    Ok(None) => return End::Lost("it has ended".into()),
+                    Err(_) => return End::Lost("the connection broke off".into()),
                 },
+                () = sleep_until(heard + SILENT) => {
+                    return End::Lost(format!("it has said nothing for {} s", SILENT.as_secs()));
+                }
             }
         }
     }
@@ -278,7 +249,6 @@ impl<S: Sink> Client<S> {
                 if let (Some(before), Some(frame)) = (&self.frame, Arc::get_mut(&mut frame)) {
                     share(frame, before);
                 }
-                self.first.get_or_insert((frame.at, frame.interval));
                 self.frame = Some(Arc::clone(&frame));
                 self.sink.frame(frame);
             }
@@ -293,48 +263,33 @@ impl<S: Sink> Client<S> {
         }
     }
 
-    /// What came of a question, and what the sparklines want more.
-    fn answered(&mut self, asked: Asked) -> More {
-        match (asked.told, asked.ask, asked.piece) {
-            (Ok(Told::Past(answer)), _, Some((times, had))) => {
-                let Found::Seen(past) = answer.found else { return More::Nothing };
-                let cycles = past.slots.len();
-                let begins = past.slots.first().copied().flatten() <= Some(past.covers.from);
-                let more = cycles < self.cycles && !begins && cycles > had && times < MOST_PIECES;
-                let hole = self.first.is_some_and(|(first, interval)| {
-                    first.since(past.frame.at) > interval.saturating_add(interval / 2)
-                });
-                self.sink.history(past);
-                return match (more, hole) {
-                    (true, _) => More::Older(times + 1, cycles),
-                    (false, true) => More::Newer,
-                    (false, false) => More::Nothing,
-                };
+    /// What came of a question.
+    fn answered(&mut self, asked: Asked) {
+        match (asked.told, asked.wanted) {
+            (Ok(Told::Past(answer)), Wanted::History(question)) if answer.question == question => {
+                self.sink.history(*answer);
             }
-            // The sparklines grow from here on.
-            (Err(why), _, Some(_)) => tracing::info!("the agent's record gives no history: {why}"),
-            (Ok(Told::Past(answer)), Ask::Past(question), None) if answer.question == question => {
+            (Ok(Told::Past(answer)), Wanted::Ask(Ask::Past(question))) if answer.question == question => {
                 self.sink.past(*answer);
             }
-            (Ok(Told::Xml(xml)), Ask::Xml(uuid), _) => self.sink.xml(uuid, xml.map(|xml| shown(&xml))),
-            (Ok(Told::Done), Ask::Start | Ask::Stop | Ask::Interval(_) | Ask::Reconnect, _) => {}
-            (Err(why), ask, None) => self.fail(ask, &why),
-            (Ok(_), ask, _) => self.fail(ask, "its answer is another question's"),
+            (Ok(Told::Xml(xml)), Wanted::Ask(Ask::Xml(uuid))) => {
+                self.sink.xml(uuid, xml.map(|xml| shown(&xml)));
+            }
+            (Ok(Told::Done), Wanted::Ask(Ask::Start | Ask::Stop | Ask::Interval(_) | Ask::Reconnect)) => {}
+            (Err(why), wanted) => self.fail(wanted, &why),
+            (Ok(_), wanted) => self.fail(wanted, "its answer is another question's"),
         }
-        More::Nothing
     }
 }
 
-/// Waits for an instant; without one there is nothing to wait for.
-async fn until(instant: Option<Instant>) -> Option<()> {
-    sleep_until(instant?).await;
-    Some(())
-}
-
 /// Asks off this task.
-fn put(out: &mut JoinSet<Asked>, line: &Line, ask: Ask, piece: Option<(u32, usize)>) {
+fn put(out: &mut JoinSet<Asked>, line: &Line, wanted: Wanted) {
     let line = line.clone();
-    out.spawn(async move { Asked { told: line.ask(&ask).await, ask, piece } });
+    let ask = match wanted {
+        Wanted::Ask(ask) => ask,
+        Wanted::History(question) => Ask::Past(question),
+    };
+    out.spawn(async move { Asked { told: line.ask(&ask).await, wanted } });
 }
 
 /// Opens a stream and reads who is there.

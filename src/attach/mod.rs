@@ -28,7 +28,7 @@ use crate::{
     model::{
         Frame,
         link::Link,
-        past::{Answer, Past},
+        past::{Answer, Question},
         status::{CollectorStatus, DeliveryStatus, StoreStatus},
     },
     wire::Ask,
@@ -44,9 +44,9 @@ pub trait Sink: Send + 'static {
     fn delivery(&mut self, delivery: DeliveryStatus, store: StoreStatus);
     /// The way to the agent is another, or it told who it is.
     fn link(&mut self, link: Link);
-    /// The newest cycles of the agent's record, for the sparklines.
-    fn history(&mut self, past: Past);
-    /// The record answered a question.
+    /// The record answered a question for the sparklines.
+    fn history(&mut self, answer: Answer);
+    /// The record answered a look into the past.
     fn past(&mut self, answer: Answer);
     /// A domain's XML came, or why it does not.
     fn xml(&mut self, uuid: Uuid, xml: Result<Arc<str>, String>);
@@ -57,7 +57,23 @@ pub trait Sink: Send + 'static {
 /// What the agent is asked by. Dropping it ends the connection.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    asks: UnboundedSender<Ask>,
+    asks: UnboundedSender<Wanted>,
+}
+
+/// What is asked, and what for.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// What a key wants.
+    Ask(Ask),
+    /// What the sparklines want of the record.
+    History(Question),
+}
+
+impl Wanted {
+    /// Whether somebody looks into the past.
+    fn is_look(&self) -> bool {
+        matches!(self, Self::Ask(Ask::Past(_)))
+    }
 }
 
 impl Handle {
@@ -65,6 +81,11 @@ impl Handle {
     /// has it tried at once, and other questions are answered by saying so.
     pub fn ask(&self, ask: Ask) {
         // Fails only when the thread has ended, and the screen with it.
-        let _ = self.asks.send(ask);
+        let _ = self.asks.send(Wanted::Ask(ask));
+    }
+
+    /// Asks the record for what the sparklines lack; never waits.
+    pub fn history(&self, question: Question) {
+        let _ = self.asks.send(Wanted::History(question));
     }
 }

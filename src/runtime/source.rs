@@ -3,11 +3,14 @@
 //!
 //! Owns that difference; the screen itself knows of none.
 
+mod arrivals;
+
 use std::{io, sync::Arc};
 
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use self::arrivals::Arrivals;
 use super::{News, engine::Engine, recording::Recording};
 use crate::{
     app::{Effect, Message},
@@ -19,11 +22,35 @@ use crate::{
     model::{
         Frame,
         link::Link,
-        past::{Answer, Past},
+        past::Answer,
         status::{CollectorStatus, DeliveryStatus, StoreStatus},
     },
     wire::Ask,
 };
+
+/// Where the screen has its frames from.
+pub(super) enum Frames {
+    /// The last one: this screen was there for those before.
+    Latest(watch::Receiver<Option<Arc<Frame>>>),
+    /// Every one that came over a line, which brings several at once after it
+    /// stood still, and how the line is.
+    Every(Arrivals),
+}
+
+impl Frames {
+    /// The next; `None`: nothing that could be shown. Nothing is lost where
+    /// nobody waits any more.
+    pub async fn next(&mut self) -> Option<Message> {
+        match self {
+            Self::Latest(frame) => match frame.changed().await {
+                Ok(()) => frame.borrow_and_update().clone().map(Message::Frame),
+                // The collector has ended, and the screen with it.
+                Err(_) => std::future::pending().await,
+            },
+            Self::Every(arrivals) => Some(arrivals.next().await),
+        }
+    }
+}
 
 /// What carries out what the screen asks for.
 pub(super) enum Source {
@@ -66,7 +93,7 @@ impl Source {
         let past =
             lookback::Reader::start(settings, move |answer| drop(answers.send(Message::Past(answer))))?;
         let news = News {
-            frame: engine.frame.clone(),
+            frames: Frames::Latest(engine.frame.clone()),
             collector: engine.status.clone(),
             delivery: engine.recording.current().status(),
             said,
@@ -88,15 +115,15 @@ impl Source {
         words: mpsc::UnboundedSender<Message>,
         said: mpsc::UnboundedReceiver<Message>,
     ) -> io::Result<(Self, News)> {
-        let (frames, frame) = watch::channel(None);
+        let arrivals = Arrivals::new(usize::try_from(config.screen.history_bytes).unwrap_or(usize::MAX));
         let (statuses, collector) = watch::channel(None);
         let (figures, delivery) = watch::channel(Default::default());
         // Nobody ever takes an agent's place.
         let (_, turn) = mpsc::unbounded_channel();
-        let outlets = Outlets { frames, statuses, figures, words };
-        let cycles = config.screen.history_cycles;
-        let handle = attach::start(place, config.agent.clone(), cycles, clock, outlets)?;
-        Ok((Self::Attached(handle), News { frame, collector, delivery, said, turn }))
+        let outlets = Outlets { arrivals: arrivals.clone(), statuses, figures, words };
+        let handle = attach::start(place, config.agent.clone(), clock, outlets)?;
+        let frames = Frames::Every(arrivals);
+        Ok((Self::Attached(handle), News { frames, collector, delivery, said, turn }))
     }
 
     /// Carries out what concerns collection, delivery or the record; gives
@@ -112,6 +139,10 @@ impl Source {
                     Effect::SetInterval(interval) => Ask::Interval(interval),
                     Effect::LookBack(question) => Ask::Past(question),
                     Effect::Xml(uuid) => Ask::Xml(uuid),
+                    Effect::History(question) => {
+                        agent.history(question);
+                        return None;
+                    }
                     other => return Some(other),
                 };
                 agent.ask(ask);
@@ -145,7 +176,7 @@ impl Here {
 
 /// Hands on what an agent tells. Sending fails only when the screen has ended.
 struct Outlets {
-    frames: watch::Sender<Option<Arc<Frame>>>,
+    arrivals: Arrivals,
     statuses: watch::Sender<Option<CollectorStatus>>,
     figures: watch::Sender<(DeliveryStatus, StoreStatus)>,
     words: mpsc::UnboundedSender<Message>,
@@ -153,7 +184,7 @@ struct Outlets {
 
 impl attach::Sink for Outlets {
     fn frame(&mut self, frame: Arc<Frame>) {
-        self.frames.send_replace(Some(frame));
+        self.arrivals.frame(frame);
     }
 
     fn collector(&mut self, status: CollectorStatus) {
@@ -165,11 +196,11 @@ impl attach::Sink for Outlets {
     }
 
     fn link(&mut self, link: Link) {
-        drop(self.words.send(Message::Link(link)));
+        self.arrivals.link(link);
     }
 
-    fn history(&mut self, past: Past) {
-        drop(self.words.send(Message::History(past)));
+    fn history(&mut self, answer: Answer) {
+        drop(self.words.send(Message::History(answer)));
     }
 
     fn past(&mut self, answer: Answer) {

@@ -10,7 +10,7 @@ use crate::{
         Frame, MonoTime, WallTime,
         history::{AngleHistory, Metric},
         link::Agent,
-        past::Covers,
+        past::{Answer, Covers, Found, Moment, Question},
         status::{CollectionState, StoreState},
     },
 };
@@ -68,6 +68,13 @@ fn recorded(frames: &[Arc<Frame>]) -> Past {
         slots: frames.iter().map(|frame| Some(frame.at)).collect(),
         covers: Covers { from: first.at, to: last.at },
     }
+}
+
+/// The answer to the first question for the sparklines.
+fn told(past: Past) -> Message {
+    let moment = Moment::AtOrBefore(WallTime(i64::MAX));
+    let question = Question { moment, history: settings().screen.history_cycles };
+    Message::History(Answer { question, found: Found::Seen(past) })
 }
 
 fn show(app: &mut App, frames: &[Arc<Frame>]) {
@@ -151,7 +158,7 @@ fn histories_begin_with_what_the_agent_recorded_before_the_screen_opened() {
     for known in [25, 29, 33, 40] {
         let mut new = App::new(settings()).unwrap();
         new.update(live(1));
-        let history = Message::History(recorded(&frames[..known]));
+        let history = told(recorded(&frames[..known]));
         show(&mut new, &frames[29..31]);
         new.update(history);
         show(&mut new, &frames[31..]);
@@ -184,7 +191,7 @@ fn a_history_that_comes_late_loses_nothing_of_what_was_seen() {
         new.update(live(1));
         show(&mut new, &frames[29..70]);
         press(&mut new, "p[[");
-        new.update(Message::History(recorded(&frames[..known])));
+        new.update(told(recorded(&frames[..known])));
         assert_eq!(new.frame().unwrap().cycle, 68);
         let few = known > 31;
         let seen = if few { &angles(&old, &host)[..68] } else { &angles(&old, &host)[29..68] };
@@ -196,10 +203,10 @@ fn a_history_that_comes_late_loses_nothing_of_what_was_seen() {
         press(&mut new, &"[".repeat(45));
         assert_eq!((new.frame().unwrap().cycle, new.in_memory().unwrap().1), (45, 61));
         assert_eq!(angles(&new, &host).last(), angles(&old, &host).get(44));
-        // A shorter one, after the connection broke for a moment, takes nothing away.
+        // One that nobody asked for takes nothing away.
         press(&mut new, "p");
         let held = angles(&new, &host).len();
-        new.update(Message::History(recorded(&frames[50..85])));
+        new.update(told(recorded(&frames[50..85])));
         assert_eq!(angles(&new, &host).len(), held);
     }
 }
@@ -234,7 +241,7 @@ fn a_history_that_comes_before_any_frame_waits_for_one() {
     let frames: Vec<_> = (0..20).map(|_| host.cycle()).collect();
     let mut app = App::new(settings()).unwrap();
     app.update(live(1));
-    app.update(Message::History(recorded(&frames[..19])));
+    app.update(told(recorded(&frames[..19])));
     app.update(Message::Frame(Arc::clone(&frames[19])));
     assert_eq!(angles(&app, &host).len(), 20);
 }
@@ -262,7 +269,7 @@ fn over_a_restart_of_the_agent_the_history_has_the_pause_and_nothing_else() {
     app.update(live(2));
     app.update(Message::Frame(Arc::clone(&after[20])));
     let past = recorded(&[&before[..], &after[..20]].concat());
-    app.update(Message::History(past));
+    app.update(told(past));
     assert_eq!(app.in_memory().unwrap().1, 1, "frames of the run before are the record's");
     app.update(Message::Frame(Arc::clone(&after[21])));
     let found = angles(&app, &host);
