@@ -52,6 +52,8 @@
 //! | a screen collects, or finds an agent | `runtime/finding.rs`, `runtime/source.rs` |
 //! | an agent out of reach; its record in the sparklines | `app/attached.rs`, `ui/attached.rs` |
 //! | what the sparklines lack is asked of the agent's record | `app/filling.rs`, `app/series/joining.rs` |
+//! | which certificate an agent may show; how far its clock is off | `attach/trust.rs`, `attach/skew.rs` |
+//! | what was given to a screen and means nothing to it | `runtime/idle.rs` |
 //! | frames wait for an attached screen | `runtime/source/arrivals.rs` |
 //! | a path of the API is answered | `agent/routes.rs`; its shape: [`telemetry`] |
 //! | the figures of a frame are written for all who ask | `agent/page.rs`, `agent/form.rs` |

@@ -13,6 +13,7 @@ mod engine;
 mod export;
 mod exporting;
 mod finding;
+mod idle;
 mod input;
 mod log_file;
 mod logging;
@@ -54,6 +55,7 @@ use engine::Engine;
 pub use engine::collector_settings;
 pub use export::{ExportError, export};
 use finding::Who;
+use idle::Idle;
 use memory::Memory;
 use pace::Pace;
 use signals::Signals;
@@ -136,6 +138,7 @@ pub fn screen(loaded: Loaded, stopped: bool, attach: &Attach) -> Result<Vec<Stri
     // Nobody listens any more only while leaving.
     let tell = move |text| _ = notices.send(Message::Say(text));
     let (memory, remembered) = Memory::start(loaded.config.store.path.as_deref(), tell)?;
+    let idle = Idle::of(&loaded.entries, stopped, matches!(attach, Attach::At(_)));
     let mut app = App::new(app::Settings {
         screen: loaded.config.screen.clone(),
         config: loaded.entries,
@@ -154,6 +157,10 @@ pub fn screen(loaded: Loaded, stopped: bool, attach: &Attach) -> Result<Vec<Stri
     let who = named.map_or_else(|| finding::who(config), Who::Agent);
     let (source, news, engine) = match who {
         Who::Agent(place) => {
+            if let Some(words) = idle.words() {
+                tracing::warn!("{words}");
+            }
+            app.means_nothing(idle.options);
             let (source, news) = Source::attached(place, config, clock.clone(), words.clone(), said)?;
             (source, news, None)
         }

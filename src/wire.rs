@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::model::{
-    Frame,
+    Frame, WallTime,
     link::Agent,
     past::{Answer, Question},
     status::{CollectorStatus, ConfigEntry, DeliveryStatus, StoreStatus},
@@ -21,7 +21,7 @@ use crate::model::{
 
 /// The form of everything after the greeting. Another one cannot be read:
 /// whoever changes a value that is sent gives it the next number.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 /// Where a screen attaches.
 pub const STREAM: &str = "/api/attach";
 /// Where it asks.
@@ -31,7 +31,7 @@ pub const CONTENT_TYPE: &str = "application/x-kvmscope";
 /// The trailer of an export that counts the lines it lacks because they are
 /// damaged in the record.
 pub const DAMAGED: &str = "x-kvmscope-damaged";
-/// So often an agent says something, if only that it is there.
+/// So often an agent says that it is there, whatever else it says.
 pub const BEAT: Duration = Duration::from_secs(2);
 
 /// Most bytes of a packed message.
@@ -59,8 +59,8 @@ pub struct Greeting {
 /// What an agent tells.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum News {
-    /// Nothing new.
-    Beat,
+    /// It is there, and its machine's clock says this.
+    Beat(WallTime),
     /// A cycle was closed.
     Frame(Arc<Frame>),
     /// The collector's figures.

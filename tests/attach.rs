@@ -596,7 +596,7 @@ fn no_secret_is_in_what_a_screen_is_sent() {
         match stream.news() {
             News::Frame(_) => frames += 1,
             News::Collector(_) | News::Delivery(_) => figures += 1,
-            News::Beat | News::Config(_) => {}
+            News::Beat(_) | News::Config(_) => {}
         }
     }
     let question = Question { moment: Moment::AtOrBefore(WallTime(i64::MAX)), history: 300 };

@@ -23,12 +23,13 @@ use futures::stream;
 use serde::Serialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use uuid::Uuid;
 
 use super::{Api, LOOK_WITHIN, MOST_LOOKS, fault::Fault, page::Page};
 use crate::{
+    clock::Clock,
     collector::Command,
     delivery::lookback::{Settings, Sight},
     model::{
@@ -74,6 +75,8 @@ pub(super) fn stream(api: &Api) -> Result<Response, Fault> {
         figures: sources.figures.clone(),
         config: sources.effective.clone(),
         ends: sources.ends.clone(),
+        clock: sources.clock.clone(),
+        beat: Instant::now(),
         rest: [wire::greeting(&api.who())].into(),
         _permit: permit,
     };
@@ -99,6 +102,9 @@ struct Attached {
     figures: watch::Receiver<(DeliveryStatus, StoreStatus)>,
     config: watch::Receiver<Vec<ConfigEntry>>,
     ends: watch::Receiver<bool>,
+    clock: Clock,
+    /// When to say the next time that it is there.
+    beat: Instant,
     rest: VecDeque<Bytes>,
     _permit: OwnedSemaphorePermit,
 }
@@ -122,7 +128,12 @@ impl Attached {
             if *self.ends.borrow() {
                 return None;
             }
-            let message = timeout(BEAT, async {
+            // The time before anything else: ages go by it.
+            if self.beat <= Instant::now() {
+                self.beat = Instant::now() + BEAT;
+                return packed(&News::Beat(self.clock.now().0));
+            }
+            let message = timeout_at(self.beat, async {
                 tokio::select! {
                     biased;
                     _ = self.ends.changed() => Came::End,
@@ -138,7 +149,7 @@ impl Attached {
                 }
             });
             match message.await {
-                Err(_) => self.rest.extend(packed(&News::Beat)),
+                Err(_) => {}
                 Ok(Came::End) => return None,
                 Ok(Came::Message(message)) => self.rest.extend(message),
                 // However long it takes to write: while collection is stopped

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{App, Effect, Overlay, Series, attention::Attention, filling::Lacking};
 use crate::model::{
+    WallTime,
     link::{Link, LinkState},
     past::Past,
 };
@@ -20,6 +21,8 @@ pub(super) struct Attached {
     link: Option<Link>,
     /// The past that waits for a frame to go on from it.
     history: Option<Arc<Past>>,
+    /// Options that were given and are not said yet to mean nothing here.
+    idle: Vec<String>,
 }
 
 impl Attached {
@@ -34,6 +37,11 @@ impl Attached {
             LinkState::Gone { .. } => "the agent does not answer: nothing can be asked of it".to_owned(),
             LinkState::Connecting | LinkState::Attached { .. } => "not attached yet".to_owned(),
         })
+    }
+
+    /// By how many nanoseconds its clock is ahead of this machine's.
+    pub fn ahead(&self) -> i64 {
+        self.link.as_ref().map_or(0, |link| link.ahead)
     }
 
     /// Whether a past waits for a frame to go on from it.
@@ -52,7 +60,20 @@ impl Attached {
 }
 
 impl App {
-    pub(super) fn take_link(&mut self, link: Link) {
+    /// These options were given, and mean nothing where an agent collects: said
+    /// once, when it is attached to.
+    pub fn means_nothing(&mut self, options: Vec<String>) {
+        self.attached.idle = options;
+    }
+
+    pub(super) fn take_link(&mut self, mut link: Link) {
+        // All times that are shown are of the agent's clock, as its record is.
+        let drift = link.ahead.saturating_sub(self.attached.ahead());
+        self.now = WallTime(self.now.0.saturating_add(drift));
+        if let Some(notice) = &mut self.notice {
+            notice.until = WallTime(notice.until.0.saturating_add(drift));
+        }
+        link.state = link.state.by_clock_ahead(link.ahead);
         let before = self.attached.link.take();
         let known = before.as_ref().and_then(|before| before.agent.as_ref());
         let other = match (known, &link.agent) {
@@ -64,10 +85,14 @@ impl App {
                 self.config.clone_from(&agent.config);
                 if !before.as_ref().is_some_and(Link::is_live) {
                     let again = if known.is_some() { "attached again" } else { "attached" };
-                    self.say(format!(
-                        "{again} to kvmscope agent (process {}) at {}: its collection is shown",
-                        agent.pid, link.place
-                    ));
+                    let what = format!("{again} to kvmscope agent (process {}) at {}", agent.pid, link.place);
+                    let idle = std::mem::take(&mut self.attached.idle);
+                    self.say(match (&idle[..], idle.join(", ")) {
+                        ([], _) => format!("{what}: its collection is shown"),
+                        // First, as the rest may be cut off.
+                        ([_], option) => format!("{option} means nothing here, it is the agent's: {what}"),
+                        (_, all) => format!("{all} mean nothing here, they are the agent's: {what}"),
+                    });
                 }
             }
         } else {

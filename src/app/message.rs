@@ -46,7 +46,7 @@ pub enum Message {
     },
     /// The terminal gained or lost the focus.
     Focus(bool),
-    /// Time went on.
+    /// Time went on, by this machine's clock.
     Tick(WallTime),
 }
 

@@ -257,7 +257,8 @@ impl App {
             }
             Message::Past(answer) => self.take_past(answer),
             Message::Tick(now) => {
-                self.now = now;
+                self.now = WallTime(now.0.saturating_add(self.attached.ahead()));
+                let now = self.now;
                 self.lacking.tick(&self.series);
                 if self.notice.as_ref().is_some_and(|n| now >= n.until) {
                     self.notice = None;

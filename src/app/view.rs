@@ -220,7 +220,8 @@ impl App {
         self.attached.link()
     }
 
-    /// The time of the last tick or frame.
+    /// The time of the last tick or frame, by the clock of the machine that
+    /// collects.
     #[must_use]
     pub fn now(&self) -> WallTime {
         self.now

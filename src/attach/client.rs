@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Handle, Place, Sink, Wanted, line::Line, share::share};
+use super::{Handle, Place, Sink, Wanted, line::Line, share::share, skew::Skew};
 use crate::{
     clock::Clock,
     config,
@@ -51,6 +51,7 @@ pub fn start(
         sink,
         agent: None,
         frame: None,
+        skew: Skew::default(),
         gone: None,
         attached: WallTime(0),
         said: String::new(),
@@ -69,6 +70,8 @@ struct Client<S> {
     agent: Option<Agent>,
     /// The last frame that came.
     frame: Option<Arc<Frame>>,
+    /// How its clock goes.
+    skew: Skew,
     /// Since when nobody is reached.
     gone: Option<WallTime>,
     /// Since when somebody is.
@@ -117,7 +120,8 @@ impl<S: Sink> Client<S> {
     }
 
     fn tell(&mut self, state: LinkState) {
-        self.sink.link(Link { place: self.place.to_string(), agent: self.agent.clone(), state });
+        let (place, agent) = (self.place.to_string(), self.agent.clone());
+        self.sink.link(Link { place, agent, state, ahead: self.skew.ahead() });
     }
 
     /// Waits before the next attempt; false: the screen has ended.
@@ -178,6 +182,7 @@ impl<S: Sink> Client<S> {
         };
         if self.agent.as_ref().is_some_and(|before| !before.is_same_run(&agent)) {
             self.frame = None;
+            self.skew = Skew::default();
         }
         tracing::info!("attached to kvmscope {} (process {}) at {}", agent.version, agent.pid, self.place);
         self.agent = Some(agent);
@@ -244,7 +249,14 @@ impl<S: Sink> Client<S> {
 
     fn take(&mut self, news: News) {
         match news {
-            News::Beat => {}
+            News::Beat(there) => {
+                if let Some(ahead) = self.skew.heard(there, self.clock.now().0) {
+                    let apart = Duration::from_nanos(ahead.unsigned_abs());
+                    let word = if ahead > 0 { "ahead of" } else { "behind" };
+                    tracing::info!("the clock of the agent's machine is {apart:?} {word} this one's");
+                    self.tell(LinkState::Attached { since: self.attached });
+                }
+            }
             News::Frame(mut frame) => {
                 if let (Some(before), Some(frame)) = (&self.frame, Arc::get_mut(&mut frame)) {
                     share(frame, before);

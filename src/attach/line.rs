@@ -6,10 +6,11 @@
 
 use std::{error::Error, io, path::Path, time::Duration};
 
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, header, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-use super::Place;
+use super::{Place, trust};
 use crate::{
     config,
     model::name::fit,
@@ -54,10 +55,10 @@ impl Line {
             }
             Place::At(url) => {
                 let base = url.as_str().trim_end_matches('/').to_owned();
-                let builder = if url.scheme() == "https" {
-                    builder.https_only(true).tls_certs_merge(authorities(settings)?)
-                } else {
-                    builder.tls_certs_only([])
+                let builder = match (url.scheme() == "https", authorities(settings)?) {
+                    (true, named) if named.is_empty() => builder.https_only(true),
+                    (true, named) => builder.https_only(true).tls_backend_preconfigured(trust::with(named)?),
+                    (false, _) => builder.tls_certs_only([]),
                 };
                 (builder, base, token(settings)?)
             }
@@ -141,10 +142,10 @@ impl Line {
             Some(io::ErrorKind::PermissionDenied) => {
                 "this user may not use the agent's socket; ask to be put into its group".into()
             }
-            Some(io::ErrorKind::InvalidData) => format!(
-                "no trusted connection: {words}; name the agent's certificate, or that of who signed it, in \
-                 agent.ca_file"
-            ),
+            Some(io::ErrorKind::InvalidData) => {
+                let refused = causes(&error).find_map(|cause| cause.downcast_ref());
+                format!("no trusted connection: {words}; {}", trust::mend(refused))
+            }
             _ if error.is_connect() && error.is_timeout() => silent(CONNECTS_WITHIN),
             _ if error.is_connect() => format!("cannot be connected to: {words}"),
             _ => format!("the exchange broke off: {words}"),
@@ -189,7 +190,7 @@ fn token(settings: &config::Agent) -> Result<Option<SecretString>, String> {
 }
 
 /// What is trusted beside the system's roots.
-fn authorities(settings: &config::Agent) -> Result<Vec<Certificate>, String> {
+fn authorities(settings: &config::Agent) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut all = Vec::new();
     for path in [&settings.ca_file, &settings.tls_cert].into_iter().flatten() {
         all.extend(read(path).map_err(|why| format!("{} cannot be used: {why}", path.display()))?);
@@ -197,12 +198,12 @@ fn authorities(settings: &config::Agent) -> Result<Vec<Certificate>, String> {
     Ok(all)
 }
 
-fn read(path: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
-    match Certificate::from_pem_bundle(&pem) {
+fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match found {
         Ok(found) if found.is_empty() => Err("it holds no certificate in PEM form".into()),
         Ok(found) => Ok(found),
-        Err(error) => Err(innermost(&error)),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -14,6 +14,8 @@ mod knock;
 mod line;
 mod place;
 mod share;
+mod skew;
+mod trust;
 
 use std::sync::Arc;
 

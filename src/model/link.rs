@@ -37,8 +37,11 @@ pub struct Link {
     pub place: String,
     /// The agent, since it was first reached.
     pub agent: Option<Agent>,
-    /// How it stands.
+    /// How it stands. Times are of this machine's clock.
     pub state: LinkState,
+    /// By how many nanoseconds the clock of the agent's machine is ahead of this
+    /// one's; negative: behind.
+    pub ahead: i64,
 }
 
 /// How the way to an agent stands.
@@ -60,6 +63,21 @@ pub enum LinkState {
         /// When the next attempt is made.
         next_at: WallTime,
     },
+}
+
+impl LinkState {
+    /// The same with its times by a clock that is so many nanoseconds ahead.
+    #[must_use]
+    pub fn by_clock_ahead(self, ahead: i64) -> Self {
+        let there = |at: WallTime| WallTime(at.0.saturating_add(ahead));
+        match self {
+            Self::Connecting => Self::Connecting,
+            Self::Attached { since } => Self::Attached { since: there(since) },
+            Self::Gone { since, why, next_at } => {
+                Self::Gone { since: there(since), why, next_at: there(next_at) }
+            }
+        }
+    }
 }
 
 impl Link {

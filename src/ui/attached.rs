@@ -15,6 +15,9 @@ use crate::{
     model::link::{Link, LinkState},
 };
 
+/// Clocks that are less apart agree.
+const CLOCKS_AGREE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// The banner of an agent that does not answer.
 pub fn banner(app: &App, look: &Look) -> Option<(String, Style)> {
     let link = app.link()?;
@@ -80,9 +83,20 @@ pub fn document(app: &App, look: &Look, width: u16) -> Option<Document> {
         };
         document.line(fact("version", version, look));
         document.line(fact("libvirt", plain(&agent.uri), look));
+        if let Some(clock) = clock(link.ahead) {
+            document.paragraph(&format!("{:<14}", "clock"), &clock, width, (palette.dim, palette.warn));
+        }
     }
     document.blank();
     Some(document)
+}
+
+/// That the clock of the agent's machine is another than this one's.
+fn clock(ahead: i64) -> Option<String> {
+    let apart = std::time::Duration::from_nanos(ahead.unsigned_abs());
+    let word = if ahead > 0 { "ahead of" } else { "behind" };
+    let clock = || format!("{} {word} this machine's; times shown are the agent's", units::span(apart));
+    (apart >= CLOCKS_AGREE).then(clock)
 }
 
 fn state(app: &App, link: &Link, look: &Look) -> Pieces {

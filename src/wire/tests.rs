@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{WallTime, past::Moment};
+use crate::model::past::Moment;
 
 fn message(bytes: &[u8]) -> Bytes {
     let mut cutter = Cutter::default();

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use super::*;
 use crate::{
@@ -26,7 +26,7 @@ fn agent(pid: u32) -> Agent {
 }
 
 fn link(pid: u32, state: LinkState) -> Message {
-    Message::Link(Link { place: "/run/kvmscope/a.sock".into(), agent: Some(agent(pid)), state })
+    Message::Link(Link { place: "/run/kvmscope/a.sock".into(), agent: Some(agent(pid)), state, ahead: 0 })
 }
 
 fn live(pid: u32) -> Message {
@@ -144,6 +144,72 @@ fn it_says_whose_collection_is_shown_and_shows_its_configuration() {
     let notice = app.notice().unwrap();
     assert!(notice.contains("kvmscope agent (process 1)") && notice.contains("/run/kvmscope/a.sock"));
     assert_eq!(app.config(), &settings().config[..2]);
+}
+
+#[test]
+fn options_that_mean_nothing_are_named_once() {
+    let (mut app, _) = running(5);
+    app.means_nothing(vec!["--influx-url".into(), "--poll-interval".into()]);
+    app.update(live(1));
+    let notice = app.notice().unwrap();
+    assert!(notice.starts_with("--influx-url, --poll-interval mean nothing here"), "{notice}");
+    assert!(notice.contains("attached to kvmscope agent (process 1)"), "{notice}");
+    app.update(gone(1));
+    app.update(live(1));
+    assert!(app.notice().unwrap().starts_with("attached again to"), "once is enough");
+}
+
+#[test]
+fn ages_are_right_however_far_the_clocks_of_two_machines_are_apart() {
+    for minutes in [5_i64, -5] {
+        let ahead = minutes * 60_000_000_000;
+        // Frames are of the agent's clock, ticks and the way to it of this one's.
+        let here = |seconds: u64| WallTime(at(seconds).0 - ahead);
+        let mut host = Host::new();
+        let mut app = App::new(crate::app::Settings { now: here(0), ..settings() }).unwrap();
+        let state = LinkState::Attached { since: here(0) };
+        let Message::Link(live) = live(1) else { panic!() };
+        let linked = |state| Message::Link(Link { state, ahead, ..live.clone() });
+        app.update(linked(state));
+        for second in 1..=20 {
+            let frame = host.cycle();
+            assert_eq!(frame.at, at(second));
+            app.update(Message::Frame(frame));
+            for part in 0..3 {
+                app.update(Message::Tick(WallTime(here(second).0 + part * 300_000_000)));
+                let age = app.now().since(app.frame().unwrap().at);
+                assert_eq!(age, Duration::from_millis(300) * u32::try_from(part).unwrap(), "{minutes} min");
+            }
+        }
+        assert!(app.notice().is_none(), "it has had its time, by any clock");
+        app.update(linked(LinkState::Gone { since: here(21), why: "gone".into(), next_at: here(25) }));
+        app.update(Message::Tick(here(23)));
+        let LinkState::Gone { since, next_at, .. } = &app.link().unwrap().state else { panic!() };
+        assert_eq!((app.now(), app.now().since(*since)), (at(23), Duration::from_secs(2)));
+        assert_eq!(next_at.since(app.now()), Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn a_clock_that_turns_out_to_be_ahead_moves_no_notice() {
+    let (mut app, _) = attached();
+    let now = app.now();
+    app.update(Message::Say("exported".into()));
+    let Message::Link(live) = live(1) else { panic!() };
+    let later = |seconds: i64| Message::Tick(WallTime(now.0 + seconds * 1_000_000_000));
+    for ahead in [300_000_000_000, -300_000_000_000] {
+        app.update(Message::Link(Link { ahead, ..live.clone() }));
+        app.update(later(1));
+        assert_eq!(app.notice(), Some("exported"), "{ahead}");
+    }
+    app.update(later(5));
+    assert_eq!(app.notice(), None);
+    // What an agent may say of its clock does no harm.
+    for ahead in [i64::MAX, i64::MIN, 0] {
+        app.update(Message::Link(Link { ahead, ..live.clone() }));
+        app.update(later(6));
+    }
+    assert_eq!(app.now(), WallTime(now.0 + 6_000_000_000));
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn live(pid: u32) -> Message {
         config: Vec::new(),
     };
     let state = LinkState::Attached { since: at(0) };
-    Message::Link(Link { place: "/run/a.sock".into(), agent: Some(agent), state })
+    Message::Link(Link { place: "/run/a.sock".into(), agent: Some(agent), state, ahead: 0 })
 }
 
 fn gone() -> Message {

@@ -18,7 +18,12 @@ fn link(state: LinkState, known: bool) -> Message {
         uri: "qemu:///system".into(),
         config: settings().config,
     };
-    Message::Link(Link { place: "/run/kvmscope/qemu.sock".into(), agent: known.then_some(agent), state })
+    Message::Link(Link {
+        place: "/run/kvmscope/qemu.sock".into(),
+        agent: known.then_some(agent),
+        state,
+        ahead: 0,
+    })
 }
 
 fn gone(known: bool) -> Message {

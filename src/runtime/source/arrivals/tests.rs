@@ -4,7 +4,7 @@ use super::*;
 use crate::{app::fixtures::Host, model::WallTime, model::link::LinkState};
 
 fn link(state: LinkState) -> Link {
-    Link { place: "/run/a.sock".into(), agent: None, state }
+    Link { place: "/run/a.sock".into(), agent: None, state, ahead: 0 }
 }
 
 fn gone(next_at: i64) -> LinkState {
