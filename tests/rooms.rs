@@ -73,7 +73,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["agent"]),
     ("http_body_util", &["attach"]),
     ("hyper", &["agent", "attach"]),
-    ("tokio_rustls", &["agent"]),
+    ("tokio_rustls", &["agent", "attach"]),
+    ("rustls_platform_verifier", &["attach"]),
     ("tokio", &["agent", "attach", "delivery", "influx", "runtime", "main"]),
 ];
 
