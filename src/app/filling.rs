@@ -129,8 +129,10 @@ impl App {
         };
         match (answer.question.moment, self.lacking.begins) {
             (Moment::Before(before), Begins::Known) => {
-                let filled = self.series.fill(before, &past.angles, &past.slots);
-                if filled > 0 {
+                let until = past.covers.to;
+                let filled = self.series.fill(before, &past.angles, &past.slots, until);
+                let stays = self.series.hole().is_some_and(|hole| hole.before == before);
+                if filled > 0 || !stays {
                     self.lacking.tries = 0;
                 } else if self.lacking.in_vain() {
                     self.series.leave_hole();

@@ -144,7 +144,7 @@ impl Line {
             }
             Some(io::ErrorKind::InvalidData) => {
                 let refused = causes(&error).find_map(|cause| cause.downcast_ref());
-                format!("no trusted connection: {words}; {}", trust::mend(refused))
+                format!("no trusted connection: {}", trust::refusal(&words, refused))
             }
             _ if error.is_connect() && error.is_timeout() => silent(CONNECTS_WITHIN),
             _ if error.is_connect() => format!("cannot be connected to: {words}"),

@@ -35,8 +35,20 @@ pub(super) fn with(named: Vec<CertificateDer<'static>>) -> Result<ClientConfig, 
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-/// What to do about a certificate that was refused.
-pub(super) fn mend(refused: Option<&Error>) -> String {
+/// Why a certificate was refused, in `words` of the library where these are
+/// fit, and what to do about it.
+pub(super) fn refusal(words: &str, refused: Option<&Error>) -> String {
+    match refused {
+        Some(Error::InvalidCertificate(why)) if is_an_authoritys(why) => {
+            "its certificate is self-made, and is not the one that agent.ca_file names: copy the agent's \
+             there"
+                .into()
+        }
+        refused => format!("{words}; {}", mend(refused)),
+    }
+}
+
+fn mend(refused: Option<&Error>) -> String {
     match refused {
         Some(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

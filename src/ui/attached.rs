@@ -94,6 +94,8 @@ pub fn document(app: &App, look: &Look, width: u16) -> Option<Document> {
 /// That the clock of the agent's machine is another than this one's.
 fn clock(ahead: i64) -> Option<String> {
     let apart = std::time::Duration::from_nanos(ahead.unsigned_abs());
+    let half = std::time::Duration::from_millis(500);
+    let apart = std::time::Duration::from_secs(apart.saturating_add(half).as_secs());
     let word = if ahead > 0 { "ahead of" } else { "behind" };
     let clock = || format!("{} {word} this machine's; times shown are the agent's", units::span(apart));
     (apart >= CLOCKS_AGREE).then(clock)

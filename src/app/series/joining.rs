@@ -58,13 +58,16 @@ impl Series {
         self.holes.pop_front();
     }
 
-    /// Has the cycles of a record stand in the hole before the cycle of
-    /// `before`, from its end; returns how many of them.
+    /// Has the cycles of a record, which reaches up to `until`, stand in the
+    /// hole before the cycle of `before`, from its end; returns how many of
+    /// them. What the record has gone past without telling of it is no hole any
+    /// more, but a gap.
     pub(in crate::app) fn fill(
         &mut self,
         before: WallTime,
         angles: &HashMap<Uuid, AngleHistory>,
         instants: &[Option<WallTime>],
+        until: WallTime,
     ) -> usize {
         let Some(at) = self.holes.iter().position(|hole| hole.before == before) else { return 0 };
         let Some(mut hole) = self.holes.remove(at) else { return 0 };
@@ -83,7 +86,8 @@ impl Series {
             hole = Hole { count: hole.count - 1, before: when, last: hole.last - 1, ..hole };
             filled += 1;
         }
-        if hole.count > 0 {
+        let told_all = until >= before && instants.iter().flatten().any(|at| *at <= after);
+        if hole.count > 0 && !told_all {
             self.holes.insert(at, hole);
         }
         filled
