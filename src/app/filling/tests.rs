@@ -214,6 +214,31 @@ fn cycles_that_never_came_are_filled_in_once_the_line_is_quiet() {
 }
 
 #[test]
+fn a_record_that_has_not_written_all_of_it_yet_is_asked_again_and_every_cycle_is_in_its_place() {
+    let (host, frames) = frames(120);
+    let mut app = App::new(settings()).unwrap();
+    let mut record = Record::new(&frames[..40], 500);
+    let opened = app.update(live(1));
+    record.serve(&mut app, opened);
+    show(&mut app, &[&frames[39..70], &frames[90..]].concat());
+    // Of the twenty that were lost it has twelve so far.
+    record.frames = frames[..82].to_vec();
+    for _ in 0..5 {
+        let effects = pass(&mut app, 1);
+        record.serve(&mut app, effects);
+    }
+    assert_eq!(record.questions, 2);
+    assert_eq!(all(&app, &host)[0].iter().skip(1).filter(|angle| angle.is_none()).count(), 20);
+    record.frames.clone_from(&frames);
+    for _ in 0..10 {
+        let effects = pass(&mut app, 1);
+        record.serve(&mut app, effects);
+    }
+    assert_eq!(all(&app, &host), all(&witness(&frames), &host));
+    assert_eq!(record.questions, 3);
+}
+
+#[test]
 fn what_the_record_lacks_stays_a_gap_and_is_not_asked_for_for_ever() {
     let (host, frames) = frames(120);
     let mut app = App::new(settings()).unwrap();

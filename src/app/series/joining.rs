@@ -61,7 +61,8 @@ impl Series {
     /// Has the cycles of a record, which reaches up to `until`, stand in the
     /// hole before the cycle of `before`, from its end; returns how many of
     /// them. What the record has gone past without telling of it is no hole any
-    /// more, but a gap.
+    /// more, but a gap. Where the record does not reach beyond the hole yet, none
+    /// does: which cycle would be whose could not be told.
     pub(in crate::app) fn fill(
         &mut self,
         before: WallTime,
@@ -69,7 +70,8 @@ impl Series {
         instants: &[Option<WallTime>],
         until: WallTime,
     ) -> usize {
-        let Some(at) = self.holes.iter().position(|hole| hole.before == before) else { return 0 };
+        let place = self.holes.iter().position(|hole| hole.before == before);
+        let Some(at) = place.filter(|_| until >= before) else { return 0 };
         let Some(mut hole) = self.holes.remove(at) else { return 0 };
         let newest_first = instants.iter().rev().enumerate();
         let cycles = newest_first.filter_map(|(back, instant)| Some((back, (*instant)?)));
@@ -86,7 +88,7 @@ impl Series {
             hole = Hole { count: hole.count - 1, before: when, last: hole.last - 1, ..hole };
             filled += 1;
         }
-        let told_all = until >= before && instants.iter().flatten().any(|at| *at <= after);
+        let told_all = instants.iter().flatten().any(|at| *at <= after);
         if hole.count > 0 && !told_all {
             self.holes.insert(at, hole);
         }
