@@ -83,7 +83,7 @@ mod tests {
         // By its libvirt the agent was found.
         assert_eq!(
             Idle::of(&given, false, false).options,
-            ["--influx-url", "--influx-db", "--poll-interval"]
+            ["--poll-interval", "--influx-url", "--influx-db"]
         );
         assert_eq!(Idle::of(&entries(&["--ascii"]), false, true), Idle::default());
     }
