@@ -206,6 +206,14 @@ mod tests {
             "<a>{\\\"name\\\":\\\"password\\\",\\\"value\\\":\\\"S3CR3T\\\"}</a>",
             "<a>- name: DB_PASSWORD\n  value: S3CR3T\n</a>",
             "<a>name=password,value=S3CR3T</a>",
+            "<a>{\"a\":{\"name\":\"password\",\"value\":\"X\"},\"value\":\"S3CR3T\",\"name\":\"token\"}</a>",
+            "<a>{\"name\":\"password\",\"note\":\"}\",\"value\":\"S3CR3T\"}</a>",
+            "<a>{\"value\":\"S3CR3T\",\"note\":\"}\",\"name\":\"password\"}</a>",
+            "<a>[{\"Name\":\"/prod/db/password\",\"Value\":\"S3CR3T\"}]</a>",
+            "<a>name: spring:db-password\nvalue: S3CR3T</a>",
+            "<a>name: пароль-password\nvalue: S3CR3T</a>",
+            "<a>- value: S3CR3T\n  name: DB_PASSWORD\n</a>",
+            "<a>name: DB_PASSWORD\nof:\n  name: x\nvalue: S3CR3T</a>",
             "<source protocol='https' name='https://S3CR3T0123456789abcd@host/x'/>",
         ] {
             let text = shown(secret);

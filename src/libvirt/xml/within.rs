@@ -116,25 +116,31 @@ impl<'a> Plain<'a> {
     /// `argument` of its own.
     pub(super) fn find(&self, argument: bool, secrets: &mut Vec<Range<usize>>) {
         let mut at = 0;
-        let mut objects = Vec::new();
-        let mut named = false;
+        let object = self.text.find('{');
+        let (mut named, mut unnamed, mut searched) = (false, None, 0);
         while let Some(name) = next_name(&self.text, at) {
-            follow(&self.text, at..name.start, &mut objects);
             at = name.end;
-            if let Some(of_secret) = names_a_secret(&self.text, &name) {
-                named = of_secret;
+            if names_a_secret(&self.text, &name) {
+                // What belongs together in it only its own reader could tell.
+                if let Some(from) = object.filter(|from| *from < name.start) {
+                    secrets.push(self.in_xml(from + 1..self.text.rfind('}').unwrap_or(0).max(name.end)));
+                }
+                named = true;
                 // The value may come before its name.
-                if let Some(from) = objects.pop_if(|_| named) {
-                    at = end_of_object(&self.text, name.end);
-                    secrets.push(self.in_xml(from..at));
-                    named = false;
-                    continue;
+                secrets.extend(unnamed.take().map(|value| self.in_xml(value)));
+            }
+            let mut value = value_of(&self.text, &name);
+            if value.is_none()
+                && is_value(&self.text[name.clone()])
+                && let Some(from) = after_sign(&self.text, &name)
+            {
+                if named {
+                    value = Some(from);
+                } else if from >= searched {
+                    searched = end_of_value(&self.text, from, argument).max(from);
+                    unnamed = Some(from..searched);
                 }
             }
-            let value = match value_of(&self.text, &name) {
-                None if named && is_value(&self.text[name.clone()]) => after_sign(&self.text, &name),
-                value => value,
-            };
             if let Some(from) = value {
                 let end = end_of_value(&self.text, from, argument);
                 if end > from {
@@ -200,41 +206,20 @@ fn next_name(text: &str, at: usize) -> Option<Range<usize>> {
     Some(start..start + length)
 }
 
-/// Keeps in `objects` where those begin, after their brace, that are open at
-/// the end of `range`.
-fn follow(text: &str, range: Range<usize>, objects: &mut Vec<usize>) {
-    for at in range {
-        match text.as_bytes()[at] {
-            b'{' => objects.push(at + 1),
-            b'}' => drop(objects.pop()),
-            _ => {}
-        }
-    }
-}
-
-/// Where the object ends that is open at `from`.
-fn end_of_object(text: &str, from: usize) -> usize {
-    let mut depth = 0_usize;
-    for (at, byte) in text.bytes().enumerate().skip(from) {
-        match byte {
-            b'{' => depth += 1,
-            b'}' if depth == 0 => return at,
-            b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// Whether what `name` labels is a secret; `None`: it labels nothing.
-fn names_a_secret(text: &str, name: &Range<usize>) -> Option<bool> {
+/// Whether `name` labels something, and what it labels is a secret.
+fn names_a_secret(text: &str, name: &Range<usize>) -> bool {
     if !LABELS.iter().any(|label| text[name.clone()].eq_ignore_ascii_case(label)) {
-        return None;
+        return false;
     }
-    let value = text[after_sign(text, name)?..].trim_start_matches(['\\', '"', '\'']);
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ');
-    let length = value.bytes().take(LONGEST_LABEL).take_while(is_part).count();
-    Some(is_secret(&value[..length]))
+    let Some(from) = after_sign(text, name) else { return false };
+    let value = text[from..].trim_start_matches(['\\', '"', '\'']);
+    let ends = |c: char| matches!(c, '"' | '\'' | ',' | '\n' | '<' | '}');
+    let all = value.char_indices().take(LONGEST_LABEL).find(|(_, c)| ends(*c));
+    let end = all.map_or_else(
+        || value.char_indices().nth(LONGEST_LABEL).map_or(value.len(), |(at, _)| at),
+        |(at, _)| at,
+    );
+    is_secret(&value[..end])
 }
 
 /// Where the value begins that follows `name` and a sign.
@@ -263,7 +248,10 @@ fn value_of(text: &str, name: &Range<usize>) -> Option<usize> {
             return None;
         }
         value
-    } else if called.starts_with('-') && signed.len() < unquoted.len() {
+    } else if called.starts_with('-')
+        && !text[..name.start].ends_with(char::is_alphanumeric)
+        && signed.len() < unquoted.len()
+    {
         // An option, and its value as the next word.
         signed
     } else {
