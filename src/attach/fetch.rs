@@ -13,7 +13,7 @@ use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::timeout};
 
-use crate::wire::DAMAGED;
+use crate::{model::name::fit, wire::DAMAGED};
 
 /// Why it did not come.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ async fn ask(
         return Err(FetchError::Foreign);
     }
     let mut body = answer.into_body();
-    let mut lost = 0;
+    let mut lost = None;
     while let Some(frame) = in_time(body.frame()).await.map_err(FetchError::CutOff)? {
         let frame = frame.map_err(|error| FetchError::CutOff(io::Error::other(error)))?;
         match frame.into_data() {
@@ -101,11 +101,12 @@ async fn ask(
             Ok(_) => return Ok(None),
             Err(frame) => {
                 let told = frame.trailers_ref().and_then(|trailers| trailers.get(DAMAGED)?.to_str().ok());
-                lost = told.and_then(|told| told.parse().ok()).unwrap_or(0);
+                lost = told.and_then(|told| told.parse().ok());
             }
         }
     }
-    Ok(Some(lost))
+    // Without the number nobody knows whether it is whole.
+    lost.map(Some).ok_or(FetchError::Foreign)
 }
 
 async fn in_time<T>(answer: impl Future<Output = T>) -> io::Result<T> {
@@ -123,7 +124,7 @@ async fn refusal(body: Incoming) -> String {
     let body = in_time(Limited::new(body, LONGEST_REFUSAL).collect()).await;
     let body = body.ok().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
     let told: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-    let words = |name: &str| told.as_ref().and_then(|told| told[name].as_str()).map(str::to_owned);
+    let words = |name: &str| Some(fit(told.as_ref()?[name].as_str()?).into_owned());
     match (words("error"), words("allowed")) {
         (Some(error), Some(allowed)) => format!("{error} (allowed: {allowed})"),
         (Some(error), None) => error,

@@ -170,10 +170,17 @@ impl Question<'_> {
         }
         match (self.read(output), self.socket()) {
             // Another user's, such as the service's.
-            (Err(ExportError::Record(StretchError::Look(none @ LookError::None { .. }))), Some(socket)) => {
+            (Err(ExportError::Record(StretchError::Look(none @ LookError::None { .. }))), Some(socket))
+                if output.bytes == 0 =>
+            {
                 match self.ask_at(socket, "the agent", output) {
                     // A socket that was left behind.
-                    Err(ExportError::Agent { source: FetchError::Unreachable(_), .. }) => {
+                    Err(ExportError::Agent { source: FetchError::Unreachable(why), .. })
+                        if matches!(
+                            why.kind(),
+                            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+                        ) =>
+                    {
                         Err(StretchError::Look(none).into())
                     }
                     asked => asked,

@@ -153,9 +153,9 @@ impl Stretch {
     /// The record could not be read.
     pub fn lines(&mut self, most: usize, out: &mut Vec<u8>) -> Result<bool, StretchError> {
         let look = self.look()?;
-        let begun = Instant::now();
         let until = WallTime(self.until.0.saturating_add(nanos(LONGEST_CYCLE)));
         let Some(mut reached) = self.reached(&look, until)? else { return Ok(false) };
+        let begun = Instant::now();
         let mut read = 0;
         while let Some(row) = look.rows(reached.row, 1)?.pop().filter(|row| row.row <= reached.last) {
             reached.row = row.row;
@@ -189,15 +189,17 @@ impl Stretch {
         mut each: impl FnMut(&Frame, &DomainFrame) -> bool,
     ) -> Result<bool, StretchError> {
         let look = self.look()?;
-        let begun = Instant::now();
         let is_begun = self.place.is_some();
         let Some(mut reached) = self.reached(&look, self.until)? else { return Ok(false) };
+        // Finding the beginning may take as long as a page.
+        let begun = Instant::now();
         if !is_begun && let Some(first) = look.next(reached.row)? {
             // What changes seldom was told some cycles before.
             reached.row = beginning(&look, first, BEFORE[1])? - 1;
         }
+        self.place = Some(reached);
         let (mut read, mut enough) = (0, false);
-        while !enough && !ends(read, begun, &look) {
+        loop {
             let cycle = recorded::seen(&look, reached.row.max(0), 1)?.pop();
             let Some(cycle) = cycle.filter(|cycle| cycle.row <= reached.last) else { return Ok(false) };
             reached.row = cycle.row;
@@ -210,8 +212,11 @@ impl Stretch {
                     enough |= each(&frame, domain);
                 }
             }
+            // At least one is read, however slow the record is.
+            if enough || ends(read, begun, &look) {
+                return reached.goes_on(&look);
+            }
         }
-        reached.goes_on(&look)
     }
 
     /// How far it was read: at first, before the first cycle that may be in it.
