@@ -4,7 +4,12 @@
 //! What goes wrong is told in words for an operator; none of them holds the
 //! token.
 
-use std::{error::Error, io, path::Path, time::Duration};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -55,10 +60,17 @@ impl Line {
             }
             Place::At(url) => {
                 let base = url.as_str().trim_end_matches('/').to_owned();
-                let builder = match (url.scheme() == "https", authorities(settings)?) {
-                    (true, named) if named.is_empty() => builder.https_only(true),
-                    (true, named) => builder.https_only(true).tls_backend_preconfigured(trust::with(named)?),
-                    (false, _) => builder.tls_certs_only([]),
+                let builder = if url.scheme() == "https" {
+                    let (agents, own) =
+                        (named(settings.ca_file.as_ref())?, named(settings.tls_cert.as_ref())?);
+                    let builder = builder.https_only(true);
+                    if agents.is_empty() && own.is_empty() {
+                        builder
+                    } else {
+                        builder.tls_backend_preconfigured(trust::with(agents, own)?)
+                    }
+                } else {
+                    builder.tls_certs_only([])
                 };
                 (builder, base, token(settings)?)
             }
@@ -190,12 +202,9 @@ fn token(settings: &config::Agent) -> Result<Option<SecretString>, String> {
 }
 
 /// What is trusted beside the system's roots.
-fn authorities(settings: &config::Agent) -> Result<Vec<CertificateDer<'static>>, String> {
-    let mut all = Vec::new();
-    for path in [&settings.ca_file, &settings.tls_cert].into_iter().flatten() {
-        all.extend(read(path).map_err(|why| format!("{} cannot be used: {why}", path.display()))?);
-    }
-    Ok(all)
+fn named(file: Option<&PathBuf>) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = |path: &PathBuf| read(path).map_err(|why| format!("{} cannot be used: {why}", path.display()));
+    Ok(file.map(read).transpose()?.unwrap_or_default())
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

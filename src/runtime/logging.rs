@@ -24,7 +24,11 @@ pub(super) struct Logging {
 /// Everything of ours from `level` on. Other crates' chatter below warnings is
 /// left out: it drowns what concerns the operator.
 pub(super) fn of_ours(level: tracing::Level) -> Targets {
-    Targets::new().with_target("kvmscope", level).with_default(LevelFilter::WARN)
+    Targets::new()
+        .with_target("kvmscope", level)
+        // What it refuses may be allowed all the same, or is told in words of ours.
+        .with_target("rustls_platform_verifier", LevelFilter::OFF)
+        .with_default(LevelFilter::WARN)
 }
 
 /// Sends everything from the configured level on to the log page and to the
