@@ -282,7 +282,6 @@ impl Session {
                     pace.drawn(Instant::now());
                     None
                 }
-                message = news.frames.next() => message,
                 Ok(()) = news.collector.changed() => {
                     news.collector.borrow_and_update().clone().map(Message::Collector)
                 }
@@ -293,6 +292,8 @@ impl Session {
                 Some(handle) = news.turn.recv() => Some(news.take_turn(&handle)),
                 Some(message) = news.said.recv() => Some(message),
                 _ = tick.tick() => Some(Message::Tick(self.clock.now().0)),
+                // Last: an agent may send them faster than they can be taken.
+                message = news.frames.next() => message,
             };
             if let Some(message) = message
                 && self.take(message)? == Next::End

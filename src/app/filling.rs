@@ -117,7 +117,7 @@ impl App {
         self.lacking.asked = None;
         let is_hole = self.lacking.begins == Begins::Known;
         let past = match answer.found {
-            Found::Seen(past) => past,
+            Found::Seen(past) if is_answer(&past, answer.question) => past,
             // Too busy, perhaps.
             Found::Failed { .. } => {
                 if self.lacking.in_vain() {
@@ -125,7 +125,8 @@ impl App {
                 }
                 return;
             }
-            Found::Nothing { .. } => return self.give_up(is_hole),
+            // More than was asked for is no answer.
+            Found::Seen(_) | Found::Nothing { .. } => return self.give_up(is_hole),
         };
         match (answer.question.moment, self.lacking.begins) {
             (Moment::Before(before), Begins::Known) => {
@@ -160,6 +161,12 @@ impl App {
             self.series.leave_hole();
         }
     }
+}
+
+/// Whether it is no longer than what was asked for, pauses aside.
+fn is_answer(past: &Past, question: Question) -> bool {
+    past.slots.iter().flatten().count() <= question.history
+        && past.slots.len() <= question.history.saturating_mul(2)
 }
 
 /// Whether the record has cycles before these.

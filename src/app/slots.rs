@@ -53,14 +53,6 @@ impl Slots {
         (self.at.iter().take(count).map(wall).collect(), newest.collect())
     }
 
-    /// The slot that came `back` slots before the newest was at `when`.
-    pub fn amend(&mut self, back: usize, when: WallTime) {
-        let place = self.at.len().checked_sub(back + 1);
-        if let Some((_, wall)) = place.and_then(|place| self.at.get_mut(place)) {
-            *wall = when;
-        }
-    }
-
     pub fn push(&mut self, at: At) {
         if self.at.len() == self.capacity {
             self.at.pop_front();

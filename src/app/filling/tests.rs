@@ -306,3 +306,37 @@ fn a_record_that_fails_is_asked_again_later_and_not_for_ever() {
     show(&mut own, &frames[30..]);
     assert_eq!(asked(&pass(&mut own, 30)), None);
 }
+
+#[test]
+fn cycles_that_the_record_lacks_within_a_hole_move_no_other() {
+    let (host, frames) = frames(120);
+    let mut app = App::new(settings()).unwrap();
+    let mut record = Record::new(&frames[..40], 500);
+    let opened = app.update(live(1));
+    record.serve(&mut app, opened);
+    show(&mut app, &[&frames[39..70], &frames[90..]].concat());
+    record.frames = [&frames[..75], &frames[80..]].concat();
+    for _ in 0..10 {
+        let effects = pass(&mut app, 1);
+        record.serve(&mut app, effects);
+    }
+    let (seen, expected) = (all(&app, &host), all(&witness(&frames), &host));
+    for (seen, expected) in seen.iter().zip(&expected) {
+        assert_eq!((&seen[..75], &seen[80..]), (&expected[..75], &expected[80..]));
+        assert!(seen[75..80].iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn an_answer_that_is_longer_than_what_was_asked_for_is_none() {
+    let (host, frames) = frames(120);
+    let mut app = App::new(settings()).unwrap();
+    let mut record = Record::new(&frames[..100], 500);
+    let question = asked(&app.update(live(1))).unwrap();
+    let mut answer = record.answer(question);
+    let Found::Seen(past) = &mut answer.found else { panic!() };
+    past.slots.splice(..0, vec![None; question.history * 2]);
+    app.update(Message::History(answer));
+    show(&mut app, &frames[100..]);
+    assert_eq!(all(&app, &host)[0].len(), 20);
+}

@@ -59,10 +59,10 @@ impl Series {
     }
 
     /// Has the cycles of a record, which reaches up to `until`, stand in the
-    /// hole before the cycle of `before`, from its end; returns how many of
-    /// them. What the record has gone past without telling of it is no hole any
-    /// more, but a gap. Where the record does not reach beyond the hole yet, none
-    /// does: which cycle would be whose could not be told.
+    /// hole before `before`, each in the slot of its time; returns how many of
+    /// them. Slots that the record has gone past without a cycle, such as those
+    /// of a pause, stay gaps, and are no hole any more. Where the record does not
+    /// reach beyond the hole yet, nothing is done: it may have more to tell.
     pub(in crate::app) fn fill(
         &mut self,
         before: WallTime,
@@ -74,22 +74,38 @@ impl Series {
         let Some(at) = place.filter(|_| until >= before) else { return 0 };
         let Some(mut hole) = self.holes.remove(at) else { return 0 };
         let newest_first = instants.iter().rev().enumerate();
-        let cycles = newest_first.filter_map(|(back, instant)| Some((back, (*instant)?)));
-        let Hole { after, count, .. } = hole;
-        let within = cycles.filter(|(_, at)| *at < before && *at > after).take(count);
-        let mut filled = 0;
-        for (place, when) in within {
-            let back = usize::try_from(self.slots().saturating_sub(hole.last)).unwrap_or(usize::MAX);
-            self.slots.amend(back, when);
-            for track in &mut self.tracks {
-                let told = angles.get(&track.uuid).and_then(|history| history.before_newest(place));
-                track.history.amend(back, told.unwrap_or(Slot::GAPS));
+        let cycles: Vec<_> =
+            newest_first.filter_map(|(place, at)| Some((place, at.filter(|at| *at < before)?))).collect();
+        let told_all = cycles.last().is_none_or(|(_, oldest)| *oldest <= hole.after);
+        let oldest = cycles.last().map_or(hole.after, |(_, oldest)| *oldest);
+        let parts = i64::try_from(hole.count + 1).unwrap_or(i64::MAX);
+        let step = before.0.saturating_sub(hole.after.0) / parts;
+        let (mut cycles, mut filled) = (cycles.into_iter().peekable(), 0);
+        while hole.count > 0 {
+            let middle = hole.before.0.saturating_sub(step);
+            let (from, to) = (middle.saturating_sub(step / 2), middle.saturating_add(step / 2));
+            let mut nearest: Option<(i64, usize)> = None;
+            while let Some((place, when)) = cycles.next_if(|(_, when)| when.0 > from && when.0 > hole.after.0)
+            {
+                let far = when.0.abs_diff(middle).cast_signed();
+                if when.0 <= to && nearest.is_none_or(|(best, _)| far < best) {
+                    nearest = Some((far, place));
+                }
             }
-            hole = Hole { count: hole.count - 1, before: when, last: hole.last - 1, ..hole };
-            filled += 1;
+            if nearest.is_none() && !told_all && oldest.0 > from {
+                break;
+            }
+            if let Some((_, place)) = nearest {
+                let back = usize::try_from(self.slots().saturating_sub(hole.last)).unwrap_or(usize::MAX);
+                for track in &mut self.tracks {
+                    let told = angles.get(&track.uuid).and_then(|history| history.before_newest(place));
+                    track.history.amend(back, told.unwrap_or(Slot::GAPS));
+                }
+                filled += 1;
+            }
+            hole = Hole { count: hole.count - 1, before: WallTime(middle), last: hole.last - 1, ..hole };
         }
-        let told_all = instants.iter().flatten().any(|at| *at <= after);
-        if hole.count > 0 && !told_all {
+        if hole.count > 0 {
             self.holes.insert(at, hole);
         }
         filled

@@ -75,11 +75,10 @@ impl Arrivals {
     /// The way to the agent is another.
     pub fn link(&self, link: Link) {
         let mut waiting = self.waiting();
-        match waiting.arrived.back_mut() {
-            // One attempt in vain after the other tells no more than the last.
-            Some(Arrived::Link(before)) if !before.is_live() && !link.is_live() => *before = link,
-            _ => waiting.arrived.push_back(Arrived::Link(link)),
-        }
+        waiting.arrived.push_back(Arrived::Link(link));
+        let links = waiting.arrived.iter().rev().take_while(|arrived| arrived.is_link()).count();
+        let from = waiting.arrived.len() - links;
+        waiting.join_links(from, links);
         drop(waiting);
         self.0.come.notify_one();
     }
@@ -96,23 +95,29 @@ impl Arrivals {
 
     fn take(&self) -> Option<Message> {
         let mut waiting = self.waiting();
-        let arrived = waiting.arrived.pop_front()?;
-        if waiting.frames == 0 && waiting.let_go > 0 {
-            let count = std::mem::take(&mut waiting.let_go);
-            tracing::warn!("{count} cycles came while the screen took none; the agent's record has them");
-        }
-        Some(match arrived {
+        let message = match waiting.arrived.pop_front()? {
             Arrived::Frame(frame, bytes) => {
                 waiting.frames -= 1;
                 waiting.bytes -= bytes;
                 Message::Frame(frame)
             }
             Arrived::Link(link) => Message::Link(link),
-        })
+        };
+        if waiting.frames == 0 && waiting.let_go > 0 {
+            let count = std::mem::take(&mut waiting.let_go);
+            tracing::warn!("{count} cycles came while the screen took none; the agent's record has them");
+        }
+        Some(message)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Arrived {
+    fn is_link(&self) -> bool {
+        matches!(self, Self::Link(_))
     }
 }
 
@@ -124,6 +129,19 @@ impl Waiting {
             self.frames -= 1;
             self.bytes -= bytes;
             self.let_go += 1;
+            let links = self.arrived.iter().take_while(|arrived| arrived.is_link()).count();
+            self.join_links(0, links);
+        }
+    }
+
+    /// Of so many words in a row on how the way stands, the last one counts, and
+    /// before it whether the way was broken meanwhile.
+    fn join_links(&mut self, from: usize, count: usize) {
+        let Some(last) = count.checked_sub(1).map(|before| from + before) else { return };
+        let is_live = |place: &usize| matches!(&self.arrived[*place], Arrived::Link(link) if link.is_live());
+        let broken = (from..last).rev().find(|place| !is_live(place)).filter(|_| is_live(&last));
+        for place in (from..last).rev().filter(|place| Some(*place) != broken) {
+            self.arrived.remove(place);
         }
     }
 }

@@ -47,9 +47,10 @@ fn a_screen_that_takes_nothing_keeps_the_newest_within_bounds() {
     for _ in 0..300 {
         arrivals.frame(host.cycle());
         arrivals.link(link(gone(9)));
-        assert!(arrivals.waiting().bytes <= each * 10);
+        assert!(arrivals.waiting().bytes <= each * 10 && arrivals.waiting().arrived.len() < 30);
     }
     let cycles: Vec<u64> = taken(&arrivals).into_iter().flatten().collect();
+    assert_eq!(arrivals.waiting().let_go, 0, "it was said with the last of them");
     assert!((8..=11).contains(&cycles.len()), "{cycles:?}");
     assert_eq!(*cycles.last().unwrap(), 301);
     assert!(cycles.windows(2).all(|two| two[1] == two[0] + 1), "{cycles:?}");
@@ -62,6 +63,19 @@ fn a_screen_that_takes_nothing_keeps_the_newest_within_bounds() {
     let many = Arrivals::new(usize::MAX);
     (0..MOST + 50).for_each(|_| many.frame(small.cycle()));
     assert_eq!(taken(&many).len(), MOST);
+}
+
+#[test]
+fn a_way_that_comes_and_goes_is_no_queue() {
+    let arrivals = Arrivals::new(1 << 20);
+    for n in 0..500 {
+        arrivals.link(link(LinkState::Attached { since: WallTime(n) }));
+        arrivals.link(link(gone(n)));
+    }
+    arrivals.link(link(LinkState::Attached { since: WallTime(500) }));
+    let told: Vec<_> = std::iter::from_fn(|| arrivals.take()).collect();
+    let [Message::Link(before), Message::Link(last)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&before.state, &last.state), (&gone(499), &LinkState::Attached { since: WallTime(500) }));
 }
 
 #[tokio::test]
