@@ -70,7 +70,9 @@ impl Asked {
         let list = query.get("vm").ok_or_else(|| Fault::lacking("vm", &*allowed))?;
         let vms = list.split(',').map(Uuid::try_parse).collect::<Result<Vec<_>, _>>();
         let vms = vms.ok().filter(|vms| vms.len() <= MOST_VMS);
-        let vms = vms.ok_or_else(|| Fault::bad("vm", list, allowed))?;
+        let mut vms = vms.ok_or_else(|| Fault::bad("vm", list, allowed))?;
+        vms.sort_unstable();
+        vms.dedup();
         let cycles = query.get("cycles").map(|text| {
             let cycles = text.parse().ok().filter(|cycles| (1..=MOST_CYCLES).contains(cycles));
             cycles.ok_or_else(|| Fault::bad("cycles", text, format!("1 to {MOST_CYCLES}")))
@@ -147,7 +149,7 @@ mod tests {
         refused(&format!("vm={VM}&cycles=0"), "1 to 300");
         refused(&format!("vm={VM}&cycles=301"), "1 to 300");
         refused(&format!("vm={VM}&since=2026-01-01T00:00:00Z"), "vm, cycles");
-        let asked = Asked::read(Some(&format!("vm={VM},{LATE}"))).unwrap();
+        let asked = Asked::read(Some(&format!("vm={VM},{LATE},{VM}"))).unwrap();
         assert_eq!((asked.vms, asked.cycles), (vec![VM, LATE], USUAL));
     }
 
