@@ -6,7 +6,8 @@
 //! times a second, and once a second while another window has the focus.
 //! Collection and delivery run in threads of their own and reach the screen
 //! through `watch` channels: the latest wins, so a slow terminal never slows
-//! them. What comes from an agent is queued within bounds. A key never waits for a draw that was not for it.
+//! them. What comes from an agent is queued within bounds. A key never waits for
+//! a draw that was not for it.
 
 mod agent;
 mod engine;

@@ -86,7 +86,7 @@ impl Slots {
 
     /// When the oldest was closed.
     pub fn begins(&self) -> Option<WallTime> {
-        self.at.front().map(|(_, at)| *at)
+        self.first().map(|(_, at)| at)
     }
 
     /// Slots ever.

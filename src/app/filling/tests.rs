@@ -71,6 +71,36 @@ impl Record {
     }
 }
 
+/// A screen attached to an agent whose record has the first forty of `frames`,
+/// to which all from then on came but those of `hole`.
+fn with_a_hole(frames: &[Arc<Frame>], hole: std::ops::Range<usize>) -> (App, Record) {
+    let mut app = App::new(settings()).unwrap();
+    let mut record = Record::new(&frames[..40], 500);
+    let opened = app.update(live(1));
+    record.serve(&mut app, opened);
+    show(&mut app, &[&frames[39..hole.start], &frames[hole.end..]].concat());
+    (app, record)
+}
+
+/// So many seconds pass, and what is asked is answered.
+fn go_on(app: &mut App, record: &mut Record, seconds: u32) {
+    for _ in 0..seconds {
+        let effects = pass(app, 1);
+        record.serve(app, effects);
+    }
+}
+
+/// All is as if nothing had been lost, but for gaps in `gaps`.
+fn is_whole_but(app: &App, host: &Host, frames: &[Arc<Frame>], gaps: std::ops::Range<usize>) {
+    for (seen, expected) in all(app, host).iter().zip(&all(&witness(frames), host)) {
+        assert_eq!(
+            (&seen[..gaps.start], &seen[gaps.end..]),
+            (&expected[..gaps.start], &expected[gaps.end..])
+        );
+        assert!(seen[gaps.clone()].iter().all(Option::is_none));
+    }
+}
+
 fn asked(effects: &[Effect]) -> Option<Question> {
     effects.iter().find_map(|effect| match effect {
         Effect::History(question) => Some(*question),
@@ -201,10 +231,7 @@ fn cycles_that_never_came_are_filled_in_once_the_line_is_quiet() {
     assert_eq!(all(&app, &host)[0].iter().flatten().count(), 200 - 61 - 1, "gaps, and the first reading");
     assert_eq!(asked(&pass(&mut app, 2)), None, "the record may not have them yet");
     let before = record.told.len();
-    for _ in 0..20 {
-        let effects = pass(&mut app, 1);
-        record.serve(&mut app, effects);
-    }
+    go_on(&mut app, &mut record, 20);
     assert_eq!(all(&app, &host), all(&witness(&frames), &host));
     let mut told = record.told[before..].to_vec();
     told.sort();
@@ -216,24 +243,14 @@ fn cycles_that_never_came_are_filled_in_once_the_line_is_quiet() {
 #[test]
 fn a_record_that_has_not_written_all_of_it_yet_is_asked_again_and_every_cycle_is_in_its_place() {
     let (host, frames) = frames(120);
-    let mut app = App::new(settings()).unwrap();
-    let mut record = Record::new(&frames[..40], 500);
-    let opened = app.update(live(1));
-    record.serve(&mut app, opened);
-    show(&mut app, &[&frames[39..70], &frames[90..]].concat());
+    let (mut app, mut record) = with_a_hole(&frames, 70..90);
     // Of the twenty that were lost it has twelve so far.
     record.frames = frames[..82].to_vec();
-    for _ in 0..5 {
-        let effects = pass(&mut app, 1);
-        record.serve(&mut app, effects);
-    }
+    go_on(&mut app, &mut record, 5);
     assert_eq!(record.questions, 2);
     assert_eq!(all(&app, &host)[0].iter().skip(1).filter(|angle| angle.is_none()).count(), 20);
     record.frames.clone_from(&frames);
-    for _ in 0..10 {
-        let effects = pass(&mut app, 1);
-        record.serve(&mut app, effects);
-    }
+    go_on(&mut app, &mut record, 10);
     assert_eq!(all(&app, &host), all(&witness(&frames), &host));
     assert_eq!(record.questions, 3);
 }
@@ -248,16 +265,9 @@ fn what_the_record_lacks_stays_a_gap_and_is_not_asked_for_for_ever() {
     record.serve(&mut app, opened);
     show(&mut app, &[&frames[39..50], &frames[60..]].concat());
     record.frames = [&frames[..50], &frames[60..]].concat();
-    for _ in 0..100 {
-        let effects = pass(&mut app, 1);
-        record.serve(&mut app, effects);
-    }
+    go_on(&mut app, &mut record, 100);
     assert!(record.questions < 8, "{}", record.questions);
-    let (seen, expected) = (all(&app, &host), all(&witness(&frames), &host));
-    for (seen, expected) in seen.iter().zip(&expected) {
-        assert_eq!((&seen[..50], &seen[60..]), (&expected[..50], &expected[60..]));
-        assert!(seen[50..60].iter().all(Option::is_none));
-    }
+    is_whole_but(&app, &host, &frames, 50..60);
 }
 
 #[test]
@@ -273,10 +283,7 @@ fn over_a_line_that_breaks_for_a_moment_what_was_missed_is_all_that_is_asked_for
     assert_eq!(asked(&app.update(live(1))), None);
     show(&mut app, &frames[100..]);
     let before = record.told.len();
-    for _ in 0..10 {
-        let effects = pass(&mut app, 1);
-        record.serve(&mut app, effects);
-    }
+    go_on(&mut app, &mut record, 10);
     assert_eq!(record.told.len() - before, 10);
     assert_eq!(all(&app, &host), all(&witness(&frames), &host));
     // Another run of the agent is asked from the beginning.
@@ -310,21 +317,10 @@ fn a_record_that_fails_is_asked_again_later_and_not_for_ever() {
 #[test]
 fn cycles_that_the_record_lacks_within_a_hole_move_no_other() {
     let (host, frames) = frames(120);
-    let mut app = App::new(settings()).unwrap();
-    let mut record = Record::new(&frames[..40], 500);
-    let opened = app.update(live(1));
-    record.serve(&mut app, opened);
-    show(&mut app, &[&frames[39..70], &frames[90..]].concat());
+    let (mut app, mut record) = with_a_hole(&frames, 70..90);
     record.frames = [&frames[..75], &frames[80..]].concat();
-    for _ in 0..10 {
-        let effects = pass(&mut app, 1);
-        record.serve(&mut app, effects);
-    }
-    let (seen, expected) = (all(&app, &host), all(&witness(&frames), &host));
-    for (seen, expected) in seen.iter().zip(&expected) {
-        assert_eq!((&seen[..75], &seen[80..]), (&expected[..75], &expected[80..]));
-        assert!(seen[75..80].iter().all(Option::is_none));
-    }
+    go_on(&mut app, &mut record, 10);
+    is_whole_but(&app, &host, &frames, 75..80);
 }
 
 #[test]

@@ -222,19 +222,22 @@ fn names_a_secret(text: &str, name: &Range<usize>) -> bool {
     is_secret(&value[..end])
 }
 
+/// What follows `name`, without the quote that ends it.
+fn unquoted<'t>(text: &'t str, name: &Range<usize>) -> &'t str {
+    let after = text[name.end..].trim_start_matches('\\');
+    after.strip_prefix(['"', '\'']).unwrap_or(after)
+}
+
 /// Where the value begins that follows `name` and a sign.
 fn after_sign(text: &str, name: &Range<usize>) -> Option<usize> {
-    let after = text[name.end..].trim_start_matches('\\');
-    let after = after.strip_prefix(['"', '\'']).unwrap_or(after).trim_start();
-    let value = after.strip_prefix([':', '='])?;
+    let value = unquoted(text, name).trim_start().strip_prefix([':', '='])?;
     Some(text.len() - value.trim_start().len())
 }
 
 /// Where the value begins of which `name` is the name, if it is a secret's.
 fn value_of(text: &str, name: &Range<usize>) -> Option<usize> {
     let called = &text[name.clone()];
-    let after = text[name.end..].trim_start_matches('\\');
-    let unquoted = after.strip_prefix(['"', '\'']).unwrap_or(after);
+    let unquoted = unquoted(text, name);
     let signed = unquoted.trim_start();
     let value = if let Some(value) = signed.strip_prefix('=') {
         value

@@ -4,8 +4,8 @@ use super::ExportError;
 use crate::model::WallTime;
 
 /// What a time may be, in words.
-pub(super) const ALLOWED: &str = "one is RFC 3339 such as 2026-01-31T14:02:11Z, so long ago such as 1h, 90m or 2d, \
-                       `today` (since 00:00 UTC) or `now`";
+pub(super) const ALLOWED: &str = "one is RFC 3339 such as 2026-01-31T14:02:11Z, so long ago such as 1h, \
+                                  90m or 2d, `today` (since 00:00 UTC) or `now`";
 
 /// RFC 3339 in UTC.
 pub(super) fn told(at: WallTime) -> String {
