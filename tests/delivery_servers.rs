@@ -8,6 +8,8 @@
     reason = "a test that fails stops there"
 )]
 
+#[path = "lab/database.rs"]
+mod database;
 mod double;
 #[path = "lab/port.rs"]
 mod port;
@@ -18,7 +20,6 @@ mod skip;
 
 use std::{
     collections::BTreeSet,
-    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::Path,
@@ -38,7 +39,7 @@ struct Process {
     child: Child,
     address: SocketAddr,
     directory: tempfile::TempDir,
-    command: fn(&Path, SocketAddr) -> Command,
+    command: fn(SocketAddr, &Path) -> Command,
 }
 
 impl Drop for Process {
@@ -50,7 +51,7 @@ impl Drop for Process {
 
 impl Process {
     /// `None`, after saying so, where the program is not installed.
-    fn start(test: &str, program: &str, command: fn(&Path, SocketAddr) -> Command) -> Option<Self> {
+    fn start(test: &str, program: &str, command: fn(SocketAddr, &Path) -> Command) -> Option<Self> {
         let address = port::free();
         Self::start_at(address, test, program, command)
     }
@@ -60,10 +61,10 @@ impl Process {
         address: SocketAddr,
         test: &str,
         program: &str,
-        command: fn(&Path, SocketAddr) -> Command,
+        command: fn(SocketAddr, &Path) -> Command,
     ) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
-        let Ok(child) = quiet(&mut command(directory.path(), address)).spawn() else {
+        let Ok(child) = quiet(&mut command(address, directory.path())).spawn() else {
             skip::skipped(test, &format!("{program} is not installed"));
             return None;
         };
@@ -83,7 +84,7 @@ impl Process {
     }
 
     fn restart(&mut self) {
-        self.child = quiet(&mut (self.command)(self.directory.path(), self.address)).spawn().unwrap();
+        self.child = quiet(&mut (self.command)(self.address, self.directory.path())).spawn().unwrap();
         self.becomes_ready();
     }
 
@@ -135,29 +136,8 @@ fn http(address: SocketAddr, method: &str, target: &str, body: &[u8]) -> (u16, S
     (status, body)
 }
 
-fn influxd(directory: &Path, address: SocketAddr) -> Command {
-    let path = directory.display();
-    let configuration = format!(
-        "reporting-disabled = true\nbind-address = \"127.0.0.1:0\"\n\
-         [meta]\ndir = \"{path}/meta\"\nlogging-enabled = false\n\
-         [data]\ndir = \"{path}/data\"\nwal-dir = \"{path}/wal\"\nquery-log-enabled = false\n\
-         [monitor]\nstore-enabled = false\n\
-         [http]\nbind-address = \"{address}\"\nlog-enabled = false\n"
-    );
-    let file = directory.join("influxdb.conf");
-    fs::write(&file, configuration).unwrap();
-    let mut command = Command::new("influxd");
-    command.args(["run", "-config"]).arg(file).env("HOME", directory);
-    command
-}
-
-fn victoria_metrics(directory: &Path, address: SocketAddr) -> Command {
-    let mut command = Command::new("victoria-metrics");
-    command
-        .arg(format!("-httpListenAddr={address}"))
-        .arg(format!("-storageDataPath={}", directory.join("data").display()))
-        .args(["-retentionPeriod=100y", "-loggerLevel=ERROR"]);
-    command
+fn influxd(address: SocketAddr, directory: &Path) -> Command {
+    database::influxd(address, directory, false)
 }
 
 /// Records 60 cycles, with `outage` after the twentieth.
@@ -295,9 +275,11 @@ fn influxdb_1_killed_and_restarted_has_every_cycle() {
 
 #[test]
 fn victoria_metrics_stopped_and_restarted_has_every_cycle() {
-    let Some(mut server) =
-        Process::start("victoria_metrics_stopped_and_restarted", "victoria-metrics", victoria_metrics)
-    else {
+    let Some(mut server) = Process::start(
+        "victoria_metrics_stopped_and_restarted",
+        "victoria-metrics",
+        database::victoria_metrics,
+    ) else {
         return;
     };
     // It does not sync before it answers, so it is ended in order.
@@ -307,9 +289,10 @@ fn victoria_metrics_stopped_and_restarted_has_every_cycle() {
 
 #[test]
 fn another_server_at_the_same_address_is_asked_what_it_is() {
-    for (program, command) in
-        [("victoria-metrics", victoria_metrics as fn(&Path, SocketAddr) -> Command), ("influxd", influxd)]
-    {
+    for (program, command) in [
+        ("victoria-metrics", database::victoria_metrics as fn(SocketAddr, &Path) -> Command),
+        ("influxd", influxd),
+    ] {
         let double = Double::open();
         let address = double.address();
         let dir = tempfile::tempdir().unwrap();
@@ -356,7 +339,9 @@ fn influxdb_1_killed_restarted_and_frozen_under_load_has_every_cycle() {
 #[test]
 fn victoria_metrics_frozen_and_restarted_under_load_has_every_cycle() {
     let test = "victoria_metrics_frozen_and_restarted_under_load";
-    let Some(mut server) = Process::start(test, "victoria-metrics", victoria_metrics) else { return };
+    let Some(mut server) = Process::start(test, "victoria-metrics", database::victoria_metrics) else {
+        return;
+    };
     let last = under_load(&mut server, &[Trial::Frozen, Trial::Restarted]);
     assert_eq!(in_victoria_metrics(&server), expected(last));
 }
@@ -364,7 +349,9 @@ fn victoria_metrics_frozen_and_restarted_under_load_has_every_cycle() {
 #[test]
 fn victoria_metrics_killed_under_load_is_accounted_for() {
     let test = "victoria_metrics_killed_under_load_is_accounted_for";
-    let Some(mut server) = Process::start(test, "victoria-metrics", victoria_metrics) else { return };
+    let Some(mut server) = Process::start(test, "victoria-metrics", database::victoria_metrics) else {
+        return;
+    };
     let last = under_load(&mut server, &[Trial::Killed, Trial::Killed]);
     // It answers before its data is durable, so that what it confirmed before
     // it was killed may be gone; what came after is there, and nothing else.

@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -16,7 +15,7 @@ use super::{
     RuntimeError,
     engine::Engine,
     recording,
-    reread::{Change, changes, is_live},
+    reread::{Change, Reading, Reread, changes, is_live},
     signals::{Asked, Signals},
     stderr_log::StderrLog,
     supervisor::Supervisor,
@@ -24,7 +23,7 @@ use super::{
 use crate::{
     agent::{
         Api, Sources, Who,
-        door::{DoorError, Doors, Keys},
+        door::{Doors, Keys},
         serve,
     },
     clock::Clock,
@@ -252,57 +251,6 @@ impl Service<'_> {
             }
         }
         self.effective.send_replace(self.loaded.entries.clone());
-    }
-}
-
-/// The configuration, and how many keys were read again or why not.
-type Reread = Result<(Loaded, Result<usize, Vec<DoorError>>), ConfigErrors>;
-
-/// The files being read again: on a thread of its own, for they may stand where
-/// nothing answers, and signals and callers are heard meanwhile.
-enum Reading {
-    None,
-    Begun {
-        thread: JoinHandle<Reread>,
-        /// Asked for once more: what is being read may be older than that.
-        again: bool,
-    },
-}
-
-impl Reading {
-    fn begin<F>(&mut self, reread: &Arc<F>, keys: &Keys)
-    where
-        F: Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
-    {
-        if let Self::Begun { again, .. } = self {
-            *again = true;
-            tracing::warn!("the configuration is still being read; it is read once more after that");
-            return;
-        }
-        tracing::info!("the configuration is being read again");
-        let (reread, keys) = (Arc::clone(reread), keys.clone());
-        let thread = tokio::task::spawn_blocking(move || reread().map(|found| (found, keys.reread())));
-        *self = Self::Begun { thread, again: false };
-    }
-
-    /// What was found; never, while nothing is read.
-    async fn found(&mut self) -> Reread {
-        if let Self::Begun { thread, .. } = self
-            // A panic in it ends the program by itself.
-            && let Ok(found) = thread.await
-        {
-            return found;
-        }
-        std::future::pending().await
-    }
-
-    fn end<F>(&mut self, reread: &Arc<F>, keys: &Keys)
-    where
-        F: Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
-    {
-        if let Self::Begun { again: true, .. } = std::mem::replace(self, Self::None) {
-            self.begin(reread, keys);
-        }
     }
 }
 

@@ -1,7 +1,71 @@
-//! What has changed in a configuration that was read again, and what becomes
-//! of each change while the agent runs.
+//! A configuration that is read again: how, what has changed in it, and what
+//! becomes of each change while the agent runs.
 
-use crate::model::status::ConfigEntry;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use crate::{
+    agent::door::{DoorError, Keys},
+    config::{ConfigErrors, Loaded},
+    model::status::ConfigEntry,
+};
+
+/// The configuration, and how many keys were read again or why not.
+pub(super) type Reread = Result<(Loaded, Result<usize, Vec<DoorError>>), ConfigErrors>;
+
+/// The files being read again: on a thread of its own, for they may stand where
+/// nothing answers, and signals and callers are heard meanwhile.
+pub(super) enum Reading {
+    /// Nothing is read.
+    None,
+    /// It was begun.
+    Begun {
+        /// Where it is read.
+        thread: JoinHandle<Reread>,
+        /// Asked for once more: what is being read may be older than that.
+        again: bool,
+    },
+}
+
+impl Reading {
+    /// Begins, or has it done once more after what is being read.
+    pub fn begin<F>(&mut self, reread: &Arc<F>, keys: &Keys)
+    where
+        F: Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
+    {
+        if let Self::Begun { again, .. } = self {
+            *again = true;
+            tracing::warn!("the configuration is still being read; it is read once more after that");
+            return;
+        }
+        tracing::info!("the configuration is being read again");
+        let (reread, keys) = (Arc::clone(reread), keys.clone());
+        let thread = tokio::task::spawn_blocking(move || reread().map(|found| (found, keys.reread())));
+        *self = Self::Begun { thread, again: false };
+    }
+
+    /// What was found; never, while nothing is read.
+    pub async fn found(&mut self) -> Reread {
+        if let Self::Begun { thread, .. } = self
+            // A panic in it ends the program by itself.
+            && let Ok(found) = thread.await
+        {
+            return found;
+        }
+        std::future::pending().await
+    }
+
+    /// It was found; whoever asked meanwhile has it read once more.
+    pub fn end<F>(&mut self, reread: &Arc<F>, keys: &Keys)
+    where
+        F: Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
+    {
+        if let Self::Begun { again: true, .. } = std::mem::replace(self, Self::None) {
+            self.begin(reread, keys);
+        }
+    }
+}
 
 /// A key whose value has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 #![allow(dead_code, reason = "each test file uses the parts it needs")]
 
+pub mod database;
 pub mod fields;
 pub mod guests;
 pub mod http;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{http, installed, port, skipped, within};
+use super::{database, http, installed, port, skipped, within};
 
 /// A database server of the test's own.
 pub struct Server {
@@ -25,12 +25,12 @@ impl Server {
     /// InfluxDB 1.6 without authentication and without a database; or `None`
     /// after saying that `test` is skipped.
     pub fn influxd(test: &str) -> Option<Self> {
-        Self::influxd_as(test, |address, directory| influxd(address, directory, false))
+        Self::influxd_as(test, |address, directory| database::influxd(address, directory, false))
     }
 
     /// One that wants a user and a password, and has no user yet.
     pub fn influxd_with_passwords(test: &str) -> Option<Self> {
-        Self::influxd_as(test, |address, directory| influxd(address, directory, true))
+        Self::influxd_as(test, |address, directory| database::influxd(address, directory, true))
     }
 
     fn influxd_as(test: &str, command: fn(SocketAddr, &Path) -> Command) -> Option<Self> {
@@ -48,15 +48,7 @@ impl Server {
             skipped(test, "victoria-metrics is not installed (make test unpacks it on Debian and Ubuntu)");
             return None;
         }
-        Some(Self::start("/health", |address, directory| {
-            let mut command = Command::new("victoria-metrics");
-            command
-                .arg(format!("-httpListenAddr={address}"))
-                .arg(format!("-storageDataPath={}", directory.join("data").display()))
-                .args(["-retentionPeriod=100y", "-memory.allowedBytes=256MiB"])
-                .arg("-loggerLevel=ERROR");
-            command
-        }))
+        Some(Self::start("/health", database::victoria_metrics))
     }
 
     /// Its process, to freeze it and the like.
@@ -126,22 +118,6 @@ impl Server {
         }
         panic!("the server ends at once, five times");
     }
-}
-
-fn influxd(address: SocketAddr, directory: &Path, passwords: bool) -> Command {
-    let path = directory.display();
-    let configuration = format!(
-        "reporting-disabled = true\nbind-address = \"127.0.0.1:0\"\n\
-         [meta]\ndir = \"{path}/meta\"\nlogging-enabled = false\n\
-         [data]\ndir = \"{path}/data\"\nwal-dir = \"{path}/wal\"\nquery-log-enabled = false\n\
-         [monitor]\nstore-enabled = false\n\
-         [http]\nbind-address = \"{address}\"\nlog-enabled = false\nauth-enabled = {passwords}\n"
-    );
-    let file = directory.join("influxdb.conf");
-    std::fs::write(&file, configuration).unwrap();
-    let mut command = Command::new("influxd");
-    command.args(["run", "-config"]).arg(file).env("HOME", directory);
-    command
 }
 
 fn spawn(command: fn(SocketAddr, &Path) -> Command, address: SocketAddr, directory: &Path) -> Child {
